@@ -71,6 +71,8 @@ struct StageConfig {
   float epsilon;
   float normOffset;     ///< added to the norm's weight (Gemma: 1)
   int32_t hasNormBias;
+  int32_t heads;        ///< krn_norm: equal slices of a row (of `columns` =
+                        ///< one slice's elements), each normalized alone; 1
 };
 
 /// out[m][n] = epilogue(sum_k x[m][k] * w[n][k]).
@@ -119,11 +121,10 @@ struct RopeAppendConfig {
   int64_t rotary;      ///< leading dimensions that rotate; 0: none
   int32_t interleaved; ///< 1: pairs (2i, 2i+1), 0: pairs (i, i + rotary/2)
   int64_t qStride, kStride, vStride;
-  int64_t kvLayerOffset; ///< bytes a token of the layers before this one; the
-                         ///< layer's cache starts capacity * this into it
   int32_t kvElement;     ///< an Element
   int32_t normQk;        ///< 1: RMS norm of each head of q and k first
   float epsilon;
+  float normOffset;
 };
 
 /// Causal attention over the paged cache. One layer's cache is K then V:
@@ -132,7 +133,6 @@ struct RopeAppendConfig {
 struct AttentionConfig {
   int64_t heads, kvHeads, headDim;
   int64_t qStride, outputStride;
-  int64_t kvLayerOffset;
   int64_t window;  ///< attends to the last `window` positions; 0: all
   int32_t kvElement;
   float scale;     ///< of the scores
@@ -196,14 +196,22 @@ void krn_embed(const EmbedConfig *config, const qrt_step *step,
 void krn_rope_table(const RopeTableConfig *config, const qrt_step *step,
                     const float *inverseFrequencies, float *output,
                     uint32_t part, uint32_t parts);
+// `kvLayerOffset`: bytes a token of the layers before this one; the layer's
+// cache starts capacity * kvLayerOffset bytes into a sequence's kv.
 void krn_rope_append(const RopeAppendConfig *config, const qrt_step *step,
-                     float *q, const float *k, const float *v,
+                     int64_t kvLayerOffset, float *q, const float *k,
+                     const float *v,
                      const float *ropeTable, const float *qNorm,
                      const float *kNorm, uint32_t part, uint32_t parts);
 void krn_attention(const AttentionConfig *config, const qrt_step *step,
-                   const float *q, const float *alibiSlopes, float *output,
+                   int64_t kvLayerOffset, const float *q, const float *alibiSlopes, float *output,
                    void *scratch, uint32_t part, uint32_t parts);
-// Unfused forms, for programs compiled without the fusion passes.
+// Unfused forms, for programs compiled without the fusion passes. krn_rope
+// rotates `heads` heads of one buffer; of the config it reads heads, headDim,
+// rotary, interleaved and qStride (of input and output).
+void krn_rope(const RopeAppendConfig *config, const qrt_step *step,
+              const float *input, const float *ropeTable, float *output,
+              uint32_t part, uint32_t parts);
 void krn_norm(const StageConfig *config, int64_t rows, const float *input,
               const float *weight, const float *bias, float *output,
               int64_t outputStride, uint32_t part, uint32_t parts);

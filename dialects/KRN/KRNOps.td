@@ -1,0 +1,224 @@
+//===- KRNOps.td - Phases ----------------------------------*- tablegen -*-===//
+
+#ifndef KRN_OPS_TD
+#define KRN_OPS_TD
+
+include "dialects/KRN/KRNTypes.td"
+include "dialects/QNT/QNTOps.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/RegionKindInterface.td"
+
+class KRN_Op<string opMnemonic, list<Trait> traits = []>
+    : Op<KRN_Dialect, opMnemonic, traits>;
+/// A phase: reads and writes the buffers that are its operands; outputs last.
+class KRN_Phase<string opMnemonic, list<Trait> traits = []>
+    : KRN_Op<opMnemonic, traits>;
+
+def KRN_ProgramOp : KRN_Op<"program", [Symbol, NoTerminator, SingleBlock, IsolatedFromAbove]> {
+  let summary = "all entries of one target";
+  let description = [{
+    ```mlir
+    krn.program @cpu target <"cpu", activations = "i16", kv = "f32"> kv_bytes 2048 {
+      krn.entry @decode max_tokens 8 arena 4096 scratch 8192 { ... }
+    }
+    ```
+    `kv_bytes`: bytes a token of one sequence takes in all layers' caches.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, KRN_TargetAttr:$target, I64Attr:$kv_bytes);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name `target` $target `kv_bytes` $kv_bytes attr-dict-with-keyword $body";
+}
+
+def KRN_EntryOp : KRN_Op<"entry", [Symbol, NoTerminator, SingleBlock, HasParent<"ProgramOp">]> {
+  let summary = "the phases for up to max_tokens tokens";
+  let description = [{
+    `arena` and `scratch` (a thread) are bytes, 0 until `krn-plan-buffers`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$max_tokens,
+                       DefaultValuedAttr<I64Attr, "0">:$arena,
+                       DefaultValuedAttr<I64Attr, "0">:$scratch);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `max_tokens` $max_tokens (`arena` $arena^)? (`scratch` $scratch^)? attr-dict-with-keyword $body
+  }];
+  let hasVerifier = 1;
+}
+
+def KRN_RepeatOp : KRN_Op<"repeat", [NoTerminator, SingleBlock]> {
+  let summary = "phases for each of a run of layers";
+  let description = [{
+    ```mlir
+    krn.repeat layers 30 from 0 weights [1, 2, 3, 4, ...] kv_offset 0 kv_stride 1536 {
+    ^bb0(%norm: !qnt.packed<...>, %qkv: !qnt.packed<...>):
+      ...
+    }
+    ```
+    The block's arguments are the layer's weights; `weights` is the table
+    [layers][arguments] of indices into the tensor table. The layer's cache
+    begins (kv_offset + i * kv_stride) * capacity bytes into a sequence's.
+  }];
+  let arguments = (ins I64Attr:$layers, I64Attr:$first, DenseI64ArrayAttr:$weights,
+                       I64Attr:$kv_offset, I64Attr:$kv_stride);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    `layers` $layers `from` $first `weights` $weights `kv_offset` $kv_offset `kv_stride` $kv_stride attr-dict-with-keyword $body
+  }];
+  let hasVerifier = 1;
+}
+
+def KRN_BarrierOp : KRN_Op<"barrier"> {
+  let summary = "all threads have done what stands before";
+  let assemblyFormat = "attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Data
+//===----------------------------------------------------------------------===//
+
+def KRN_WeightOp : KRN_Op<"weight", [Pure]> {
+  let summary = "a weight by its index in the tensor table";
+  let arguments = (ins I64Attr:$index, StrAttr:$name);
+  let results = (outs QNT_PackedType:$result);
+  let assemblyFormat = "$index $name attr-dict `:` type($result)";
+}
+
+def KRN_BufferOp : KRN_Op<"buffer"> {
+  let summary = "room for activations in the arena";
+  let description = [{
+    [max_tokens][columns] f32 at byte `offset` of the arena (-1: not planned
+    yet). `%x = krn.buffer at 0 : !krn.buffer<576>`.
+  }];
+  let arguments = (ins DefaultValuedAttr<I64Attr, "-1">:$offset);
+  let results = (outs KRN_BufferType:$result);
+  let assemblyFormat = "(`at` $offset^)? attr-dict `:` type($result)";
+}
+
+def KRN_LogitsBufferOp : KRN_Op<"logits_buffer", [Pure]> {
+  let summary = "the caller's logits";
+  let results = (outs KRN_BufferType:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+}
+
+def KRN_StagedBufferOp : KRN_Op<"staged_buffer"> {
+  let summary = "room for staged activations";
+  let description = [{
+    In the arena, or, with `private`, in each thread's scratch.
+  }];
+  let arguments = (ins DefaultValuedAttr<I64Attr, "-1">:$offset, UnitAttr:$private_);
+  let results = (outs KRN_StagedType:$result);
+  let assemblyFormat = "(`private` $private_^)? (`at` $offset^)? attr-dict `:` type($result)";
+}
+
+def KRN_ViewOp : KRN_Op<"view", [Pure]> {
+  let summary = "columns of a buffer";
+  let arguments = (ins KRN_BufferType:$input, I64Attr:$column);
+  let results = (outs KRN_BufferType:$result);
+  let assemblyFormat = "$input `[` $column `]` attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Phases
+//===----------------------------------------------------------------------===//
+
+def KRN_EmbedOp : KRN_Phase<"embed"> {
+  let arguments = (ins QNT_PackedType:$table, KRN_BufferType:$output,
+                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier);
+  let assemblyFormat = "$table `to` $output attr-dict `:` type(operands)";
+}
+
+def KRN_RopeTableOp : KRN_Phase<"rope_table"> {
+  let summary = "cos and sin of every token's position, once a step";
+  let arguments = (ins QNT_PackedType:$frequencies, KRN_BufferType:$output,
+                       DefaultValuedAttr<F32Attr, "1.0">:$attention_factor);
+  let assemblyFormat = "$frequencies `to` $output attr-dict `:` type(operands)";
+}
+
+def KRN_StageOp : KRN_Phase<"stage", [AttrSizedOperandSegments]> {
+  let summary = "activations, optionally normalized, in the form a GEMM reads";
+  let description = [{
+    With a private output every thread stages all rows for itself (no barrier
+    before the GEMM); else the threads share the work. `gather`: of the rows
+    that want logits only.
+  }];
+  let arguments = (ins KRN_BufferType:$input, Optional<QNT_PackedType>:$norm_weight,
+                       Optional<QNT_PackedType>:$norm_bias, KRN_StagedType:$output,
+                       DefaultValuedAttr<StrAttr, "\"\"">:$norm,
+                       DefaultValuedAttr<F32Attr, "0.0">:$eps,
+                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, UnitAttr:$gather);
+  let assemblyFormat = [{
+    $input (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? `to` $output attr-dict `:` type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
+def KRN_GemmOp : KRN_Phase<"gemm", [AttrSizedOperandSegments]> {
+  let summary = "output = epilogue(staged W^T)";
+  let description = [{
+    `kernel` is the function that does it (codegen/cpu/kernels/kernels.h) and
+    `reason` says in words why that one. `gather`: as many rows as want logits.
+  }];
+  let arguments = (ins KRN_StagedType:$input, QNT_PackedType:$weight,
+                       Optional<QNT_PackedType>:$bias, Optional<KRN_BufferType>:$residual,
+                       KRN_BufferType:$output, StrAttr:$kernel, StrAttr:$reason,
+                       OptionalAttr<TFM_ActivationAttr>:$activation, UnitAttr:$glu, UnitAttr:$gather);
+  let assemblyFormat = [{
+    $kernel $input `,` $weight (`bias` $bias^)? (`activation` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
+    `to` $output `because` $reason attr-dict `:` type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
+def KRN_RopeAppendOp : KRN_Phase<"rope_append", [AttrSizedOperandSegments]> {
+  let summary = "norms and rotates q (in place) and k, appends k and v";
+  let arguments = (ins KRN_BufferType:$query, KRN_BufferType:$key, KRN_BufferType:$value,
+                       Optional<KRN_BufferType>:$table, Optional<QNT_PackedType>:$q_norm,
+                       Optional<QNT_PackedType>:$k_norm, TypeAttrOf<TFM_CacheType>:$cache,
+                       I64Attr:$heads, DefaultValuedAttr<I64Attr, "0">:$rotary, UnitAttr:$interleaved,
+                       DefaultValuedAttr<F32Attr, "0.0">:$eps, DefaultValuedAttr<F32Attr, "0.0">:$norm_offset);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value (`table` $table^)? (`q_norm` $q_norm^)? (`k_norm` $k_norm^)? `into` $cache
+    `heads` $heads (`rotary` $rotary^)? attr-dict `:` type(operands)
+  }];
+}
+
+def KRN_AttentionOp : KRN_Phase<"attention", [AttrSizedOperandSegments]> {
+  let arguments = (ins KRN_BufferType:$query, Optional<QNT_PackedType>:$slopes, KRN_BufferType:$output,
+                       TypeAttrOf<TFM_CacheType>:$cache, I64Attr:$heads, F32Attr:$scale,
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
+  let assemblyFormat = [{
+    $query `over` $cache (`slopes` $slopes^)? `heads` $heads `scale` $scale `to` $output attr-dict `:` type(operands)
+  }];
+}
+
+// What is left when fusion passes are left out.
+
+def KRN_NormOp : KRN_Phase<"norm", [AttrSizedOperandSegments]> {
+  let arguments = (ins KRN_BufferType:$input, QNT_PackedType:$weight, Optional<QNT_PackedType>:$bias,
+                       KRN_BufferType:$output, StrAttr:$norm, F32Attr:$eps,
+                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, DefaultValuedAttr<I64Attr, "1">:$heads);
+  let assemblyFormat = "$norm $input `,` $weight (`bias` $bias^)? `eps` $eps `to` $output attr-dict `:` type(operands)";
+}
+
+def KRN_RopeOp : KRN_Phase<"rope"> {
+  let arguments = (ins KRN_BufferType:$input, KRN_BufferType:$table, KRN_BufferType:$output,
+                       I64Attr:$heads, I64Attr:$rotary, UnitAttr:$interleaved);
+  let assemblyFormat = "$input `table` $table `heads` $heads `rotary` $rotary `to` $output attr-dict `:` type(operands)";
+}
+
+def KRN_ActivationOp : KRN_Phase<"activation"> {
+  let arguments = (ins TFM_ActivationAttr:$kind, KRN_BufferType:$input, KRN_BufferType:$output);
+  let assemblyFormat = "$kind $input `to` $output attr-dict `:` type(operands)";
+}
+
+def KRN_MulOp : KRN_Phase<"mul"> {
+  let arguments = (ins KRN_BufferType:$lhs, KRN_BufferType:$rhs, KRN_BufferType:$output);
+  let assemblyFormat = "$lhs `,` $rhs `to` $output attr-dict `:` type(operands)";
+}
+
+def KRN_AddOp : KRN_Phase<"add"> {
+  let arguments = (ins KRN_BufferType:$lhs, KRN_BufferType:$rhs, KRN_BufferType:$output);
+  let assemblyFormat = "$lhs `,` $rhs `to` $output attr-dict `:` type(operands)";
+}
+
+#endif // KRN_OPS_TD

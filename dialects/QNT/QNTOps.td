@@ -1,0 +1,145 @@
+//===- QNTOps.td - Operations on formats -------------------*- tablegen -*-===//
+
+#ifndef QNT_OPS_TD
+#define QNT_OPS_TD
+
+include "dialects/QNT/QNTTypes.td"
+include "dialects/TFM/TFMOps.td"
+
+class QNT_Op<string opMnemonic, list<Trait> traits = []>
+    : Op<QNT_Dialect, opMnemonic, traits>;
+
+//===----------------------------------------------------------------------===//
+// @weights
+//===----------------------------------------------------------------------===//
+
+def QNT_QuantizeOp : QNT_Op<"quantize", [Pure]> {
+  let summary = "codes, scales and zero points of a weight";
+  let description = [{
+    ```mlir
+    %codes, %scales = qnt.quantize "rtn" %w to #qnt.format<int4, group = 128>
+        : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<64x2xf16>
+    ```
+    Codes are logical (one i8 an element); scales are [rows, groups], or
+    [blocks] where blocks are flattened; zero points (i8, present for formats
+    with `zero`) are shaped like scales. Vectors of several results keep room
+    for what later schemes add (order).
+  }];
+  let arguments = (ins StrAttr:$method, TFM_Weight:$input, QNT_FormatAttr:$format, UnitAttr:$mse);
+  let results = (outs AnyRankedTensor:$codes, AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros);
+  let assemblyFormat = [{
+    $method $input `to` $format attr-dict `:` type($input) `->` type(results)
+  }];
+  let hasVerifier = 1;
+}
+
+def QNT_PackOp : QNT_Op<"pack", [Pure]> {
+  let summary = "one packed weight of codes, scales and zero points";
+  let arguments = (ins AnyRankedTensor:$codes, AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros);
+  let results = (outs QNT_PackedType:$result);
+  let assemblyFormat = "$codes `,` $scales (`,` $zeros^)? attr-dict `:` type(operands) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def QNT_ConvertOp : QNT_Op<"convert", [Pure]> {
+  let summary = "an unquantized weight in an unscaled format (f32, f16, bf16)";
+  let arguments = (ins TFM_Weight:$input);
+  let results = (outs QNT_PackedType:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def QNT_StackRowsOp : QNT_Op<"stack_rows", [Pure]> {
+  let summary = "packed weights of one format, one under the other";
+  let description = [{
+    With `interleave = 16`, rows alternate in blocks of 16 (gate, up, gate,
+    ...): the order that a gated epilogue reads.
+  }];
+  let arguments = (ins Variadic<QNT_PackedType>:$inputs, DefaultValuedAttr<I64Attr, "0">:$interleave);
+  let results = (outs QNT_PackedType:$result);
+  let assemblyFormat = "$inputs (`interleave` $interleave^)? attr-dict `:` type($inputs) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def QNT_RelayoutOp : QNT_Op<"relayout", [Pure]> {
+  let summary = "the same weight with its bytes in a target's layout";
+  let arguments = (ins QNT_PackedType:$input);
+  let results = (outs QNT_PackedType:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// The program
+//===----------------------------------------------------------------------===//
+
+def QNT_DequantGemmOp : QNT_Op<"dequant_gemm", [Pure]> {
+  let summary = "x dequantize(W)^T + b: what replaces tfm.linear";
+  let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight, Optional<TFM_Stored>:$bias);
+  let results = (outs TFM_Activations:$result);
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,` type($weight) (`,` type($bias)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
+  let summary = "a GEMM with what the fuse phase folded into it";
+  let description = [{
+    Prologue: rows that want logits (`step` present), then the norm
+    (`norm` = "rms" or "layer", norm_weight, norm_bias, eps). Epilogue, in this
+    order: + bias, activation, gated product (`glu`: even blocks of 16 rows are
+    gates), + residual. `splits` are the widths of the results, which are
+    consecutive columns of the product. Formed by `fuse-form-gemms` of
+    `tfm.linear`, `qnt.dequant_gemm` and `tfm.logits`; lowered to `krn.gemm`.
+    Weights are packed (unquantized ones by `qnt.convert`).
+  }];
+  let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight,
+                       Optional<TFM_StepType>:$step,
+                       Optional<TFM_Stored>:$norm_weight, Optional<TFM_Stored>:$norm_bias,
+                       Optional<TFM_Stored>:$bias, Optional<TFM_Activations>:$residual,
+                       DefaultValuedAttr<StrAttr, "\"\"">:$norm,
+                       DefaultValuedAttr<F32Attr, "0.0">:$eps,
+                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset,
+                       OptionalAttr<TFM_ActivationAttr>:$activation,
+                       UnitAttr:$glu,
+                       DenseI64ArrayAttr:$splits);
+  let results = (outs Variadic<TFM_Activations>:$results);
+  let assemblyFormat = [{
+    $input `,` $weight (`rows` $step^)?
+    (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)?
+    (`bias` $bias^)? (`activation` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
+    `splits` $splits attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def QNT_RopeAttentionOp : QNT_Op<"rope_attention",
+    [MemoryEffects<[MemRead, MemWrite]>, AttrSizedOperandSegments]> {
+  let summary = "attention with the norms and rotations of q and k folded in";
+  let description = [{
+    q and k as the projections leave them: RMS norm of each head (`q_norm`,
+    `k_norm`, eps, norm_offset) if there, then rotation, then `tfm.attention`.
+    Formed by `fuse-rope-attention`; lowered to `krn.rope_append` and
+    `krn.attention`.
+  }];
+  let arguments = (ins TFM_StepType:$step, TFM_CacheType:$cache, TFM_Activations:$query,
+                       TFM_Activations:$key, TFM_Activations:$value,
+                       TFM_Stored:$frequencies,
+                       Optional<TFM_Stored>:$q_norm, Optional<TFM_Stored>:$k_norm,
+                       Optional<TFM_Stored>:$slopes,
+                       I64Attr:$heads, I64Attr:$rotary, UnitAttr:$interleaved,
+                       DefaultValuedAttr<F32Attr, "1.0">:$attention_factor,
+                       DefaultValuedAttr<F32Attr, "0.0">:$eps,
+                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset,
+                       F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
+  let results = (outs TFM_Activations:$result);
+  let assemblyFormat = [{
+    $step `,` $cache `,` $query `,` $key `,` $value `frequencies` $frequencies
+    (`q_norm` $q_norm^)? (`k_norm` $k_norm^)? (`slopes` $slopes^)?
+    `heads` $heads `rotary` $rotary `scale` $scale attr-dict `:` functional-type(operands, $result)
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // QNT_OPS_TD
