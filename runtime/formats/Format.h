@@ -59,8 +59,11 @@ struct Format {
   int64_t groupSize(int64_t columns) const {
     return group > 0 ? group : columns;
   }
-  /// Scales in a row of `columns` elements (not for flattened formats).
+  /// Scales in a row of `columns` elements: 0 for unscaled codes; throws
+  /// qrt::Error for flattened formats, whose blocks belong to no row.
   int64_t groupsPerRow(int64_t columns) const;
+  /// Scales of a whole weight, flattened or not (0 for unscaled codes).
+  int64_t scaleCount(int64_t rows, int64_t columns) const;
   /// Average bits of one weight, scales and zero points included.
   double bitsPerWeight(int64_t rows, int64_t columns) const;
 
@@ -70,10 +73,28 @@ struct Format {
   std::string mangled() const;
   /// Parses what mangled() prints; throws qrt::Error naming the bad token.
   static Format parse(std::string_view mangled);
+
+  /// The constraint of docs/formats.md that this value breaks, as
+  /// "format_c1: group 0 is neither positive nor -1"; empty if it is valid.
+  std::string violation() const;
+  /// Throws qrt::Error with violation() if there is one.
+  void verify() const;
 };
 
 /// The name of a code as the grammar spells it ("int4", "nf4", "bf16").
 std::string_view codeName(Code code);
+/// The name of a scale type ("f32", "f16", "bf16", "none").
+std::string_view scaleTypeName(ScaleType type);
+/// The scale type that the grammar leaves out: f16 for the int codes, f32 for
+/// nf4 and fp4, none for the unscaled codes.
+ScaleType defaultScaleType(Code code);
+/// Bytes of one scale: 4, 2 or 0.
+int64_t scaleTypeBytes(ScaleType type);
+/// True for Int8, Int4, Int3 and Int2.
+bool isIntCode(Code code);
+/// The zero point of a code without stored zero points, for its *unsigned*
+/// form: 128, 8, 4, 2 for the int codes, 0 for all others.
+int32_t defaultZero(Code code);
 
 } // namespace qrt
 

@@ -1,0 +1,168 @@
+//===- Reference.cpp - The scalar reference of every format ---------------===//
+
+#include "runtime/formats/Reference.h"
+
+#include "runtime/formats/HalfFloat.h"
+#include "runtime/support/Error.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+namespace qrt {
+
+const float kNf4Table[16] = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+
+const float kFp4Table[16] = {
+    0.0f,
+    0.0052083334885537624f,
+    0.6666666865348816f,
+    1.0f,
+    0.3333333432674408f,
+    0.5f,
+    0.1666666716337204f,
+    0.25f,
+    0.0f,
+    -0.0052083334885537624f,
+    -0.6666666865348816f,
+    -1.0f,
+    -0.3333333432674408f,
+    -0.5f,
+    -0.1666666716337204f,
+    -0.25f,
+};
+
+namespace {
+
+void expectSize(const char *what, size_t have, int64_t want) {
+  if (want < 0 || have != static_cast<size_t>(want))
+    throw Error("weight_c2: " + std::to_string(have) + " " + what + " where " +
+                std::to_string(want) + " are expected");
+}
+
+/// The value of an f32, f16 or bf16 element at `bytes`.
+float unscaledElement(Code code, const uint8_t *bytes) {
+  if (code == Code::F32) {
+    float value;
+    std::memcpy(&value, bytes, 4);
+    return value;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, bytes, 2);
+  return code == Code::F16 ? halfToFloat(bits) : bfloatToFloat(bits);
+}
+
+} // namespace
+
+float roundToScaleType(float scale, ScaleType type) {
+  if (type == ScaleType::F16)
+    return halfToFloat(floatToHalf(scale));
+  if (type == ScaleType::BF16)
+    return bfloatToFloat(floatToBfloat(scale));
+  return scale;
+}
+
+float dequantizeCode(const Format &format, uint8_t code, float scale,
+                     uint8_t zero) {
+  switch (format.code) {
+  case Code::NF4:
+    return kNf4Table[code & 15] * scale;
+  case Code::FP4:
+    return kFp4Table[code & 15] * scale;
+  case Code::Int8:
+    if (!format.zero)
+      return scale * float(int8_t(code));
+    [[fallthrough]];
+  case Code::Int4:
+  case Code::Int3:
+  case Code::Int2: {
+    int32_t offset = format.zero ? int32_t(zero) : defaultZero(format.code);
+    return scale * float(int32_t(code) - offset);
+  }
+  case Code::F32:
+  case Code::F16:
+  case Code::BF16:
+    break;
+  }
+  throw Error("format " + format.mangled() + " has no codes to look up");
+}
+
+void verify(const PackedWeight &weight) {
+  const Format &format = weight.format;
+  format.verify();
+  int64_t elements, bytes;
+  int64_t elementBytes = format.isQuantized() ? 1 : format.codeBits() / 8;
+  if (weight.rows < 1 || weight.columns < 1 ||
+      __builtin_mul_overflow(weight.rows, weight.columns, &elements) ||
+      __builtin_mul_overflow(elements, elementBytes, &bytes))
+    throw Error("weight_c1: a weight of " + std::to_string(weight.rows) +
+                " x " + std::to_string(weight.columns) + " elements");
+  expectSize("bytes of codes", weight.codes.size(), bytes);
+  int64_t scales = format.scaleCount(weight.rows, weight.columns);
+  expectSize("scales", weight.scales.size(), scales);
+  expectSize("zero points", weight.zeros.size(), format.zero ? scales : 0);
+  if (!format.isQuantized())
+    return;
+
+  int limit = (1 << format.codeBits()) - 1;
+  for (int64_t i = 0; i < elements; ++i)
+    if (weight.codes[i] > limit)
+      throw Error("weight_c3: code " + std::to_string(weight.codes[i]) +
+                  " of element " + std::to_string(i) + " exceeds " +
+                  std::to_string(limit));
+  for (int64_t i = 0; i < scales; ++i) {
+    float scale = weight.scales[i];
+    if (!std::isfinite(scale) || roundToScaleType(scale, format.scale) != scale)
+      throw Error("weight_c4: scale " + std::to_string(i) + " is " +
+                  std::to_string(scale) + ", which is no finite " +
+                  std::string(scaleTypeName(format.scale)));
+  }
+  for (size_t i = 0; i < weight.zeros.size(); ++i)
+    if (weight.zeros[i] > limit)
+      throw Error("weight_c5: zero point " + std::to_string(weight.zeros[i]) +
+                  " of group " + std::to_string(i) + " exceeds " +
+                  std::to_string(limit));
+}
+
+void dequantize(const PackedWeight &weight, float *out) {
+  verify(weight);
+  const Format &format = weight.format;
+  for (int64_t row = 0; row < weight.rows; ++row) {
+    for (int64_t column = 0; column < weight.columns; ++column) {
+      int64_t element = row * weight.columns + column;
+      if (!format.isQuantized()) {
+        const uint8_t *bytes =
+            weight.codes.data() + element * (format.codeBits() / 8);
+        out[element] = unscaledElement(format.code, bytes);
+        continue;
+      }
+      // Flattened blocks run over the whole weight, groups along a row.
+      int64_t group = format.flattened
+                          ? element / format.group
+                          : row * format.groupsPerRow(weight.columns) +
+                                column / format.groupSize(weight.columns);
+      uint8_t zero = format.zero ? weight.zeros[group] : 0;
+      out[element] = dequantizeCode(format, weight.codes[element],
+                                    weight.scales[group], zero);
+    }
+  }
+}
+
+} // namespace qrt
