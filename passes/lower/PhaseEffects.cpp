@@ -1,0 +1,88 @@
+//===- PhaseEffects.cpp - What a phase reads and writes -------------------===//
+
+#include "passes/lower/PhaseEffects.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace qcc {
+
+bool isPrivate(Value buffer) {
+  auto staged = buffer.getDefiningOp<krn::StagedBufferOp>();
+  return staged && staged.getPrivate_();
+}
+
+static Value root(Value buffer) {
+  while (auto view = buffer.getDefiningOp<krn::ViewOp>())
+    buffer = view.getInput();
+  return buffer;
+}
+
+std::optional<PhaseEffects> phaseEffects(Operation *op) {
+  PhaseEffects effects;
+  auto reads = [&](ValueRange values) {
+    for (Value value : values)
+      if (value)
+        effects.reads.push_back(root(value));
+  };
+  auto writes = [&](Value value) { effects.writes.push_back(root(value)); };
+  bool isPhase =
+      llvm::TypeSwitch<Operation *, bool>(op)
+          .Case([&](krn::EmbedOp phase) {
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case([&](krn::RopeTableOp phase) {
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case([&](krn::StageOp phase) {
+            reads(phase.getInput());
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case([&](krn::GemmOp phase) {
+            reads({phase.getInput(), phase.getResidual()});
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case([&](krn::RopeAppendOp phase) {
+            reads({phase.getKey(), phase.getValue(), phase.getTable()});
+            writes(phase.getQuery());
+            effects.writesCache = true;
+            return true;
+          })
+          .Case([&](krn::AttentionOp phase) {
+            reads(phase.getQuery());
+            writes(phase.getOutput());
+            effects.readsCache = true;
+            return true;
+          })
+          .Case([&](krn::NormOp phase) {
+            reads(phase.getInput());
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case([&](krn::RopeOp phase) {
+            reads({phase.getInput(), phase.getTable()});
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case([&](krn::ActivationOp phase) {
+            reads(phase.getInput());
+            writes(phase.getOutput());
+            return true;
+          })
+          .Case<krn::MulOp, krn::AddOp>([&](auto phase) {
+            reads({phase.getLhs(), phase.getRhs()});
+            writes(phase.getOutput());
+            return true;
+          })
+          .Default([](Operation *) { return false; });
+  if (!isPhase)
+    return std::nullopt;
+  return effects;
+}
+
+} // namespace qcc

@@ -1,0 +1,18 @@
+//===- Pipeline.h - The lower phase -----------------------------*- C++ -*-===//
+
+#ifndef QCC_PASSES_LOWER_PIPELINE_H
+#define QCC_PASSES_LOWER_PIPELINE_H
+
+#include "passes/lower/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+
+namespace qcc {
+
+/// From a laid-out program to one whose phases and buffers are all decided.
+void buildLowerPipeline(mlir::OpPassManager &pm,
+                        const LowerToKRNPassOptions &options = {});
+
+} // namespace qcc
+
+#endif // QCC_PASSES_LOWER_PIPELINE_H
