@@ -1,0 +1,87 @@
+//===- Sources.h - Rows of the values of @weights ---------------*- C++ -*-===//
+//
+// Every value of @weights can be asked for some of its rows. A source holds no
+// bytes: it computes rows from those of its operands, down to the parameters,
+// so that a weight streams through in stripes, whatever its size.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_COMPILER_WEIGHTS_SOURCES_H
+#define QCC_COMPILER_WEIGHTS_SOURCES_H
+
+#include "compiler/quantize/Statistics.h"
+#include "dialects/TFM/TFM.h"
+#include "runtime/formats/Format.h"
+
+#include "mlir/IR/Value.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace qcc {
+
+/// Reads the values of parameters. Called from several threads at once.
+class ParameterReader {
+public:
+  virtual ~ParameterReader() = default;
+  /// Elements first .. first + count of the row-major tensor `param`.
+  virtual void read(tfm::ParamAttr param, int64_t first, int64_t count,
+                    float *out) const = 0;
+};
+
+/// Rows of a float value (tfm.param, slice_rows, ...). Vectors are one row.
+class FloatSource {
+public:
+  virtual ~FloatSource() = default;
+  int64_t rows() const { return numRows; }
+  int64_t columns() const { return numColumns; }
+  /// Writes rows [first, first + count) to out [count][columns].
+  virtual void read(int64_t first, int64_t count, float *out) const = 0;
+
+protected:
+  FloatSource(int64_t rows, int64_t columns)
+      : numRows(rows), numColumns(columns) {}
+
+private:
+  int64_t numRows, numColumns;
+};
+
+/// Rows of a packed value: logical codes, and scales and zero points by the
+/// groups of packedFormat().
+class PackedSource {
+public:
+  virtual ~PackedSource() = default;
+  int64_t rows() const { return numRows; }
+  int64_t columns() const { return numColumns; }
+  /// As it will lie in memory: never flattened.
+  const qrt::Format &format() const { return storedFormat; }
+  /// Writes rows [first, first + count): codes [count][columns] and, for
+  /// quantized formats, scales and zeros [count][groups]. Unscaled formats
+  /// write f32 values [count][columns] to `values` instead.
+  virtual void read(int64_t first, int64_t count, float *values, uint8_t *codes,
+                    float *scales, uint8_t *zeros) = 0;
+  /// What quantization lost so far.
+  virtual QuantizeStatistics statistics() const = 0;
+
+protected:
+  PackedSource(int64_t rows, int64_t columns, qrt::Format format)
+      : numRows(rows), numColumns(columns), storedFormat(format) {}
+
+private:
+  int64_t numRows, numColumns;
+  qrt::Format storedFormat;
+};
+
+/// The source of a float value of @weights. `name` is for messages.
+std::unique_ptr<FloatSource> makeFloatSource(mlir::Value value,
+                                             const ParameterReader &reader);
+
+/// The source of a packed value of @weights; looks through qnt.relayout.
+std::unique_ptr<PackedSource> makePackedSource(mlir::Value value,
+                                               const ParameterReader &reader,
+                                               const std::string &name);
+
+} // namespace qcc
+
+#endif // QCC_COMPILER_WEIGHTS_SOURCES_H

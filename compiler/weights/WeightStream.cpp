@@ -1,0 +1,194 @@
+//===- WeightStream.cpp - Executes @weights -------------------------------===//
+
+#include "compiler/weights/WeightStream.h"
+
+#include "dialects/QNT/QNT.h"
+#include "runtime/formats/HalfFloat.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <future>
+#include <thread>
+#include <vector>
+
+using namespace mlir;
+using qrt::Code;
+using qrt::Format;
+
+namespace qcc {
+namespace {
+
+/// Elements of a stripe: enough to make threads worth their while, few enough
+/// to stay in a core's cache.
+constexpr int64_t kStripeElements = 1 << 18;
+
+/// Calls work(i) for i in [0, count) on `threads` threads; the first exception
+/// ends it.
+void parallelFor(unsigned threads, int64_t count,
+                 const std::function<void(int64_t)> &work) {
+  std::atomic<int64_t> next = 0;
+  std::exception_ptr failure;
+  std::mutex mutex;
+  auto run = [&] {
+    try {
+      for (int64_t i; (i = next++) < count;)
+        work(i);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (!failure)
+        failure = std::current_exception();
+      next = count;
+    }
+  };
+  {
+    std::vector<std::jthread> team;
+    for (unsigned i = 1; i < threads && int64_t(i) < count; ++i)
+      team.emplace_back(run);
+    run();
+  }
+  if (failure)
+    std::rethrow_exception(failure);
+}
+
+/// Packs stripes of one source into one buffer.
+class TensorPacker {
+public:
+  TensorPacker(PackedSource &source, StreamedTensor &tensor,
+               std::vector<uint8_t> &buffer)
+      : source(source), tensor(tensor), format(source.format()),
+        columns(source.columns()), tiled(tensor.layout == "t16") {
+    if (tiled) {
+      tensor.planes = t16Layout(format, source.rows(), columns);
+    } else {
+      if (format.isQuantized())
+        throw qrt::Error("weight '" + tensor.name + "' is " + format.mangled() +
+                         ", which has no row-major layout");
+      tensor.planes = {};
+      tensor.planes.codesBytes =
+          source.rows() * columns * (format.codeBits() / 8);
+      tensor.planes.totalBytes = (tensor.planes.codesBytes + 63) / 64 * 64;
+    }
+    buffer.assign(tensor.planes.totalBytes, 0);
+    data = buffer.data();
+  }
+
+  void pack(int64_t first, int64_t count) {
+    const PackedLayout &planes = tensor.planes;
+    if (!format.isQuantized()) {
+      std::vector<float> values(count * columns);
+      source.read(first, count, values.data(), nullptr, nullptr, nullptr);
+      if (tiled)
+        packFloats(format, count, columns, values.data(),
+                   data + first / 16 * planes.tileCodesBytes);
+      else
+        storeRows(first, count, values.data());
+      return;
+    }
+    int64_t groups = format.groupsPerRow(columns);
+    std::vector<uint8_t> codes(count * columns), zeros;
+    std::vector<float> scales(count * groups);
+    if (format.zero)
+      zeros.resize(count * groups);
+    source.read(first, count, nullptr, codes.data(), scales.data(),
+                format.zero ? zeros.data() : nullptr);
+    int64_t tile = first / 16;
+    packCodes(format, count, columns, codes.data(),
+              data + planes.codesOffset + tile * planes.tileCodesBytes);
+    packScales(format, count, columns, scales.data(),
+               data + planes.scalesOffset + tile * planes.tileScalesBytes);
+    if (format.zero)
+      packZeros(format, count, columns, zeros.data(),
+                data + planes.zerosOffset + tile * planes.tileZerosBytes);
+  }
+
+private:
+  void storeRows(int64_t first, int64_t count, const float *values) {
+    int64_t elements = count * columns, at = first * columns;
+    if (format.code == Code::F32) {
+      std::memcpy(data + at * 4, values, elements * 4);
+      return;
+    }
+    auto *out = reinterpret_cast<uint16_t *>(data) + at;
+    for (int64_t i = 0; i < elements; ++i)
+      out[i] = format.code == Code::F16 ? qrt::floatToHalf(values[i])
+                                        : qrt::floatToBfloat(values[i]);
+  }
+
+  PackedSource &source;
+  StreamedTensor &tensor;
+  Format format;
+  int64_t columns;
+  bool tiled;
+  uint8_t *data;
+};
+
+int64_t elementsOf(tfm::DefineOp define) {
+  auto type = dyn_cast<qnt::PackedType>(define.getValue().getType());
+  return type ? type.getRows() * type.getColumns() : 0;
+}
+
+} // namespace
+
+void streamWeights(func::FuncOp weights, const ParameterReader &reader,
+                   const WeightStreamOptions &options,
+                   const std::function<void(const StreamedTensor &)> &sink) {
+  int64_t total = 0, done = 0;
+  for (auto define : weights.getOps<tfm::DefineOp>())
+    total += elementsOf(define);
+
+  // Two buffers: while one tensor is written, the next one is made.
+  std::vector<uint8_t> buffers[2];
+  StreamedTensor tensors[2];
+  std::future<void> writing;
+  int turn = 0;
+  for (auto define : weights.getOps<tfm::DefineOp>()) {
+    auto type = dyn_cast<qnt::PackedType>(define.getValue().getType());
+    if (!type || !type.getLayout())
+      throw qrt::Error("weight '" + define.getName().str() +
+                       "' has no layout: the layout phase did not run");
+    auto start = std::chrono::steady_clock::now();
+    StreamedTensor &tensor = tensors[turn];
+    tensor = {};
+    tensor.name = define.getName().str();
+    if (auto modules = define->getAttrOfType<ArrayAttr>("modules"))
+      for (auto module : modules.getAsRange<StringAttr>())
+        tensor.modules.push_back(module.str());
+    else if (define.getModule())
+      tensor.modules.push_back(define.getModule()->str());
+    tensor.layout = type.getLayout().str();
+    auto source = makePackedSource(define.getValue(), reader, tensor.name);
+    tensor.format = source->format();
+    tensor.rows = source->rows();
+    tensor.columns = source->columns();
+
+    TensorPacker packer(*source, tensor, buffers[turn]);
+    int64_t stripe =
+        std::max<int64_t>(16, kStripeElements / tensor.columns / 16 * 16);
+    int64_t stripes = (tensor.rows + stripe - 1) / stripe;
+    parallelFor(options.threads, stripes, [&](int64_t i) {
+      if (options.cancelled && *options.cancelled)
+        throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+      packer.pack(i * stripe, std::min(stripe, tensor.rows - i * stripe));
+    });
+    tensor.data = buffers[turn];
+    tensor.statistics = source->statistics();
+    tensor.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+            .count();
+    if (writing.valid())
+      writing.get();
+    writing =
+        std::async(std::launch::async, [&sink, &tensor] { sink(tensor); });
+    turn ^= 1;
+    done += elementsOf(define);
+    if (options.progress)
+      options.progress(done, total);
+  }
+  if (writing.valid())
+    writing.get();
+}
+
+} // namespace qcc
