@@ -215,7 +215,7 @@ void quantizeDynamic(const float *values, int64_t count, int64_t block,
       float x = values[i] * inverse;
       // The first value that is not below x, or the one before if nearer.
       int64_t code = std::lower_bound(map, map + 255, x) - map;
-      if (code > 0 && double(x) - map[code - 1] <= double(map[code]) - x)
+      if (code > 0 && x <= (map[code - 1] + map[code]) / 2)
         --code;
       codes[i] = uint8_t(code);
     }
