@@ -1,0 +1,119 @@
+//===- Scheme.cpp - Quantization schemes as users name them ---------------===//
+
+#include "compiler/driver/Scheme.h"
+
+#include "runtime/formats/Format.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+
+using qrt::Code;
+using qrt::Format;
+using qrt::UsageError;
+
+namespace qcc {
+
+const std::vector<SchemeInfo> &schemes() {
+  static const std::vector<SchemeInfo> known = {
+      {"none", "weights as they are (--dtype f32, bf16, f16)"},
+      {"rtn.int2", "round to nearest, 2 bits"},
+      {"rtn.int3", "round to nearest, 3 bits"},
+      {"rtn.int4", "round to nearest, 4 bits"},
+      {"rtn.int8", "round to nearest, 8 bits"},
+      {"bnb.nf4", "bitsandbytes' 4-bit NormalFloat"},
+      {"bnb.fp4", "bitsandbytes' 4-bit float"},
+  };
+  return known;
+}
+
+/// Aliases that other tools' users type.
+static std::string canonicalName(std::string_view name,
+                                 const SchemeOptions &options) {
+  if (name == "bitsandbytes-nf4")
+    return "bnb.nf4";
+  if (name == "bitsandbytes-fp4")
+    return "bnb.fp4";
+  if (name == "bitsandbytes")
+    return "bnb.int8";
+  if (name == "rtn" || name == "gptq") {
+    if (!options.bits)
+      throw UsageError("scheme '" + std::string(name) + "' needs --bits");
+    return std::string(name) + ".int" + std::to_string(*options.bits);
+  }
+  if (options.bits)
+    throw UsageError("--bits does not apply to the scheme '" +
+                     std::string(name) + "', which says its width");
+  return std::string(name);
+}
+
+static void refuse(bool given, const char *option, const std::string &scheme) {
+  if (given)
+    throw UsageError(std::string(option) + " does not apply to the scheme '" +
+                     scheme + "'");
+}
+
+static std::string rtnRule(const std::string &name, int bits,
+                           const SchemeOptions &options) {
+  refuse(options.blockSize.has_value(), "--block-size", name);
+  Format format;
+  format.code = bits == 8   ? Code::Int8
+                : bits == 4 ? Code::Int4
+                : bits == 3 ? Code::Int3
+                            : Code::Int2;
+  format.group = options.groupSize.value_or(128);
+  if (format.group != -1 && format.group < 1)
+    throw UsageError("--group-size " + std::to_string(format.group) +
+                     " is neither -1 nor at least 1");
+  format.zero = !options.symmetric.value_or(true);
+  format.scale = qrt::ScaleType::F16;
+  return "rtn:" + format.mangled() + (options.mse.value_or(false) ? ":mse" : "");
+}
+
+static std::string bnbRule(const std::string &name, Code code,
+                           const SchemeOptions &options) {
+  refuse(options.groupSize.has_value(), "--group-size", name);
+  refuse(options.symmetric.has_value(), "--sym/--asym", name);
+  refuse(options.mse.has_value(), "--mse", name);
+  Format format;
+  format.code = code;
+  format.group = options.blockSize.value_or(64);
+  if (format.group < 32 || format.group > 4096 ||
+      (format.group & (format.group - 1)) != 0)
+    throw UsageError("--block-size " + std::to_string(format.group) +
+                     " is no power of two between 32 and 4096");
+  format.flattened = true;
+  format.scale = qrt::ScaleType::F32;
+  return "bnb:" + format.mangled();
+}
+
+std::string parseScheme(std::string_view given, const SchemeOptions &options) {
+  std::string name = canonicalName(given, options);
+  if (name == "none") {
+    refuse(options.groupSize.has_value(), "--group-size", name);
+    refuse(options.symmetric.has_value(), "--sym/--asym", name);
+    refuse(options.mse.has_value(), "--mse", name);
+    refuse(options.blockSize.has_value(), "--block-size", name);
+    return "none";
+  }
+  for (int bits : {2, 3, 4, 8})
+    if (name == "rtn.int" + std::to_string(bits))
+      return rtnRule(name, bits, options);
+  if (name == "bnb.nf4")
+    return bnbRule(name, Code::NF4, options);
+  if (name == "bnb.fp4")
+    return bnbRule(name, Code::FP4, options);
+
+  // Schemes of the interface that this version cannot do yet are known names.
+  static const char *const planned[] = {"bnb.nf4-dq", "bnb.fp4-dq", "bnb.int8",
+                                        "gptq.int2",  "gptq.int3",  "gptq.int4",
+                                        "gptq.int8"};
+  if (std::ranges::find(planned, name) != std::end(planned))
+    throw qrt::Error("scheme '" + name + "' is not supported by this version");
+  std::string known;
+  for (const SchemeInfo &scheme : schemes())
+    known += (known.empty() ? "" : ", ") + scheme.name;
+  throw UsageError("unknown quantization scheme '" + std::string(given) + "'",
+                   "known are " + known);
+}
+
+} // namespace qcc
