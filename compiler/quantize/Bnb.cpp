@@ -2,6 +2,7 @@
 
 #include "compiler/quantize/Bnb.h"
 
+#include "compiler/quantize/ScaleRounding.h"
 #include "compiler/quantize/Simd.h"
 #include "runtime/formats/HalfFloat.h"
 #include "runtime/formats/Reference.h"
@@ -25,93 +26,111 @@ constexpr float kLeastAbsmax = 1e-38f;
 /// Elements of a block of bitsandbytes' nested 8-bit scales.
 constexpr int64_t kNestedBlock = 256;
 
-/// The 15 midpoints between neighbours of the ascending table: a scaled value
-/// has the rank "how many midpoints lie below it", which sends ties to the
-/// lower value. fp4 has two zeros, code 0 below code 8, and so a midpoint at 0.
-using Midpoints = std::array<float, 15>;
+/// The table's values in ascending order, and the 15 midpoints between
+/// neighbours: a scaled value has the rank "how many midpoints lie below it",
+/// which sends ties to the lower value. fp4 has two zeros, code 0 below code 8,
+/// and so a midpoint at 0.
+struct RankTable {
+  explicit RankTable(const float *table) {
+    std::copy(table, table + 16, values.begin());
+    std::sort(values.begin(), values.end());
+    for (size_t i = 0; i < midpoints.size(); ++i) {
+      midpoints[i] = (values[i] + values[i + 1]) / 2;
+      steps[i] = values[i + 1] - values[i];
+    }
+  }
 
-Midpoints midpointsOf(qrt::Code code) {
-  const float *table = code == qrt::Code::NF4 ? qrt::kNf4Table : qrt::kFp4Table;
-  std::array<float, 16> ascending;
-  std::copy(table, table + 16, ascending.begin());
-  std::sort(ascending.begin(), ascending.end());
-  Midpoints midpoints;
-  for (size_t i = 0; i < midpoints.size(); ++i)
-    midpoints[i] = (ascending[i] + ascending[i + 1]) / 2;
-  return midpoints;
-}
+  std::array<float, 16> values;
+  std::array<float, 15> midpoints;
+  std::array<float, 15> steps;
+};
 
-const Midpoints kNf4Midpoints = midpointsOf(qrt::Code::NF4);
-const Midpoints kFp4Midpoints = midpointsOf(qrt::Code::FP4);
+const RankTable kNf4Ranks(qrt::kNf4Table);
+const RankTable kFp4Ranks(qrt::kFp4Table);
 
 struct FindAbsmax {
+  template <int N>
   QCC_SIMD_INLINE static float run(const float *w, int64_t count) {
-    VecF32 most{};
+    F32<N> most;
     int64_t i = 0;
     for (; i + kLanes <= count; i += kLanes)
-      most = simd::max(simd::abs(load(w + i)), most);
+      most = simd::max(simd::abs(F32<N>::load(w + i)), most);
     if (i < count)
-      most = simd::max(simd::abs(loadPart<VecF32>(w + i, count - i)), most);
+      most = simd::max(simd::abs(F32<N>::load(w + i, count - i)), most);
     return reduceMax(most);
   }
 };
 
-QCC_SIMD_INLINE VecI32 rankOf(VecF32 x, const Midpoints &midpoints) {
-  VecI32 rank{};
-  for (float midpoint : midpoints)
-    rank -= x > splat(midpoint); // a true lane is -1
-  return rank;
-}
-
 /// fp4's code of a rank among -1, -2/3, ... -0.0052, 0, 0, 0.0052, ... 1. By
 /// magnitude the codes 0..7 are 0, 1, 6, 7, 4, 5, 2, 3: bit 2 flips with bit 1.
-QCC_SIMD_INLINE VecI32 fp4CodeOf(VecI32 rank) {
-  VecI32 above = rank >= 8; // -1 in lanes of positive values
-  VecI32 magnitude = above ? rank - 8 : 7 - rank;
-  VecI32 code = magnitude ^ ((magnitude & 2) << 1);
-  VecI32 zero = magnitude == 0;
-  return code | (~(above ^ zero) & 8);
+template <int N>
+QCC_SIMD_INLINE I32<N> fp4CodeOf(const I32<N> &rank) {
+  I32<N> below = I32<N>(8) > rank;             // -1 for values below 0
+  I32<N> magnitude = ((rank - 8) ^ below) & 7; // rank - 8 or 7 - rank
+  I32<N> code = magnitude ^ ((magnitude & 2) << 1);
+  I32<N> zero = I32<N>(1) > magnitude;
+  return code | ((below ^ zero) & 8);
 }
+
+/// Sums of squares in units of absmax^2.
+struct BlockSums {
+  double error, norm;
+};
+
+/// Vectors whose squares are summed in f32 before the sum goes to a double.
+constexpr int64_t kSumChunk = 64;
 
 template <bool IsNf4>
 struct EncodeBlock {
-  QCC_SIMD_INLINE static void run(const float *w, int64_t count, float absmax,
-                                  uint8_t *codes,
-                                  QuantizeStatistics *statistics) {
-    const Midpoints &midpoints = IsNf4 ? kNf4Midpoints : kFp4Midpoints;
-    const float *table = IsNf4 ? qrt::kNf4Table : qrt::kFp4Table;
+  template <int N>
+  QCC_SIMD_INLINE static BlockSums run(const float *w, int64_t count,
+                                       float absmax, uint8_t *codes) {
+    const RankTable &table = IsNf4 ? kNf4Ranks : kFp4Ranks;
     const float inverse = 1.0f / std::max(absmax, kLeastAbsmax);
-    VecF64 error{}, norm{};
-    auto step = [&](VecF32 x, int64_t size) __attribute__((always_inline)) {
-      VecI32 code = rankOf(x * inverse, midpoints);
-      if constexpr (!IsNf4)
-        code = fp4CodeOf(code);
-      storeBytes(codes, code, size);
-      VecF32 value{};
-      for (int64_t lane = 0; lane < kLanes; ++lane)
-        value[lane] = table[code[lane]];
-      VecF64 difference = toDouble(x) - toDouble(value * absmax);
-      error += difference * difference;
-      norm += toDouble(x) * toDouble(x);
-      codes += size;
-    };
-    int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-      step(load(w + i), kLanes);
-    // Padding lanes hold 0, which both tables represent.
-    if (i < count)
-      step(loadPart<VecF32>(w + i, count - i), count - i);
-    statistics->squaredError += reduceAdd(error);
-    statistics->squaredNorm += reduceAdd(norm);
+    BlockSums sums{0, 0};
+    for (int64_t i = 0; i < count;) {
+      F32<N> error, norm;
+      int64_t end = std::min(count, i + kSumChunk * kLanes);
+      for (; i < end; i += kLanes) {
+        int64_t size = std::min(kLanes, count - i);
+        F32<N> x =
+            size == kLanes ? F32<N>::load(w + i) : F32<N>::load(w + i, size);
+        x = x * inverse;
+        I32<N> rank;
+        F32<N> value(table.values[0]); // the code's, up to rounding
+        for (size_t m = 0; m < table.midpoints.size(); ++m) {
+          I32<N> above = x > F32<N>(table.midpoints[m]);
+          rank = rank - above; // a true lane is -1
+          value = value + masked(above, F32<N>(table.steps[m]));
+        }
+        I32<N> code = rank;
+        if constexpr (!IsNf4)
+          code = fp4CodeOf(rank);
+        if (size == kLanes)
+          storeBytes(codes + i, code, kLanes);
+        else
+          storeBytes(codes + i, code, size);
+        // Padding lanes hold 0, which both tables represent.
+        error = error + (x - value) * (x - value);
+        norm = norm + x * x;
+      }
+      sums.error += reduceAdd(error);
+      sums.norm += reduceAdd(norm);
+    }
+    return sums;
   }
 };
 
-void encodeBlock(qrt::Code code, const float *w, int64_t count, float absmax,
-                 uint8_t *codes, QuantizeStatistics *statistics) {
-  if (code == qrt::Code::NF4)
-    dispatch<EncodeBlock<true>>(w, count, absmax, codes, statistics);
-  else
-    dispatch<EncodeBlock<false>>(w, count, absmax, codes, statistics);
+/// Encodes one block and returns its squared norm.
+double encodeBlock(qrt::Code code, const float *w, int64_t count, float absmax,
+                   uint8_t *codes, QuantizeStatistics &statistics) {
+  BlockSums sums = code == qrt::Code::NF4
+                       ? dispatch<EncodeBlock<true>>(w, count, absmax, codes)
+                       : dispatch<EncodeBlock<false>>(w, count, absmax, codes);
+  double unit = double(absmax) * double(absmax);
+  statistics.squaredError += sums.error * unit;
+  statistics.squaredNorm += sums.norm * unit;
+  return sums.norm * unit;
 }
 
 void requireTableFormat(const qrt::Format &format) {
@@ -130,7 +149,7 @@ QuantizeStatistics quantizeBlocks(const float *w, int64_t count, qrt::Code code,
   for (int64_t begin = 0; begin < count; begin += block) {
     int64_t size = std::min(block, count - begin);
     float most = dispatch<FindAbsmax>(w + begin, size);
-    encodeBlock(code, w + begin, size, most, codes + begin, &statistics);
+    encodeBlock(code, w + begin, size, most, codes + begin, statistics);
     *absmax++ = most;
   }
   return statistics;
@@ -150,18 +169,14 @@ QuantizeStatistics quantizeTableRows(const float *w, int64_t rows,
       int64_t size = std::min(block, length - begin);
       const float *values = w + line * length + begin;
       float exact = dispatch<FindAbsmax>(values, size);
-      float scale = qrt::roundToScaleType(exact, format.scale);
-      if (!std::isfinite(scale)) {
-        ++statistics.overflowedScales;
-        scale =
-            format.scale == qrt::ScaleType::F16 ? qrt::kMaxHalf : 0x1.fep127f;
-      }
-      double normBefore = statistics.squaredNorm;
-      encodeBlock(format.code, values, size, scale, codes, &statistics);
-      if (std::fabs(double(scale) - exact) > 0x1p-8 * exact && scale < 1) {
-        ++statistics.underflowedScales;
-        statistics.underflowedNorm += statistics.squaredNorm - normBefore;
-      }
+      // An all-zero block keeps its absmax of 0.
+      float scale = exact > 0 ? storedScale(exact, format.scale) : 0.0f;
+      if (format.scale == qrt::ScaleType::F32)
+        scale = exact; // bitsandbytes stores subnormals
+      double norm =
+          encodeBlock(format.code, values, size, scale, codes, statistics);
+      if (exact > 0)
+        countFit(scaleFit(exact, format.scale), norm, statistics);
       codes += size;
       *scales++ = scale;
     }

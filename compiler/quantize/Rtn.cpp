@@ -8,14 +8,13 @@
 
 #include "compiler/quantize/Rtn.h"
 
+#include "compiler/quantize/ScaleRounding.h"
 #include "compiler/quantize/Simd.h"
-#include "runtime/formats/HalfFloat.h"
-#include "runtime/formats/Reference.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace qcc {
@@ -45,16 +44,17 @@ struct Range {
 
 /// The least and the largest of the values and 0.
 struct FindRange {
+  template <int N>
   QCC_SIMD_INLINE static Range run(const float *w, int64_t count) {
-    VecF32 least{}, most{};
+    F32<N> least, most;
     int64_t i = 0;
     for (; i + kLanes <= count; i += kLanes) {
-      VecF32 x = load(w + i);
+      F32<N> x = F32<N>::load(w + i);
       least = simd::min(x, least);
       most = simd::max(x, most);
     }
     if (i < count) {
-      VecF32 x = loadPart<VecF32>(w + i, count - i);
+      F32<N> x = F32<N>::load(w + i, count - i);
       least = simd::min(x, least);
       most = simd::max(x, most);
     }
@@ -62,103 +62,111 @@ struct FindRange {
   }
 };
 
-/// round(x / scale), limited so that adding the zero point gives a code.
-QCC_SIMD_INLINE VecF32 roundedCode(VecF32 x, VecF32 scale, float low,
-                                   float high) {
-  // Limiting before rounding is the same as after: the limits are integers.
-  return roundEven(simd::max(simd::min(x / scale, splat(high)), splat(low)));
+/// Rounds x in units of the scale to a code, less the zero point. Limiting
+/// before rounding is the same as after it: the limits are integers.
+template <int N>
+QCC_SIMD_INLINE F32<N> roundedCode(const F32<N> &x, float low, float high) {
+  return roundEven(simd::max(simd::min(x, F32<N>(high)), F32<N>(low)));
 }
 
-/// The codes of one group, and the sums for the error.
+/// Sums of squares in units of scale^2.
+struct GroupSums {
+  double error, norm;
+};
+
+/// Vectors whose squares are summed in f32 before the sum goes to a double.
+constexpr int64_t kSumChunk = 64;
+
+/// The codes of one group, `stored` higher than they count from 0.
 struct EncodeGroup {
-  QCC_SIMD_INLINE static void run(const float *w, int64_t count,
-                                  GroupParameters group, float maxCode,
-                                  int32_t stored, uint8_t *codes,
-                                  QuantizeStatistics *statistics) {
-    float zero = float(group.zero);
-    VecF32 scale = splat(group.scale);
-    VecF64 error{}, norm{};
-    auto step = [&](VecF32 x, int64_t size) __attribute__((always_inline)) {
-      VecF32 code = roundedCode(x, scale, -zero, maxCode - zero);
-      // Padding lanes hold x = 0, which adds nothing to either sum.
-      VecF64 difference = toDouble(x) - toDouble(code * scale);
-      error += difference * difference;
-      norm += toDouble(x) * toDouble(x);
-      VecI32 integer = __builtin_convertvector(code, VecI32);
-      storeBytes(codes, (integer + stored) & 0xff, size);
-      codes += size;
-    };
-    int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-      step(load(w + i), kLanes);
-    if (i < count)
-      step(loadPart<VecF32>(w + i, count - i), count - i);
-    statistics->squaredError += reduceAdd(error);
-    statistics->squaredNorm += reduceAdd(norm);
+  template <int N>
+  QCC_SIMD_INLINE static GroupSums run(const float *w, int64_t count,
+                                       GroupParameters group, float maxCode,
+                                       int32_t stored, uint8_t *codes) {
+    const F32<N> scale(group.scale);
+    const float low = -float(group.zero), high = maxCode - float(group.zero);
+    GroupSums sums{0, 0};
+    for (int64_t i = 0; i < count;) {
+      F32<N> error, norm;
+      int64_t end = std::min(count, i + kSumChunk * kLanes);
+      for (; i < end; i += kLanes) {
+        int64_t size = std::min(kLanes, count - i);
+        F32<N> x =
+            size == kLanes ? F32<N>::load(w + i) : F32<N>::load(w + i, size);
+        x = x / scale;
+        F32<N> code = roundedCode(x, low, high);
+        // Padding lanes hold x = 0, which adds nothing to either sum.
+        error = error + (x - code) * (x - code);
+        norm = norm + x * x;
+        I32<N> bytes = (convert<int32_t>(code) + stored) & 0xff;
+        if (size == kLanes)
+          storeBytes(codes + i, bytes, kLanes);
+        else
+          storeBytes(codes + i, bytes, size);
+      }
+      sums.error += reduceAdd(error);
+      sums.norm += reduceAdd(norm);
+    }
+    return sums;
   }
 };
 
-/// base^power for base >= 0 to about 2e-6: enough to compare candidates.
-/// log2 by the series of atanh, exp2 by a polynomial of degree 6.
-QCC_SIMD_INLINE VecF32 powApproximate(VecF32 base, float power) {
-  VecI32 bits = reinterpret_cast<VecI32>(base);
-  VecI32 exponent =
-      (bits - 0x3f3504f3) >> 23; // fraction in [sqrt(1/2), sqrt 2)
-  VecF32 fraction = reinterpret_cast<VecF32>(bits - (exponent << 23));
-  VecF32 t = (fraction - 1.0f) / (fraction + 1.0f);
-  VecF32 t2 = t * t;
-  VecF32 series = ((t2 * 0.320598898f + 0.412198583f) * t2 + 0.577078016f) * t2;
-  series = t * ((series + 0.961796694f) * t2 + 2.885390082f);
-  VecF32 y = (__builtin_convertvector(exponent, VecF32) + series) * power;
-  y = simd::max(simd::min(y, splat(120.0f)), splat(-120.0f));
-  VecF32 whole = roundEven(y);
-  VecF32 f = y - whole;
-  VecF32 p = splat(1.54035304e-4f);
-  p = p * f + 1.33335581e-3f;
-  p = p * f + 9.61812911e-3f;
-  p = p * f + 5.55041087e-2f;
-  p = p * f + 2.40226507e-1f;
-  p = p * f + 6.93147181e-1f;
-  p = p * f + 1.0f;
-  VecI32 shift = (__builtin_convertvector(whole, VecI32) + 127) << 23;
-  VecF32 result = p * reinterpret_cast<VecF32>(shift);
-  return base > splat(1e-30f) ? result : splat(0.0f);
+/// log2(1 + m) / m for 1 + m in [sqrt 1/2, sqrt 2), within 1e-6, and 2^f for f
+/// in [-1/2, 1/2], within 4e-6: coefficients of the polynomials through the
+/// Chebyshev nodes, highest power first.
+constexpr float kLog2[] = {0.168186591f,  -0.267963871f, 0.296119557f,
+                           -0.359524455f, 0.480613125f,  -0.721360179f,
+                           1.44269652f};
+constexpr float kExp2[] = {0.00966636852f, 0.0559219758f, 0.24022349f,
+                           0.693121045f, 1.0f};
+
+/// base^power for base >= 0, to about 1e-5: enough to compare candidates.
+/// 2^(power * log2(base)), both by polynomials (Chebyshev fits).
+template <int N>
+QCC_SIMD_INLINE F32<N> powApproximate(const F32<N> &base, float power) {
+  I32<N> bits = bitCast<int32_t>(base);
+  I32<N> exponent = (bits - 0x3f3504f3) >> 23; // fraction in [sqrt 1/2, sqrt 2)
+  F32<N> m = bitCast<float>(bits - (exponent << 23)) - 1.0f;
+  F32<N> log = m * kLog2[0] + kLog2[1];
+  for (size_t i = 2; i < std::size(kLog2); ++i)
+    log = log * m + kLog2[i];
+  F32<N> y = (convert<float>(exponent) + log * m) * power;
+  y = simd::max(simd::min(y, F32<N>(120.0f)), F32<N>(-120.0f));
+  F32<N> whole = roundEven(y);
+  F32<N> f = y - whole;
+  F32<N> fraction = f * kExp2[0] + kExp2[1];
+  for (size_t i = 2; i < std::size(kExp2); ++i)
+    fraction = fraction * f + kExp2[i];
+  I32<N> shift = (convert<int32_t>(whole) + 127) << 23;
+  return masked(base > F32<N>(1e-30f), fraction * bitCast<float>(shift));
 }
 
-/// sum |dequantized - w|^norm * unit^norm: `unit` brings the errors near 1,
-/// whatever the size of the weights.
+/// sum |dequantized - w|^norm in units of scale^norm.
 struct SearchError {
+  template <int N>
   QCC_SIMD_INLINE static double run(const float *w, int64_t count,
                                     GroupParameters group, float maxCode,
-                                    float unit, float norm) {
-    float zero = float(group.zero);
-    VecF32 scale = splat(group.scale);
-    VecF64 sum{};
-    auto step = [&](VecF32 x) __attribute__((always_inline)) {
-      VecF32 code = roundedCode(x, scale, -zero, maxCode - zero);
-      sum += toDouble(powApproximate(simd::abs(code * scale - x) * unit, norm));
-    };
-    int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-      step(load(w + i));
-    if (i < count)
-      step(loadPart<VecF32>(w + i, count - i));
-    return reduceAdd(sum);
+                                    float norm) {
+    // Where the reciprocal rounds a tie the other way, the error is the same.
+    const float inverse = 1.0f / group.scale;
+    const float low = -float(group.zero), high = maxCode - float(group.zero);
+    double total = 0;
+    for (int64_t i = 0; i < count;) {
+      F32<N> sum;
+      int64_t end = std::min(count, i + kSumChunk * kLanes);
+      for (; i < end; i += kLanes) {
+        int64_t size = std::min(kLanes, count - i);
+        F32<N> x =
+            size == kLanes ? F32<N>::load(w + i) : F32<N>::load(w + i, size);
+        x = x * inverse;
+        F32<N> error = simd::abs(roundedCode(x, low, high) - x);
+        sum = sum + powApproximate(error, norm);
+      }
+      total += reduceAdd(sum);
+    }
+    return total;
   }
 };
-
-/// The scale as the format stores it, never 0 and never infinite.
-float storedScale(float scale, qrt::ScaleType type) {
-  float rounded = qrt::roundToScaleType(scale, type);
-  if (type == qrt::ScaleType::F16) {
-    if (rounded == 0)
-      return qrt::kMinHalf;
-    return std::min(rounded, qrt::kMaxHalf);
-  }
-  constexpr float kMaxBfloat = 0x1.fep127f;
-  float largest = type == qrt::ScaleType::BF16 ? kMaxBfloat : FLT_MAX;
-  return std::min(std::max(rounded, FLT_MIN), largest);
-}
 
 GroupParameters parametersOf(float least, float most, const IntCode &code) {
   // The difference of two large values may not fit where the scale does.
@@ -175,35 +183,34 @@ GroupParameters parametersOf(float least, float most, const IntCode &code) {
 
 GroupParameters search(const float *w, int64_t count, Range range,
                        const IntCode &code, const RtnOptions &options) {
-  GroupParameters best = parametersOf(range.least, range.most, code);
+  const GroupParameters whole = parametersOf(range.least, range.most, code);
+  if (!std::isfinite(1.0f / whole.scale))
+    return whole;
+  GroupParameters best = whole;
   double bestError = std::numeric_limits<double>::infinity();
-  float unit = 1.0f / best.scale;
-  if (!std::isfinite(unit))
-    return best;
-  int steps = int(options.maxShrink * options.grid);
+  const double width = double(range.most) - double(range.least);
+  const int steps = int(options.maxShrink * options.grid);
   for (int i = 0; i < steps; ++i) {
-    float shrink = float(1.0 - double(i) / options.grid);
-    GroupParameters candidate =
-        parametersOf(shrink * range.least, shrink * range.most, code);
-    double error = dispatch<SearchError>(w, count, candidate, code.maxCode,
-                                         unit, float(options.norm));
+    double shrink = 1.0 - double(i) / options.grid;
+    GroupParameters candidate = parametersOf(float(shrink) * range.least,
+                                             float(shrink) * range.most, code);
+    // The codes reach over shrink * width, and a zero point that was rounded
+    // shifts them by half a step at most. So the element at one end or the
+    // other is off by at least `clipped`, ever more as the range shrinks.
+    double clipped = ((1 - shrink) * width - candidate.scale) / 2;
+    if (clipped > 0 &&
+        std::pow(clipped / whole.scale, options.norm) > bestError * 1.001)
+      break;
+    double unit = double(candidate.scale) / double(whole.scale);
+    double error = std::pow(unit, options.norm) *
+                   dispatch<SearchError>(w, count, candidate, code.maxCode,
+                                         float(options.norm));
     if (error < bestError) {
       bestError = error;
       best = candidate;
     }
   }
   return best;
-}
-
-/// What rounding did to the exact scale of `range`.
-enum class ScaleFit { Good, TooLarge, TooSmall };
-
-ScaleFit fitOf(Range range, const IntCode &code) {
-  double exact = (double(range.most) - double(range.least)) / code.maxCode;
-  double stored = storedScale(float(exact), code.scaleType);
-  if (stored < exact * (1 - 0x1p-8))
-    return exact > 1 ? ScaleFit::TooLarge : ScaleFit::TooSmall;
-  return stored > exact * (1 + 0x1p-8) ? ScaleFit::TooSmall : ScaleFit::Good;
 }
 
 struct FoundGroup {
@@ -225,16 +232,8 @@ FoundGroup findGroup(const float *w, int64_t count, const IntCode &code,
   GroupParameters parameters =
       options.mse ? search(w, count, range, code, options)
                   : parametersOf(range.least, range.most, code);
-  return {parameters, fitOf(range, code)};
-}
-
-void countFit(ScaleFit fit, double squaredNorm, QuantizeStatistics &to) {
-  if (fit == ScaleFit::TooLarge)
-    ++to.overflowedScales;
-  if (fit == ScaleFit::TooSmall) {
-    ++to.underflowedScales;
-    to.underflowedNorm += squaredNorm;
-  }
+  double exact = (double(range.most) - double(range.least)) / code.maxCode;
+  return {parameters, scaleFit(exact, code.scaleType)};
 }
 
 void requireIntFormat(const qrt::Format &format) {
@@ -276,11 +275,13 @@ QuantizeStatistics quantizeRows(const float *w, int64_t rows, int64_t columns,
       FoundGroup found = findGroup(values, count, code, options);
       // The codes are those of the stored scale, not of the exact one.
       int32_t stored = found.parameters.zero - (code.signedBytes ? 128 : 0);
-      QuantizeStatistics sums;
-      dispatch<EncodeGroup>(values, count, found.parameters, code.maxCode,
-                            stored, codes, &sums);
-      countFit(found.fit, sums.squaredNorm, sums);
-      total += sums;
+      GroupSums sums = dispatch<EncodeGroup>(values, count, found.parameters,
+                                             code.maxCode, stored, codes);
+      double unit =
+          double(found.parameters.scale) * double(found.parameters.scale);
+      total.squaredError += sums.error * unit;
+      total.squaredNorm += sums.norm * unit;
+      countFit(found.fit, sums.norm * unit, total);
       codes += count;
       *scales++ = found.parameters.scale;
       if (format.zero)
