@@ -1,0 +1,173 @@
+//===- TokenizerFolder.cpp - Finds a folder's tokenizer -------------------===//
+
+#include "frontends/tokenizer/AddedTokenConfig.h"
+#include "frontends/tokenizer/TokenizerImport.h"
+#include "frontends/tokenizer/VocabBuilder.h"
+#include "runtime/support/Error.h"
+
+#include <fstream>
+
+namespace qcc {
+
+using namespace qrt;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Far beyond any real tokenizer; keeps a wrong file from filling the memory.
+constexpr uintmax_t maxFileBytes = uintmax_t(1) << 30;
+
+const std::string configName = "tokenizer_config.json";
+const std::string mapName = "special_tokens_map.json";
+
+std::string readFile(const fs::path &path) {
+  std::error_code error;
+  uintmax_t size = fs::file_size(path, error);
+  if (error)
+    throw Error("cannot read the file: " + error.message(), path.string());
+  if (size > maxFileBytes)
+    throw Error("the file has " + std::to_string(size) + " bytes, more than " +
+                    std::to_string(maxFileBytes),
+                path.string());
+  std::string bytes(size, '\0');
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream.read(bytes.data(), static_cast<std::streamsize>(size)))
+    throw Error("cannot read " + std::to_string(size) + " bytes",
+                path.string());
+  return bytes;
+}
+
+/// Empty if there is no such file.
+std::string readIfThere(const fs::path &path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error) ? readFile(path) : std::string();
+}
+
+nlohmann::json parseIfThere(std::string_view text, const std::string &file) {
+  return text.empty() ? nlohmann::json() : parseJson(text, file);
+}
+
+/// What transformers' Llama and Gemma tokenizers add to SentencePiece's.
+void applyConfig(TokenizerModel &model, std::string_view config,
+                 std::string_view specialTokensMap) {
+  nlohmann::json configJson = parseIfThere(config, configName);
+  nlohmann::json mapJson = parseIfThere(specialTokensMap, mapName);
+  JsonView root(configJson, "", configName);
+  SpecialTokens special =
+      readSpecialTokens(root, JsonView(mapJson, "", mapName));
+  TokenIds ids;
+  for (size_t id = 0; id < model.pieces.size(); ++id)
+    ids.byText.emplace(model.pieces[id].text, static_cast<int32_t>(id));
+  for (const AddedToken &token : special.numbered)
+    addToken(model, ids, token, root);
+  applyNamedTokens(model, ids, special, root);
+  model.sentencePiece.prefixOnlyFirst = !special.legacy.value_or(true);
+  setTemplate(model, special.addBos.value_or(true),
+              special.addEos.value_or(false));
+  validate(model);
+}
+
+} // namespace
+
+TokenizerModel importVocabAndMerges(std::string_view vocabJson,
+                                    std::string_view mergesText,
+                                    std::string_view config,
+                                    std::string_view specialTokensMap) {
+  const std::string vocabName = "vocab.json", mergesName = "merges.txt";
+  nlohmann::json configJson = parseIfThere(config, configName);
+  nlohmann::json mapJson = parseIfThere(specialTokensMap, mapName);
+  JsonView root(configJson, "", configName);
+  SpecialTokens special =
+      readSpecialTokens(root, JsonView(mapJson, "", mapName));
+
+  TokenizerModel model;
+  PreTokenizerStep byteLevel;
+  byteLevel.addPrefixSpace = special.addPrefixSpace.value_or(false);
+  const std::string &kind = special.tokenizerClass;
+  if (kind.starts_with("Qwen2Tokenizer")) {
+    // transformers' tokenization_qwen2.py.
+    model.normalizers.push_back({NormalizerKind::Nfc, {}, "", false, false});
+    PreTokenizerStep split;
+    split.kind = PreTokenizerKind::Split;
+    split.pattern = {
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+        " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        true};
+    model.preTokenizers.push_back(split);
+    byteLevel.useRegex = false;
+  } else if (!kind.empty() && !kind.starts_with("GPT2Tokenizer") &&
+             !kind.starts_with("CodeGenTokenizer") &&
+             !kind.starts_with("PreTrainedTokenizer") &&
+             !kind.starts_with("TokenizersBackend")) {
+    root.at("tokenizer_class")
+        .fail("is '" + kind.substr(0, 64) +
+              "', which is not supported with vocab.json and merges.txt");
+  }
+  model.preTokenizers.push_back(byteLevel);
+  model.decoders.push_back({});
+
+  nlohmann::json vocab = parseJson(vocabJson, vocabName);
+  TokenIds ids = readVocab(JsonView(vocab, "", vocabName), model);
+  for (size_t line = 1; !mergesText.empty(); ++line) {
+    size_t end = std::min(mergesText.find('\n'), mergesText.size());
+    std::string_view text = mergesText.substr(0, end);
+    mergesText.remove_prefix(std::min(end + 1, mergesText.size()));
+    if (text.ends_with('\r'))
+      text.remove_suffix(1);
+    if (text.empty() || (line == 1 && text.starts_with("#version")))
+      continue;
+    std::string where = "line " + std::to_string(line);
+    size_t cut = text.find(' ');
+    if (cut == text.npos || text.find(' ', cut + 1) != text.npos)
+      throw Error("'" + where + "' does not have two parts", mergesName);
+    addMerge(text.substr(0, cut), text.substr(cut + 1), ids, model, where,
+             mergesName);
+  }
+
+  // GPT-2's own tokens, where nothing else is said.
+  if (special.named.empty() && special.numbered.empty() &&
+      ids.find("<|endoftext|>") >= 0) {
+    AddedToken end;
+    end.content = "<|endoftext|>";
+    end.special = true;
+    special.named = {{"bos_token", end}, {"eos_token", end}};
+  }
+  for (const AddedToken &token : special.numbered)
+    addToken(model, ids, token, root);
+  applyNamedTokens(model, ids, special, root);
+  setTemplate(model, special.addBos.value_or(false),
+              special.addEos.value_or(false));
+  validate(model);
+  return model;
+}
+
+std::optional<TokenizerModel> importTokenizerFolder(const fs::path &path) {
+  std::error_code error;
+  if (fs::is_regular_file(path, error)) {
+    std::string bytes = readFile(path);
+    if (path.extension() == ".json")
+      return importTokenizerJson(bytes, {}, path.string());
+    return importSentencePiece(bytes, path.string());
+  }
+  if (!fs::is_directory(path, error))
+    throw Error("there is no such file or folder", path.string());
+
+  std::string config = readIfThere(path / configName);
+  std::string specialTokensMap = readIfThere(path / mapName);
+  fs::path json = path / "tokenizer.json", spm = path / "tokenizer.model";
+  fs::path vocab = path / "vocab.json", merges = path / "merges.txt";
+  if (fs::is_regular_file(json, error))
+    return importTokenizerJson(readFile(json), config, json.string());
+  if (fs::is_regular_file(spm, error)) {
+    TokenizerModel model = importSentencePiece(readFile(spm), spm.string());
+    if (!config.empty() || !specialTokensMap.empty())
+      applyConfig(model, config, specialTokensMap);
+    return model;
+  }
+  if (fs::is_regular_file(vocab, error) && fs::is_regular_file(merges, error))
+    return importVocabAndMerges(readFile(vocab), readFile(merges), config,
+                                specialTokensMap);
+  return std::nullopt;
+}
+
+} // namespace qcc

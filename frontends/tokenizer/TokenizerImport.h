@@ -1,0 +1,58 @@
+//===- TokenizerImport.h - Tokenizers of checkpoints ------------*- C++ -*-===//
+//
+// Importers fill a qrt::TokenizerModel from the files that checkpoints come
+// with. Files are not trusted; a part of one that is not understood is an error
+// that names it, never left out. All functions throw qrt::Error.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_FRONTENDS_TOKENIZER_TOKENIZERIMPORT_H
+#define QCC_FRONTENDS_TOKENIZER_TOKENIZERIMPORT_H
+
+#include "runtime/tokenizer/TokenizerModel.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace qcc {
+
+/// The tokenizer of a folder in Hugging Face layout, or of a single file
+/// (tokenizer.json, or a SentencePiece model by any other name). In a folder,
+/// the first of these counts, as in transformers:
+///
+///   tokenizer.json
+///   tokenizer.model (SentencePiece)
+///   vocab.json and merges.txt (GPT-2's, OPT's, Qwen's)
+///
+/// tokenizer_config.json and special_tokens_map.json say which tokens begin and
+/// end a text, and whether they are added. A folder without a tokenizer:
+/// nullopt.
+std::optional<qrt::TokenizerModel>
+importTokenizerFolder(const std::filesystem::path &path);
+
+/// A tokenizer.json of Hugging Face's tokenizers (byte pair encoding only).
+/// \p config is the text of tokenizer_config.json, or empty. \p where names the
+/// file in errors.
+qrt::TokenizerModel
+importTokenizerJson(std::string_view json, std::string_view config = {},
+                    const std::string &where = "tokenizer.json");
+
+/// A SentencePiece model (sentencepiece_model.proto), kind BPE. Control pieces
+/// are not looked for in text, as in SentencePiece itself; encode() puts the
+/// begin of sentence in front, if there is one, as transformers does.
+qrt::TokenizerModel
+importSentencePiece(std::string_view bytes,
+                    const std::string &where = "tokenizer.model");
+
+/// GPT-2's vocab.json and merges.txt. \p config and \p specialTokensMap are the
+/// texts of tokenizer_config.json and special_tokens_map.json, or empty.
+qrt::TokenizerModel
+importVocabAndMerges(std::string_view vocabJson, std::string_view mergesText,
+                     std::string_view config = {},
+                     std::string_view specialTokensMap = {});
+
+} // namespace qcc
+
+#endif // QCC_FRONTENDS_TOKENIZER_TOKENIZERIMPORT_H

@@ -1,0 +1,31 @@
+//===- VocabBuilder.h - Vocabularies and merges from text -------*- C++ -*-===//
+
+#ifndef QCC_FRONTENDS_TOKENIZER_VOCABBUILDER_H
+#define QCC_FRONTENDS_TOKENIZER_VOCABBUILDER_H
+
+#include "frontends/tokenizer/AddedTokenConfig.h"
+
+#include <string_view>
+
+namespace qcc {
+
+/// Fills the model's pieces from an object of texts and ids. Where the unit is
+/// Bytes (it must be set before), GPT-2's stand-ins become bytes; a piece with
+/// other characters keeps its text, and no text becomes that piece.
+TokenIds readVocab(const JsonView &vocab, qrt::TokenizerModel &model);
+
+/// Fills the model's merges from a list of "left right" or [left, right].
+void readMerges(const JsonView &merges, const TokenIds &ids,
+                qrt::TokenizerModel &model);
+
+/// Appends one merge; \p where names it in errors.
+void addMerge(std::string_view left, std::string_view right,
+              const TokenIds &ids, qrt::TokenizerModel &model,
+              const std::string &where, const std::string &file);
+
+/// Whether each byte is a piece.
+bool hasEveryByte(const qrt::TokenizerModel &model);
+
+} // namespace qcc
+
+#endif // QCC_FRONTENDS_TOKENIZER_VOCABBUILDER_H

@@ -1,0 +1,71 @@
+//===- PreTokenizer.h - Cuts text into words --------------------*- C++ -*-===//
+
+#ifndef QRT_TOKENIZER_PRETOKENIZER_H
+#define QRT_TOKENIZER_PRETOKENIZER_H
+
+#include "runtime/tokenizer/Regex.h"
+#include "runtime/tokenizer/TokenizerModel.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qrt {
+
+/// Takes the words of a text, in order.
+class WordSink {
+public:
+  virtual ~WordSink() = default;
+  /// \p word is not empty, and gone after the call.
+  virtual void add(std::string_view word) = 0;
+};
+
+/// The pre-tokenizers of a model, in order: each cuts the pieces that the one
+/// before it has left.
+class PreTokenizer {
+public:
+  explicit PreTokenizer(const std::vector<PreTokenizerStep> &steps);
+
+  /// A stretch of text that a pattern matched, or that lies between two.
+  struct Part {
+    size_t begin, end;
+    bool isMatch;
+  };
+
+  /// What one thread needs; a level a step.
+  struct Scratch {
+    struct Level {
+      std::vector<Part> parts;
+      std::string text;           ///< text that the step has changed
+      std::string standIns;       ///< the piece in GPT-2's stand-ins
+      std::vector<size_t> origin; ///< byte of `standIns` -> byte of the piece
+    };
+    std::vector<Level> levels;
+  };
+
+  /// Gives the words of \p text (valid UTF-8) to \p sink. \p isStart: the text
+  /// stands at the very front of the input.
+  void run(std::string_view text, bool isStart, Scratch &scratch,
+           RegexScratch &regexScratch, WordSink &sink) const;
+
+private:
+  struct Step {
+    PreTokenizerStep data;
+    std::optional<Regex> regex;
+    bool seesStandIns = false; ///< a ByteLevel stands before it
+  };
+  struct Run;
+
+  static std::string_view change(const PreTokenizerStep &step,
+                                 std::string_view piece, bool isStart,
+                                 std::string &buffer);
+  static void findParts(const Step &step, std::string_view piece,
+                        RegexScratch &regexScratch, std::vector<Part> &parts);
+
+  std::vector<Step> steps;
+};
+
+} // namespace qrt
+
+#endif // QRT_TOKENIZER_PRETOKENIZER_H

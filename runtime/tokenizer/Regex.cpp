@@ -1,0 +1,305 @@
+//===- Regex.cpp - Regular expressions of pre-tokenizers ------------------===//
+
+#include "runtime/tokenizer/Regex.h"
+
+#include "runtime/support/Error.h"
+#include "runtime/tokenizer/Unicode.h"
+
+#include <new>
+#include <pcre2.h>
+#include <vector>
+
+namespace qrt {
+
+//===----------------------------------------------------------------------===//
+// From Oniguruma's syntax to PCRE2's
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Rewrites a pattern, character by character; see the file comment.
+class Translator {
+public:
+  Translator(std::string_view pattern, const std::string &where)
+      : in(pattern), where(where) {}
+
+  std::string run() {
+    while (pos < in.size())
+      translateOne();
+    return std::move(out);
+  }
+
+private:
+  static constexpr std::string_view wordClass =
+      "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}";
+
+  [[noreturn]] void refuse(const std::string &what) {
+    throw Error("the regular expression has " + what + " at byte " +
+                    std::to_string(pos) + ", which is not supported",
+                where);
+  }
+
+  void copy(size_t count) {
+    out.append(in.substr(pos, count));
+    pos += count;
+  }
+
+  void translateOne() {
+    switch (in[pos]) {
+    case '\\':
+      atomStart = out.size();
+      return translateEscape(/*inClass=*/false);
+    case '[':
+      atomStart = out.size();
+      return translateClass();
+    case '(':
+      groupStarts.push_back(out.size());
+      return copy(1);
+    case ')':
+      if (!groupStarts.empty()) {
+        atomStart = groupStarts.back();
+        groupStarts.pop_back();
+      }
+      return copy(1);
+    case '{':
+      return translateInterval();
+    case '?':
+    case '*':
+    case '+':
+      return copy(1);
+    default:
+      atomStart = out.size();
+      return copy(1);
+    }
+  }
+
+  void translateEscape(bool inClass) {
+    if (pos + 1 == in.size())
+      refuse("a single backslash at its end");
+    switch (in[pos + 1]) {
+    case 's':
+      out += "\\p{White_Space}";
+      break;
+    case 'S':
+      out += "\\P{White_Space}";
+      break;
+    case 'h':
+      out += inClass ? "0-9a-fA-F" : "[0-9a-fA-F]";
+      break;
+    case 'H':
+      if (inClass)
+        refuse("\\H in a class");
+      out += "[^0-9a-fA-F]";
+      break;
+    case 'w':
+      out +=
+          inClass ? std::string(wordClass) : "[" + std::string(wordClass) + "]";
+      break;
+    case 'W':
+      if (inClass)
+        refuse("\\W in a class");
+      out += "[^" + std::string(wordClass) + "]";
+      break;
+    case 'u':
+      if (in.size() - pos < 6)
+        refuse("an incomplete \\u");
+      out += "\\x{" + std::string(in.substr(pos + 2, 4)) + "}";
+      pos += 6;
+      return;
+    default:
+      return copy(2);
+    }
+    pos += 2;
+  }
+
+  void translateClass() {
+    copy(1);
+    if (pos < in.size() && in[pos] == '^')
+      copy(1);
+    bool isFirst = true;
+    while (pos < in.size()) {
+      char c = in[pos];
+      if (c == ']' && !isFirst)
+        return copy(1);
+      isFirst = false;
+      if (c == '\\') {
+        translateEscape(/*inClass=*/true);
+      } else if (c == '[') {
+        if (in.substr(pos, 2) != "[:")
+          refuse("a class within a class");
+        size_t end = in.find(":]", pos);
+        if (end == std::string_view::npos)
+          refuse("an unfinished [: :]");
+        copy(end + 2 - pos);
+      } else if (in.substr(pos, 2) == "&&") {
+        refuse("&& in a class");
+      } else {
+        copy(1);
+      }
+    }
+  }
+
+  void translateInterval() {
+    size_t end = pos + 1;
+    while (end < in.size() &&
+           ((in[end] >= '0' && in[end] <= '9') || in[end] == ','))
+      ++end;
+    bool isInterval = end > pos + 1 && end < in.size() && in[end] == '}';
+    if (!isInterval) {
+      atomStart = out.size();
+      return copy(1);
+    }
+    if (in[pos + 1] == ',') {
+      // Oniguruma's {,m} is {0,m}; PCRE2 10.42 reads it as plain text.
+      out += "{0";
+      ++pos;
+    }
+    copy(end + 1 - pos);
+    if (pos < in.size() && in[pos] == '+') {
+      out.insert(atomStart, "(?:");
+      for (size_t &start : groupStarts)
+        if (start > atomStart)
+          start += 3;
+      out += ")+";
+      ++pos;
+    }
+  }
+
+  std::string_view in;
+  const std::string &where;
+  std::string out;
+  size_t pos = 0;
+  size_t atomStart = 0; ///< in `out`: where the last atom begins
+  std::vector<size_t> groupStarts;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// PCRE2
+//===----------------------------------------------------------------------===//
+
+struct RegexScratch::Impl {
+  pcre2_match_data *data = nullptr;
+  pcre2_match_context *context = nullptr;
+  pcre2_jit_stack *stack = nullptr;
+
+  Impl() {
+    // One pair of offsets: only the whole match is asked for.
+    data = pcre2_match_data_create(1, nullptr);
+    context = pcre2_match_context_create(nullptr);
+    stack = pcre2_jit_stack_create(32 << 10, 8 << 20, nullptr);
+    if (!data || !context || !stack) {
+      release();
+      throw std::bad_alloc();
+    }
+    pcre2_jit_stack_assign(context, nullptr, stack);
+  }
+  ~Impl() { release(); }
+  Impl(const Impl &) = delete;
+  Impl &operator=(const Impl &) = delete;
+
+  void release() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+    pcre2_jit_stack_free(stack);
+  }
+};
+
+RegexScratch::RegexScratch() : impl(std::make_unique<Impl>()) {}
+RegexScratch::~RegexScratch() = default;
+RegexScratch::RegexScratch(RegexScratch &&) noexcept = default;
+RegexScratch &RegexScratch::operator=(RegexScratch &&) noexcept = default;
+
+struct Regex::Impl {
+  pcre2_code *code = nullptr;
+  bool isJit = false;
+
+  Impl() = default;
+  ~Impl() { pcre2_code_free(code); }
+  Impl(const Impl &) = delete;
+  Impl &operator=(const Impl &) = delete;
+};
+
+Regex::Regex(std::string_view pattern, const std::string &where)
+    : impl(std::make_unique<Impl>()) {
+  std::string translated = Translator(pattern, where).run();
+  int code = 0;
+  size_t offset = 0;
+  impl->code = pcre2_compile(
+      reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code,
+      &offset, nullptr);
+  if (!impl->code) {
+    PCRE2_UCHAR message[256] = {0};
+    pcre2_get_error_message(code, message, sizeof message);
+    throw Error("the regular expression does not compile: " +
+                    std::string(reinterpret_cast<char *>(message)) +
+                    " (at byte " + std::to_string(offset) + " of " +
+                    std::to_string(translated.size()) + ")",
+                where);
+  }
+  // Where there is no JIT compiler, the interpreter runs the expression.
+  impl->isJit = pcre2_jit_compile(impl->code, PCRE2_JIT_COMPLETE) == 0;
+}
+
+Regex::~Regex() = default;
+Regex::Regex(Regex &&) noexcept = default;
+Regex &Regex::operator=(Regex &&) noexcept = default;
+
+std::string Regex::escape(std::string_view text) {
+  std::string result;
+  for (char c : text) {
+    if (std::string_view("\\^$.|?*+()[]{}#-&~ ").find(c) !=
+        std::string_view::npos)
+      result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+bool Regex::find(std::string_view text, size_t from, RegexScratch &scratch,
+                 size_t &begin, size_t &end) const {
+  auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  RegexScratch::Impl &state = *scratch.impl;
+  int result = impl->isJit
+                   ? pcre2_jit_match(impl->code, subject, text.size(), from, 0,
+                                     state.data, state.context)
+                   : pcre2_match(impl->code, subject, text.size(), from,
+                                 PCRE2_NO_UTF_CHECK, state.data, state.context);
+  if (result == PCRE2_ERROR_NOMATCH)
+    return false;
+  if (result < 0) {
+    PCRE2_UCHAR message[256] = {0};
+    pcre2_get_error_message(result, message, sizeof message);
+    throw Error("a regular expression of the tokenizer gave up at byte " +
+                std::to_string(from) + " of a text of " +
+                std::to_string(text.size()) + ": " +
+                reinterpret_cast<char *>(message));
+  }
+  const size_t *offsets = pcre2_get_ovector_pointer(state.data);
+  begin = offsets[0];
+  end = offsets[1];
+  // \K can put a match's start anywhere.
+  if (begin < from || end < begin)
+    throw Error("a regular expression of the tokenizer matches backwards at "
+                "byte " +
+                std::to_string(from));
+  return true;
+}
+
+bool RegexMatches::next(size_t &begin, size_t &end) {
+  while (from <= text.size() && regex.find(text, from, scratch, begin, end)) {
+    from = end;
+    if (begin == end) {
+      from += end < text.size() ? unicode::charLength(text[end]) : 1;
+      if (begin == lastEnd)
+        continue;
+    }
+    lastEnd = end;
+    return true;
+  }
+  return false;
+}
+
+} // namespace qrt
