@@ -4,9 +4,11 @@
 #define KRN_OPS_TD
 
 include "dialects/KRN/KRNTypes.td"
-include "dialects/QNT/QNTOps.td"
+include "dialects/QNT/QNTTypes.td"
+include "dialects/TFM/TFMAttrs.td"
+include "dialects/TFM/TFMTypes.td"
 include "mlir/IR/SymbolInterfaces.td"
-include "mlir/IR/RegionKindInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class KRN_Op<string opMnemonic, list<Trait> traits = []>
     : Op<KRN_Dialect, opMnemonic, traits>;
@@ -79,7 +81,7 @@ def KRN_WeightOp : KRN_Op<"weight", [Pure]> {
   let summary = "a weight by its index in the tensor table";
   let arguments = (ins I64Attr:$index, StrAttr:$name);
   let results = (outs QNT_PackedType:$result);
-  let assemblyFormat = "$index $name attr-dict `:` type($result)";
+  let assemblyFormat = "$index $name attr-dict `:` qualified(type($result))";
 }
 
 def KRN_BufferOp : KRN_Op<"buffer"> {
@@ -90,13 +92,13 @@ def KRN_BufferOp : KRN_Op<"buffer"> {
   }];
   let arguments = (ins DefaultValuedAttr<I64Attr, "-1">:$offset);
   let results = (outs KRN_BufferType:$result);
-  let assemblyFormat = "(`at` $offset^)? attr-dict `:` type($result)";
+  let assemblyFormat = "(`at` $offset^)? attr-dict `:` qualified(type($result))";
 }
 
 def KRN_LogitsBufferOp : KRN_Op<"logits_buffer", [Pure]> {
   let summary = "the caller's logits";
   let results = (outs KRN_BufferType:$result);
-  let assemblyFormat = "attr-dict `:` type($result)";
+  let assemblyFormat = "attr-dict `:` qualified(type($result))";
 }
 
 def KRN_StagedBufferOp : KRN_Op<"staged_buffer"> {
@@ -106,15 +108,16 @@ def KRN_StagedBufferOp : KRN_Op<"staged_buffer"> {
   }];
   let arguments = (ins DefaultValuedAttr<I64Attr, "-1">:$offset, UnitAttr:$private_);
   let results = (outs KRN_StagedType:$result);
-  let assemblyFormat = "(`private` $private_^)? (`at` $offset^)? attr-dict `:` type($result)";
+  let assemblyFormat = "(`private` $private_^)? (`at` $offset^)? attr-dict `:` qualified(type($result))";
 }
 
 def KRN_ViewOp : KRN_Op<"view", [Pure]> {
   let summary = "columns of a buffer";
   let arguments = (ins KRN_BufferType:$input, I64Attr:$column);
   let results = (outs KRN_BufferType:$result);
-  let assemblyFormat = "$input `[` $column `]` attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "$input `[` $column `]` attr-dict `:` qualified(type($input)) `->` qualified(type($result))";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -182,7 +185,7 @@ def KRN_RopeAppendOp : KRN_Phase<"rope_append", [AttrSizedOperandSegments]> {
   }];
 }
 
-def KRN_AttentionOp : KRN_Phase<"attention", [AttrSizedOperandSegments]> {
+def KRN_AttentionOp : KRN_Phase<"attention"> {
   let arguments = (ins KRN_BufferType:$query, Optional<QNT_PackedType>:$slopes, KRN_BufferType:$output,
                        TypeAttrOf<TFM_CacheType>:$cache, I64Attr:$heads, F32Attr:$scale,
                        DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
@@ -193,7 +196,7 @@ def KRN_AttentionOp : KRN_Phase<"attention", [AttrSizedOperandSegments]> {
 
 // What is left when fusion passes are left out.
 
-def KRN_NormOp : KRN_Phase<"norm", [AttrSizedOperandSegments]> {
+def KRN_NormOp : KRN_Phase<"norm"> {
   let arguments = (ins KRN_BufferType:$input, QNT_PackedType:$weight, Optional<QNT_PackedType>:$bias,
                        KRN_BufferType:$output, StrAttr:$norm, F32Attr:$eps,
                        DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, DefaultValuedAttr<I64Attr, "1">:$heads);

@@ -16,6 +16,7 @@ def KRN_TargetAttr : AttrDef<KRN_Dialect, "Target"> {
   }];
   let parameters = (ins StringRefParameter<>:$name, StringRefParameter<>:$activations,
                         StringRefParameter<>:$kv);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` $name `,` `activations` `=` $activations `,` `kv` `=` $kv `>`";
 }
 
@@ -27,6 +28,7 @@ def KRN_BufferType : TypeDef<KRN_Dialect, "Buffer"> {
     a view of columns of wider rows.
   }];
   let parameters = (ins "int64_t":$columns, DefaultValuedParameter<"int64_t", "0">:$stride);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` $columns (`,` `stride` `=` $stride^)? `>`";
   let extraClassDeclaration = [{
     /// Elements between the starts of rows.
@@ -44,6 +46,7 @@ def KRN_StagedType : TypeDef<KRN_Dialect, "Staged"> {
   }];
   let parameters = (ins StringRefParameter<>:$activations, "int64_t":$columns,
                         "int64_t":$group, "int64_t":$bits);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` $activations `,` $columns `,` `group` `=` $group `,` `bits` `=` $bits `>`";
 }
 

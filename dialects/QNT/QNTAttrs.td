@@ -32,7 +32,8 @@ def QNT_SchemeAttr : QNT_Attr<"Scheme", "scheme"> {
   }];
   let parameters = (ins StringRefParameter<>:$method, "::qcc::qnt::FormatAttr":$format,
                         DefaultValuedParameter<"bool", "false">:$mse);
-  let assemblyFormat = "`<` $method `,` $format (`,` `mse` $mse^)? `>`";
+  let assemblyFormat = "`<` $method `,` $format `` custom<MseFlag>($mse) `` `>`";
+  let genVerifyDecl = 1;
 }
 
 #endif // QNT_ATTRS_TD

@@ -4,7 +4,10 @@
 #define QNT_OPS_TD
 
 include "dialects/QNT/QNTTypes.td"
-include "dialects/TFM/TFMOps.td"
+include "dialects/TFM/TFMAttrs.td"
+include "dialects/TFM/TFMTypes.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class QNT_Op<string opMnemonic, list<Trait> traits = []>
     : Op<QNT_Dialect, opMnemonic, traits>;
@@ -17,7 +20,7 @@ def QNT_QuantizeOp : QNT_Op<"quantize", [Pure]> {
   let summary = "codes, scales and zero points of a weight";
   let description = [{
     ```mlir
-    %codes, %scales = qnt.quantize "rtn" %w to #qnt.format<int4, group = 128>
+    %codes, %scales = qnt.quantize "rtn" %w to <int4, group = 128>
         : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<64x2xf16>
     ```
     Codes are logical (one i8 an element); scales are [rows, groups], or
@@ -37,7 +40,7 @@ def QNT_PackOp : QNT_Op<"pack", [Pure]> {
   let summary = "one packed weight of codes, scales and zero points";
   let arguments = (ins AnyRankedTensor:$codes, AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros);
   let results = (outs QNT_PackedType:$result);
-  let assemblyFormat = "$codes `,` $scales (`,` $zeros^)? attr-dict `:` type(operands) `->` type($result)";
+  let assemblyFormat = "$codes `,` $scales (`,` $zeros^)? attr-dict `:` type(operands) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 
@@ -45,7 +48,7 @@ def QNT_ConvertOp : QNT_Op<"convert", [Pure]> {
   let summary = "an unquantized weight in an unscaled format (f32, f16, bf16)";
   let arguments = (ins TFM_Weight:$input);
   let results = (outs QNT_PackedType:$result);
-  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 
@@ -57,16 +60,18 @@ def QNT_StackRowsOp : QNT_Op<"stack_rows", [Pure]> {
   }];
   let arguments = (ins Variadic<QNT_PackedType>:$inputs, DefaultValuedAttr<I64Attr, "0">:$interleave);
   let results = (outs QNT_PackedType:$result);
-  let assemblyFormat = "$inputs (`interleave` $interleave^)? attr-dict `:` type($inputs) `->` type($result)";
+  let assemblyFormat = "$inputs (`interleave` $interleave^)? attr-dict `:` qualified(type($inputs)) `->` qualified(type($result))";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def QNT_RelayoutOp : QNT_Op<"relayout", [Pure]> {
   let summary = "the same weight with its bytes in a target's layout";
   let arguments = (ins QNT_PackedType:$input);
   let results = (outs QNT_PackedType:$result);
-  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "$input attr-dict `:` qualified(type($input)) `->` qualified(type($result))";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -78,7 +83,7 @@ def QNT_DequantGemmOp : QNT_Op<"dequant_gemm", [Pure]> {
   let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight, Optional<TFM_Stored>:$bias);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,` type($weight) (`,` type($bias)^)? `->` type($result)
+    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,` qualified(type($weight)) (`,` type($bias)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -137,7 +142,7 @@ def QNT_RopeAttentionOp : QNT_Op<"rope_attention",
   let assemblyFormat = [{
     $step `,` $cache `,` $query `,` $key `,` $value `frequencies` $frequencies
     (`q_norm` $q_norm^)? (`k_norm` $k_norm^)? (`slopes` $slopes^)?
-    `heads` $heads `rotary` $rotary `scale` $scale attr-dict `:` functional-type(operands, $result)
+    `heads` $heads `rotary` $rotary `scale` $scale attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

@@ -4,8 +4,10 @@
 #define QNT_TYPES_TD
 
 include "dialects/QNT/QNTAttrs.td"
+include "dialects/TFM/TFMInterfaces.td"
 
-def QNT_PackedType : TypeDef<QNT_Dialect, "Packed"> {
+def QNT_PackedType : TypeDef<QNT_Dialect, "Packed",
+    [DeclareTypeInterfaceMethods<TFM_StoredTypeInterface>]> {
   let mnemonic = "packed";
   let summary = "a weight in a format, before or after layout";
   let description = [{

@@ -35,15 +35,18 @@ def TFM_ParamAttr : TFM_Attr<"Param", "param"> {
     (made from the seed) or `constant` (values that the frontend computed).
   }];
   let parameters = (ins StringRefParameter<>:$scope, StringRefParameter<>:$key);
-  let assemblyFormat = "`<` $scope `:` `:` $key `>`";
+  let assemblyFormat = "`<` $scope `` `:` `` `:` `` $key `>`";
 }
 
 def TFM_ModelAttr : TFM_Attr<"Model", "model"> {
   let summary = "facts about the model that the artifact records";
   let parameters = (ins StringRefParameter<>:$architecture, "int64_t":$vocabulary,
       "int64_t":$hidden, "int64_t":$layers, "int64_t":$heads, "int64_t":$kvHeads,
-      "int64_t":$headDim, "int64_t":$intermediate, "int64_t":$context);
-  let assemblyFormat = "`<` struct(params) `>`";
+      "int64_t":$headDim, "int64_t":$intermediate, "int64_t":$contextLength);
+  let assemblyFormat = [{
+    `<` struct($architecture, $vocabulary, $hidden, $layers, $heads, $kvHeads, $headDim, $intermediate)
+    `,` `context` `=` $contextLength `>`
+  }];
 }
 
 #endif // TFM_ATTRS_TD

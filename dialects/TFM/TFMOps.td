@@ -3,26 +3,13 @@
 #ifndef TFM_OPS_TD
 #define TFM_OPS_TD
 
-include "dialects/TFM/TFMTypes.td"
 include "dialects/TFM/TFMAttrs.td"
+include "dialects/TFM/TFMTypes.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
-include "mlir/IR/BuiltinAttributes.td"
 
 class TFM_Op<string opMnemonic, list<Trait> traits = []>
     : Op<TFM_Dialect, opMnemonic, traits>;
-
-/// Activations: [tokens, features] of f32.
-def TFM_Activations : TypeConstraint<
-    And<[RankedTensorOf<[F32]>.predicate, HasRankPred<[2]>]>,
-    "2-D tensor of f32 with the tokens of the step first">;
-/// Weights: 1-D or 2-D, [outputs, inputs] as PyTorch's nn.Linear.
-def TFM_Weight : TypeConstraint<
-    And<[RankedTensorOf<[F32, F16, BF16, F64]>.predicate,
-         HasAnyRankOfPred<[1, 2]>, HasStaticShapePred]>,
-    "static 1-D or 2-D tensor of floats">;
-/// Any stored value: a weight, or one that a pass has packed.
-def TFM_Stored : TypeConstraint<CPred<"true">, "weight">;
 
 //===----------------------------------------------------------------------===//
 // @weights: what happens to weights
@@ -50,7 +37,8 @@ def TFM_SliceRowsOp : TFM_Op<"slice_rows", [Pure]> {
     ```mlir
     %k = tfm.slice_rows %qkv [32, 48] : tensor<128x64xbf16> -> tensor<32x64xbf16>
     ```
-    takes rows 32..47 of each block of 64 rows if `stride = 64`.
+    takes rows 32..79; with `[32, 16 stride 64]`, rows 32..47 of each block
+    of 64 rows.
   }];
   let arguments = (ins TFM_Weight:$input, I64Attr:$offset, I64Attr:$size,
                        DefaultValuedAttr<I64Attr, "0">:$stride);
@@ -59,6 +47,8 @@ def TFM_SliceRowsOp : TFM_Op<"slice_rows", [Pure]> {
     $input `[` $offset `,` $size (`stride` $stride^)? `]` attr-dict `:` type($input) `->` type($result)
   }];
   let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 def TFM_ConcatRowsOp : TFM_Op<"concat_rows", [Pure]> {
@@ -67,6 +57,8 @@ def TFM_ConcatRowsOp : TFM_Op<"concat_rows", [Pure]> {
   let results = (outs TFM_Weight:$result);
   let assemblyFormat = "$inputs attr-dict `:` type($inputs) `->` type($result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 def TFM_TransposeOp : TFM_Op<"transpose", [Pure]> {
@@ -98,10 +90,15 @@ def TFM_DefineOp : TFM_Op<"define"> {
     tfm.define "layers.0.q" = %0 of "model.layers.0.self_attn.q_proj" : tensor<64x64xbf16>
     ```
     `module` is the checkpoint's own module, for selection, logs and tools;
-    one name is defined once.
+    `modules` are all of them where the value is made of several. One name is
+    defined once.
   }];
-  let arguments = (ins StrAttr:$name, AnyType:$value, OptionalAttr<StrAttr>:$module);
-  let assemblyFormat = "$name `=` $value (`of` $module^)? attr-dict `:` type($value)";
+  let arguments = (ins StrAttr:$name, TFM_Stored:$value, OptionalAttr<StrAttr>:$module,
+                       OptionalAttr<StrArrayAttr>:$modules);
+  let assemblyFormat = [{
+    $name `=` $value (`of` $module^)? (`modules` $modules^)? attr-dict `:` type($value)
+  }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -115,7 +112,7 @@ def TFM_WeightOp : TFM_Op<"weight", [Pure]> {
     the `tfm.define` of the same name.
   }];
   let arguments = (ins StrAttr:$name);
-  let results = (outs AnyType:$result);
+  let results = (outs TFM_Stored:$result);
   let assemblyFormat = "$name attr-dict `:` type($result)";
 }
 
@@ -123,7 +120,7 @@ def TFM_LayerCacheOp : TFM_Op<"layer_cache", [Pure]> {
   let summary = "the KV cache of a layer";
   let arguments = (ins I64Attr:$layer);
   let results = (outs TFM_CacheType:$result);
-  let assemblyFormat = "$layer attr-dict `:` type($result)";
+  let assemblyFormat = "$layer attr-dict `:` qualified(type($result))";
 }
 
 def TFM_EmbeddingOp : TFM_Op<"embedding", [Pure]> {
@@ -132,9 +129,10 @@ def TFM_EmbeddingOp : TFM_Op<"embedding", [Pure]> {
                        DefaultValuedAttr<F32Attr, "1.0">:$multiplier);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = "$step `,` $table attr-dict `:` type($table) `->` type($result)";
+  let hasVerifier = 1;
 }
 
-def TFM_RMSNormOp : TFM_Op<"rms_norm", [Pure]> {
+def TFM_RMSNormOp : TFM_Op<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "root-mean-square normalization (Zhang and Sennrich 2019)";
   let description = [{
     x / sqrt(mean(x^2) + eps) * (offset + weight), over each row, or over each
@@ -146,12 +144,10 @@ def TFM_RMSNormOp : TFM_Op<"rms_norm", [Pure]> {
                        DefaultValuedAttr<I64Attr, "1">:$heads);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = "$input `,` $weight `eps` $eps attr-dict `:` type($input) `,` type($weight)";
-  let extraClassDeclaration = [{}];
   let hasVerifier = 1;
-  let builders = [];
 }
 
-def TFM_LayerNormOp : TFM_Op<"layer_norm", [Pure]> {
+def TFM_LayerNormOp : TFM_Op<"layer_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "layer normalization (Ba et al. 2016)";
   let arguments = (ins TFM_Activations:$input, TFM_Stored:$weight,
                        Optional<TFM_Stored>:$bias, F32Attr:$eps);
@@ -193,7 +189,8 @@ def TFM_RopeOp : TFM_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
   let hasVerifier = 1;
 }
 
-def TFM_AttentionOp : TFM_Op<"attention", [MemoryEffects<[MemRead, MemWrite]>]> {
+def TFM_AttentionOp : TFM_Op<"attention",
+    [MemoryEffects<[MemRead, MemWrite]>, AllTypesMatch<["key", "value"]>]> {
   let summary = "appends k and v to the cache and attends to it, causally";
   let description = [{
     softmax(scale * q k^T) v over the positions of each token's own sequence
@@ -209,7 +206,7 @@ def TFM_AttentionOp : TFM_Op<"attention", [MemoryEffects<[MemRead, MemWrite]>]> 
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
     $step `,` $cache `,` $query `,` $key `,` $value (`slopes` $slopes^)? `heads` $heads `scale` $scale attr-dict
-    `:` type($cache) `,` type($query) `,` type($key) (`,` type($slopes)^)? `->` type($result)
+    `:` qualified(type($cache)) `,` type($query) `,` type($key) (`,` type($slopes)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }

@@ -1,0 +1,21 @@
+//===- KRN.h - What one target does -----------------------------*- C++ -*-===//
+
+#ifndef QCC_DIALECTS_KRN_KRN_H
+#define QCC_DIALECTS_KRN_KRN_H
+
+#include "dialects/QNT/QNT.h"
+
+#include "mlir/IR/SymbolTable.h"
+
+#include "dialects/KRN/KRNDialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/KRN/KRNAttrs.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/KRN/KRNTypes.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/KRN/KRNOps.h.inc"
+
+#endif // QCC_DIALECTS_KRN_KRN_H
