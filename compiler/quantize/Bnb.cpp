@@ -45,8 +45,10 @@ struct RankTable {
   std::array<float, 15> steps;
 };
 
-const RankTable kNf4Ranks(qrt::kNf4Table);
-const RankTable kFp4Ranks(qrt::kFp4Table);
+const RankTable &rankTable(qrt::Code code) {
+  static const RankTable nf4(qrt::kNf4Table), fp4(qrt::kFp4Table);
+  return code == qrt::Code::NF4 ? nf4 : fp4;
+}
 
 struct FindAbsmax {
   template <int N>
@@ -83,9 +85,10 @@ constexpr int64_t kSumChunk = 64;
 template <bool IsNf4>
 struct EncodeBlock {
   template <int N>
-  QCC_SIMD_INLINE static BlockSums run(const float *w, int64_t count,
-                                       float absmax, uint8_t *codes) {
-    const RankTable &table = IsNf4 ? kNf4Ranks : kFp4Ranks;
+  QCC_SIMD_INLINE static BlockSums run(const RankTable *ranks, const float *w,
+                                       int64_t count, float absmax,
+                                       uint8_t *codes) {
+    const RankTable &table = *ranks;
     const float inverse = 1.0f / std::max(absmax, kLeastAbsmax);
     BlockSums sums{0, 0};
     for (int64_t i = 0; i < count;) {
@@ -124,9 +127,11 @@ struct EncodeBlock {
 /// Encodes one block and returns its squared norm.
 double encodeBlock(qrt::Code code, const float *w, int64_t count, float absmax,
                    uint8_t *codes, QuantizeStatistics &statistics) {
-  BlockSums sums = code == qrt::Code::NF4
-                       ? dispatch<EncodeBlock<true>>(w, count, absmax, codes)
-                       : dispatch<EncodeBlock<false>>(w, count, absmax, codes);
+  const RankTable *ranks = &rankTable(code);
+  BlockSums sums =
+      code == qrt::Code::NF4
+          ? dispatch<EncodeBlock<true>>(ranks, w, count, absmax, codes)
+          : dispatch<EncodeBlock<false>>(ranks, w, count, absmax, codes);
   double unit = double(absmax) * double(absmax);
   statistics.squaredError += sums.error * unit;
   statistics.squaredNorm += sums.norm * unit;

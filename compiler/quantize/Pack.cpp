@@ -60,7 +60,7 @@ struct FourBitEncoder {
 uint32_t twoBitWord(const uint8_t *codes) {
   constexpr uint32_t kLowBits = 0x03030303u;
   uint32_t word = 0;
-  for (int i = 0; i < 4; ++i)
+  for (int64_t i = 0; i < 4; ++i)
     word |= (loadWord(codes + 4 * i) & kLowBits) << 2 * i;
   return word;
 }
@@ -78,7 +78,7 @@ struct ThreeBitEncoder {
     storeWord(out, twoBitWord(codes));
     storeWord(out + kLineBytes, twoBitWord(codes + 16));
     uint32_t high = 0;
-    for (int i = 0; i < 8; ++i)
+    for (int64_t i = 0; i < 8; ++i)
       high |= (loadWord(codes + 4 * i) >> 2 & 0x01010101u) << i;
     storeWord(out + 2 * kLineBytes, high);
   }

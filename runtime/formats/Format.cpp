@@ -153,6 +153,7 @@ int64_t Format::scaleCount(int64_t rows, int64_t columns) const {
   int64_t perUnit = 1;
   bool overflow = false;
   if (flattened) {
+    verify(); // a group of 0 would divide
     int64_t elements;
     overflow = __builtin_mul_overflow(rows, columns, &elements);
     units = overflow || elements <= 0 ? 0 : (elements - 1) / group + 1;

@@ -131,6 +131,8 @@ TEST(Format, sizes) {
   EXPECT_FALSE(bf16.isQuantized());
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   EXPECT_THROW(nf4.scaleCount(kHuge, 2), Error);
+  nf4.group = 0;
+  EXPECT_THROW(nf4.scaleCount(4, 4), Error);
   EXPECT_THROW(int4.scaleCount(kHuge, 256), Error);
 }
 
