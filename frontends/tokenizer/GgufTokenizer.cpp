@@ -131,6 +131,10 @@ private:
     throw Error("'tokenizer.ggml." + key + "' " + what, where);
   }
 
+  static std::string at(std::string list, size_t index) {
+    return list.append("[").append(std::to_string(index)).append("]");
+  }
+
   int32_t readId(std::optional<uint32_t> id, const char *key) {
     if (!id || *id == UINT32_MAX)
       return -1;
@@ -152,11 +156,11 @@ private:
     model.pieces.reserve(count);
     for (size_t i = 0; i < count; ++i) {
       int32_t type = fields.tokenType.empty() ? 1 : fields.tokenType[i];
-      std::string key = "[" + std::to_string(i) + "]";
       if (type < 1 || type > 6)
-        fail("token_type" + key, "is " + std::to_string(type) + ", not 1 to 6");
+        fail(at("token_type", i),
+             "is " + std::to_string(type) + ", not 1 to 6");
       if (!unicode::isValidUtf8(fields.tokens[i]))
-        fail("tokens" + key, "is not UTF-8");
+        fail(at("tokens", i), "is not UTF-8");
       Piece piece{fields.tokens[i],
                   fields.scores.empty() ? 0 : fields.scores[i],
                   static_cast<PieceType>(type)};
@@ -216,15 +220,10 @@ private:
     setTemplate(model, fields.addBosToken.value_or(kind->addBos),
                 fields.addEosToken.value_or(false));
     model.merges.reserve(fields.merges.size());
-    for (size_t i = 0; i < fields.merges.size(); ++i) {
-      std::string key = "merges[" + std::to_string(i) + "]";
-      std::string_view merge = fields.merges[i];
-      size_t cut = merge.find(' ', 1);
-      if (cut == merge.npos)
-        fail(key, "does not have two parts");
-      addMerge(merge.substr(0, cut), merge.substr(cut + 1), ids, model,
-               "tokenizer.ggml." + key, where);
-    }
+    const std::string listName = "tokenizer.ggml.merges";
+    MergeAdder adder(ids, model, listName, where);
+    for (size_t i = 0; i < fields.merges.size(); ++i)
+      adder.addLine(fields.merges[i], i);
   }
 
   void finishScored() {

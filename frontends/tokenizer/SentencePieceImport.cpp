@@ -54,6 +54,11 @@ private:
     throw Error(what, where);
   }
 
+  [[noreturn]] void failPiece(size_t index, const std::string &what) const {
+    std::string name = "'pieces[";
+    fail(name.append(std::to_string(index)).append("]' ").append(what));
+  }
+
   std::string_view bytesOf(const WireField &field, const char *name) const {
     if (field.type != WireField::Bytes)
       fail("'" + std::string(name) + "' has the wire type " +
@@ -71,27 +76,27 @@ private:
   void readPiece(std::string_view message) {
     if (model.pieces.size() == maxPieces)
       fail("there are more than " + std::to_string(maxPieces) + " pieces");
-    std::string name = "pieces[" + std::to_string(model.pieces.size()) + "]";
+    const size_t index = model.pieces.size();
     Piece piece;
     WireReader reader(message, where);
     for (WireField field; reader.next(field);) {
       if (field.number == 1) {
-        piece.text = bytesOf(field, (name + ".piece").c_str());
+        piece.text = bytesOf(field, "pieces.piece");
       } else if (field.number == 2) {
         if (field.type != WireField::Fixed32)
-          fail("'" + name + ".score' has the wire type " +
-               std::to_string(field.type) + ", not 5");
+          failPiece(index, "has a score of the wire type " +
+                               std::to_string(field.type) + ", not 5");
         piece.score = field.asFloat();
       } else if (field.number == 3) {
-        uint64_t type = numberOf(field, (name + ".type").c_str());
+        uint64_t type = numberOf(field, "pieces.type");
         if (type < 1 || type > 6)
-          fail("'" + name + ".type' is " + std::to_string(type) +
-               ", not 1 to 6");
+          failPiece(index,
+                    "has the type " + std::to_string(type) + ", not 1 to 6");
         piece.type = static_cast<PieceType>(type);
       }
     }
     if (piece.text.empty())
-      fail("'" + name + ".piece' is empty");
+      failPiece(index, "has no text");
     model.pieces.push_back(std::move(piece));
   }
 
@@ -174,7 +179,7 @@ private:
       const Piece &piece = model.pieces[i];
       auto id = static_cast<int32_t>(i);
       if (!ids.emplace(piece.text, id).second)
-        fail("'pieces[" + std::to_string(i) + "].piece' is there twice");
+        failPiece(i, "has the text of another piece");
       int byte = byteOfPiece(piece.text);
       if (piece.type == PieceType::Byte && byte >= 0)
         fallbacks.set(byte);

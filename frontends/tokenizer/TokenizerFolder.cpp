@@ -108,20 +108,16 @@ TokenizerModel importVocabAndMerges(std::string_view vocabJson,
 
   nlohmann::json vocab = parseJson(vocabJson, vocabName);
   TokenIds ids = readVocab(JsonView(vocab, "", vocabName), model);
+  const std::string listName = "line";
+  MergeAdder adder(ids, model, listName, mergesName);
   for (size_t line = 1; !mergesText.empty(); ++line) {
     size_t end = std::min(mergesText.find('\n'), mergesText.size());
     std::string_view text = mergesText.substr(0, end);
     mergesText.remove_prefix(std::min(end + 1, mergesText.size()));
     if (text.ends_with('\r'))
       text.remove_suffix(1);
-    if (text.empty() || (line == 1 && text.starts_with("#version")))
-      continue;
-    std::string where = "line " + std::to_string(line);
-    size_t cut = text.find(' ');
-    if (cut == text.npos || text.find(' ', cut + 1) != text.npos)
-      throw Error("'" + where + "' does not have two parts", mergesName);
-    addMerge(text.substr(0, cut), text.substr(cut + 1), ids, model, where,
-             mergesName);
+    if (!text.empty() && (line > 1 || !text.starts_with("#version")))
+      adder.addLine(text, line);
   }
 
   // GPT-2's own tokens, where nothing else is said.

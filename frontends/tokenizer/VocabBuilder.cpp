@@ -45,43 +45,46 @@ TokenIds readVocab(const JsonView &vocab, TokenizerModel &model) {
   return ids;
 }
 
-void addMerge(std::string_view left, std::string_view right,
-              const TokenIds &ids, TokenizerModel &model,
-              const std::string &where, const std::string &file) {
-  auto find = [&](const std::string &text) {
-    int32_t id = ids.find(text);
-    if (id < 0)
-      throw Error("'" + where + "' has '" + text.substr(0, 64) +
-                      "', which is not in the vocabulary",
-                  file);
-    return id;
-  };
+void MergeAdder::fail(size_t index, const std::string &what) const {
+  throw Error("'" + list + "[" + std::to_string(index) + "]' " + what, file);
+}
+
+int32_t MergeAdder::find(const std::string &text, size_t index) const {
+  int32_t id = ids.find(text);
+  if (id < 0)
+    fail(index,
+         "has '" + text.substr(0, 64) + "', which is not in the vocabulary");
+  return id;
+}
+
+void MergeAdder::add(std::string_view left, std::string_view right,
+                     size_t index) {
   std::string joined(left);
-  int32_t leftId = find(joined);
-  int32_t rightId = find(std::string(right));
-  model.merges.push_back({leftId, rightId, find(joined.append(right))});
+  int32_t leftId = find(joined, index);
+  int32_t rightId = find(std::string(right), index);
+  model.merges.push_back({leftId, rightId, find(joined.append(right), index)});
+}
+
+void MergeAdder::addLine(std::string_view line, size_t index) {
+  size_t cut = line.find(' ');
+  if (cut == line.npos || line.find(' ', cut + 1) != line.npos)
+    fail(index, "does not have two parts");
+  add(line.substr(0, cut), line.substr(cut + 1), index);
 }
 
 void readMerges(const JsonView &merges, const TokenIds &ids,
                 TokenizerModel &model) {
+  MergeAdder adder(ids, model, merges.pathName(), merges.fileName());
   model.merges.reserve(merges.size());
   for (size_t i = 0; i < merges.size(); ++i) {
     JsonView merge = merges[i];
     if (merge.isArray()) {
       if (merge.size() != 2)
         merge.fail("has " + std::to_string(merge.size()) + " parts, not two");
-      addMerge(merge[0].string(), merge[1].string(), ids, model,
-               merge.pathName(), merge.fileName());
-      continue;
+      adder.add(merge[0].string(), merge[1].string(), i);
+    } else if (!merge.string().starts_with("#version")) {
+      adder.addLine(merge.string(), i);
     }
-    std::string_view text = merge.string();
-    if (text.starts_with("#version"))
-      continue;
-    size_t cut = text.find(' ');
-    if (cut == text.npos || text.find(' ', cut + 1) != text.npos)
-      merge.fail("does not have two parts");
-    addMerge(text.substr(0, cut), text.substr(cut + 1), ids, model,
-             merge.pathName(), merge.fileName());
   }
 }
 

@@ -18,10 +18,28 @@ TokenIds readVocab(const JsonView &vocab, qrt::TokenizerModel &model);
 void readMerges(const JsonView &merges, const TokenIds &ids,
                 qrt::TokenizerModel &model);
 
-/// Appends one merge; \p where names it in errors.
-void addMerge(std::string_view left, std::string_view right,
-              const TokenIds &ids, qrt::TokenizerModel &model,
-              const std::string &where, const std::string &file);
+/// Appends merges to a model.
+class MergeAdder {
+public:
+  /// \p list names the list in errors, \p file the file; all live longer.
+  MergeAdder(const TokenIds &ids, qrt::TokenizerModel &model,
+             const std::string &list, const std::string &file)
+      : ids(ids), model(model), list(list), file(file) {}
+
+  /// Appends the \p index'th merge of the list.
+  void add(std::string_view left, std::string_view right, size_t index);
+
+  /// Appends "left right".
+  void addLine(std::string_view line, size_t index);
+
+private:
+  int32_t find(const std::string &text, size_t index) const;
+  [[noreturn]] void fail(size_t index, const std::string &what) const;
+
+  const TokenIds &ids;
+  qrt::TokenizerModel &model;
+  const std::string &list, &file;
+};
 
 /// Whether each byte is a piece.
 bool hasEveryByte(const qrt::TokenizerModel &model);
