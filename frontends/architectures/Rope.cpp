@@ -51,6 +51,16 @@ RopeSpec readRope(const ConfigReader &config, int64_t rotary) {
       frequency /= factor;
     } else if (kind == "llama3") {
       frequency = scaleLlama3(frequency, *scaling);
+    } else if (kind == "factors") {
+      // GGUF's rope_freqs.weight: what Llama 3's scaling comes to.
+      const nlohmann::json *factors = scaling->find({"factors"});
+      if (!factors || !factors->is_array() ||
+          factors->size() != size_t(rotary / 2) ||
+          !(*factors)[i].is_number() || (*factors)[i].get<double>() <= 0)
+        scaling->refuse("factors", "is no list of " +
+                                       std::to_string(rotary / 2) +
+                                       " positive numbers");
+      frequency /= (*factors)[i].get<double>();
     } else if (kind != "default") {
       scaling->refuse("rope_type",
                       "is '" + kind +

@@ -1,0 +1,221 @@
+//===- Artifact.cpp - A .qbin, opened for running -------------------------===//
+
+#include "runtime/artifact/Artifact.h"
+
+#include "runtime/abi/kernel_abi.h"
+#include "runtime/support/Checksum.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+namespace qrt {
+
+/// Features of the format that this loader knows; an artifact may require any
+/// of them.
+static constexpr std::string_view kFeatures[] = {"t16"};
+
+[[noreturn]] void Artifact::refuse(const std::string &field,
+                                   const std::string &why) const {
+  throw Error("damaged artifact: " + field + " " + why, file.path());
+}
+
+Artifact::Artifact(const std::string &path) : file(path) {
+  verifyHeader();
+  for (uint32_t i = 0; i < root->required_features()->size(); ++i) {
+    std::string feature = root->required_features()->Get(i)->str();
+    if (std::ranges::find(kFeatures, feature) == std::end(kFeatures))
+      throw Error("the artifact needs the feature '" + feature +
+                      "', which this version does not have",
+                  path, "use a newer qrt");
+  }
+  verifyModel();
+  for (uint32_t i = 0; i < root->tensors()->size(); ++i)
+    verifyTensor(i);
+  for (uint32_t i = 0; i < root->kernels()->size(); ++i)
+    verifyKernels(i);
+  verifyOverlaps();
+}
+
+void Artifact::verifyHeader() {
+  std::span<const uint8_t> bytes = file.bytes();
+  ArtifactHeader header;
+  if (bytes.size() < sizeof(header))
+    throw Error("the file is " + std::to_string(bytes.size()) +
+                    " bytes, too short for an artifact",
+                file.path());
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (std::memcmp(header.magic, ArtifactHeader::kMagic, 8) != 0)
+    throw Error("not a .qbin artifact", file.path());
+  if (header.version != ArtifactHeader::kVersion)
+    throw Error("artifact version " + std::to_string(header.version) +
+                    " is not supported; version " +
+                    std::to_string(ArtifactHeader::kVersion) + " is",
+                file.path());
+  if (header.headerSize != sizeof(header))
+    refuse("header.headerSize", "is " + std::to_string(header.headerSize));
+  if (header.headerChecksum !=
+      checksum(bytes.first(offsetof(ArtifactHeader, headerChecksum))))
+    refuse("header.headerChecksum", "does not match");
+  if (header.reserved != 0)
+    refuse("header.reserved", "is not zero");
+  if (header.fileLength != bytes.size())
+    throw Error("the file is " + std::to_string(bytes.size()) +
+                    " bytes where its header says " +
+                    std::to_string(header.fileLength),
+                file.path(), "it may be truncated");
+  if (header.manifestOffset % ArtifactHeader::kAlignment != 0 ||
+      header.manifestOffset > bytes.size() ||
+      header.manifestLength > bytes.size() - header.manifestOffset)
+    refuse("header.manifestOffset", "and its length lie outside the file");
+  auto manifest = bytes.subspan(header.manifestOffset, header.manifestLength);
+  if (header.manifestChecksum != checksum(manifest))
+    refuse("manifest", "does not match its checksum");
+  flatbuffers::Verifier verifier(manifest.data(), manifest.size(), 64,
+                                 10'000'000);
+  if (manifest.size() >= FLATBUFFERS_MAX_BUFFER_SIZE ||
+      !fb::VerifyManifestBuffer(verifier))
+    refuse("manifest", "is no valid FlatBuffer");
+  root = fb::GetManifest(manifest.data());
+  if (!root->required_features())
+    refuse("required_features", "is missing");
+  if (!root->model())
+    refuse("model", "is missing");
+  if (!root->tensors())
+    refuse("tensors", "is missing");
+  if (!root->kernels())
+    refuse("kernels", "is missing");
+}
+
+void Artifact::verifyModel() const {
+  const fb::Model &model = *root->model();
+  if (model.vocabulary() == 0 || model.vocabulary() > (1u << 30))
+    refuse("model.vocabulary", "is " + std::to_string(model.vocabulary()));
+  if (root->kv_bytes_per_token() > (uint64_t(1) << 32))
+    refuse("kv_bytes_per_token",
+           "is " + std::to_string(root->kv_bytes_per_token()));
+  int64_t vocabulary = model.vocabulary();
+  if (model.bos_id() >= vocabulary)
+    refuse("model.bos_id", "is " + std::to_string(model.bos_id()));
+  if (model.eos_ids())
+    for (uint32_t i = 0; i < model.eos_ids()->size(); ++i)
+      if (int32_t id = model.eos_ids()->Get(i); id < 0 || id >= vocabulary)
+        refuse("model.eos_ids[" + std::to_string(i) + "]",
+               "is " + std::to_string(id));
+}
+
+void Artifact::verifyRange(const fb::Range *range, uint64_t alignment,
+                           const std::string &field) const {
+  if (!range)
+    refuse(field, "is missing");
+  if (range->offset() % alignment != 0)
+    refuse(field + ".offset", "is " + std::to_string(range->offset()) +
+                                  ", no multiple of " +
+                                  std::to_string(alignment));
+  uint64_t size = file.bytes().size();
+  if (range->offset() > size || range->length() > size - range->offset())
+    refuse(field + ".length",
+           "ends past the file's " + std::to_string(size) + " bytes");
+}
+
+void Artifact::verifyTensor(uint32_t index) const {
+  const fb::Tensor &tensor = *root->tensors()->Get(index);
+  std::string place = "tensors[" + std::to_string(index) + "]";
+  if (!tensor.name() || !tensor.format() || !tensor.layout())
+    refuse(place, "lacks name, format or layout");
+  verifyRange(tensor.data(), 64, place + ".data");
+  constexpr uint64_t limit = uint64_t(1) << 31;
+  uint64_t rows = tensor.rows(), columns = tensor.columns();
+  if (rows == 0 || rows >= limit)
+    refuse(place + ".rows", "is " + std::to_string(rows));
+  if (columns == 0 || columns >= limit)
+    refuse(place + ".columns", "is " + std::to_string(columns));
+  Format format;
+  try {
+    format = Format::parse(tensor.format()->string_view());
+  } catch (const Error &) {
+    refuse(place + ".format", "is '" + tensor.format()->str() + "'");
+  }
+  // The parts lie inside the tensor and hold what the shape asks for; tiles
+  // may take more (padding), never less.
+  uint64_t length = tensor.data()->length();
+  auto part = [&](const fb::Range *range, uint64_t minimum, const char *name) {
+    std::string field = place + "." + name;
+    if (!range)
+      refuse(field, "is missing");
+    if (range->offset() % 64 != 0 || range->offset() > length ||
+        range->length() > length - range->offset())
+      refuse(field,
+             "lies outside the tensor's " + std::to_string(length) + " bytes");
+    if (range->length() < minimum)
+      refuse(field + ".length", "is " + std::to_string(range->length()) +
+                                    " where the shape needs " +
+                                    std::to_string(minimum));
+  };
+  std::string_view layout = tensor.layout()->string_view();
+  if (layout != "t16" && layout != "rows")
+    refuse(place + ".layout", "is '" + std::string(layout) + "'");
+  bool tiled = layout == "t16";
+  uint64_t storedRows = tiled ? (rows + 15) / 16 * 16 : rows;
+  part(tensor.codes(),
+       (storedRows * columns * uint64_t(format.codeBits()) + 7) / 8, "codes");
+  if (format.isQuantized()) {
+    if (format.flattened || !tiled)
+      refuse(place + ".format",
+             "is '" + tensor.format()->str() + "', which has no such layout");
+    uint64_t groups = uint64_t(format.groupsPerRow(int64_t(columns)));
+    uint64_t scaleBytes = format.scale == ScaleType::F32 ? 4 : 2;
+    part(tensor.scales(), storedRows * groups * scaleBytes, "scales");
+    if (format.zero)
+      part(tensor.zeros(), storedRows * groups, "zeros");
+  }
+}
+
+void Artifact::verifyKernels(uint32_t index) const {
+  const fb::Kernels &kernels = *root->kernels()->Get(index);
+  std::string place = "kernels[" + std::to_string(index) + "]";
+  if (!kernels.target() || !kernels.entries())
+    refuse(place, "lacks target or entries");
+  verifyRange(kernels.code(), ArtifactHeader::kAlignment, place + ".code");
+  if (checksum(bytes(*kernels.code())) != kernels.checksum())
+    refuse(place + ".code", "does not match its checksum");
+}
+
+void Artifact::verifyOverlaps() const {
+  struct Part {
+    uint64_t from, to;
+    std::string name;
+  };
+  std::vector<Part> parts = {{0, sizeof(ArtifactHeader), "header"}};
+  auto add = [&](const fb::Range &range, const char *kind, uint32_t i) {
+    if (range.length())
+      parts.push_back({range.offset(), range.offset() + range.length(),
+                       kind + ("[" + std::to_string(i) + "]")});
+  };
+  for (uint32_t i = 0; i < root->tensors()->size(); ++i)
+    add(*root->tensors()->Get(i)->data(), "tensors", i);
+  for (uint32_t i = 0; i < root->kernels()->size(); ++i)
+    add(*root->kernels()->Get(i)->code(), "kernels", i);
+  std::ranges::sort(parts, {}, &Part::from);
+  for (size_t i = 1; i < parts.size(); ++i)
+    if (parts[i].from < parts[i - 1].to)
+      refuse(parts[i].name, "overlaps " + parts[i - 1].name);
+}
+
+const fb::Kernels *Artifact::kernels(const std::string &target) const {
+  for (const fb::Kernels *kernels : *root->kernels())
+    if (kernels->target()->string_view() == target)
+      return kernels;
+  return nullptr;
+}
+
+void Artifact::verifyTensors() const {
+  for (uint32_t i = 0; i < root->tensors()->size(); ++i)
+    if (checksum(tensor(i)) != root->tensors()->Get(i)->checksum())
+      refuse("tensors[" + std::to_string(i) + "].data ('" +
+                 root->tensors()->Get(i)->name()->str() + "')",
+             "does not match its checksum");
+}
+
+} // namespace qrt

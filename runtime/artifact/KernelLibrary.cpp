@@ -1,0 +1,94 @@
+//===- KernelLibrary.cpp - The compiled kernels of an artifact ------------===//
+
+#include "runtime/artifact/KernelLibrary.h"
+
+#include "runtime/support/Cpu.h"
+#include "runtime/support/Error.h"
+
+#include <cerrno>
+#include <cstring>
+#include <dlfcn.h>
+#include <elf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace qrt {
+
+/// Loads a shared object from memory: an anonymous file that dlopen can name.
+static void *loadFromMemory(std::span<const uint8_t> code,
+                            const std::string &path) {
+  if (code.size() < sizeof(Elf64_Ehdr) ||
+      std::memcmp(code.data(), ELFMAG, SELFMAG) != 0)
+    throw Error("the kernels are no ELF object", path);
+  int fd = ::memfd_create("qrt-kernels", MFD_CLOEXEC);
+  if (fd < 0)
+    throw Error(std::string("cannot make an anonymous file: ") +
+                    std::strerror(errno),
+                path);
+  size_t done = 0;
+  while (done < code.size()) {
+    ssize_t n = ::write(fd, code.data() + done, code.size() - done);
+    if (n <= 0) {
+      int error = errno;
+      ::close(fd);
+      throw Error(std::string("cannot copy the kernels: ") +
+                      std::strerror(error),
+                  path);
+    }
+    done += size_t(n);
+  }
+  std::string name = "/proc/self/fd/" + std::to_string(fd);
+  void *handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  std::string reason = handle ? "" : ::dlerror();
+  ::close(fd);
+  if (!handle)
+    throw Error("cannot load the kernels: " + reason, path);
+  return handle;
+}
+
+KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
+  const fb::Kernels *cpu = artifact.kernels("cpu");
+  if (!cpu)
+    throw Error("the artifact has no kernels for the CPU", path,
+                "compile it with --target cpu");
+  if (cpu->abi_version() != QRT_KERNEL_ABI_VERSION)
+    throw Error("the kernels are for version " +
+                    std::to_string(cpu->abi_version()) +
+                    " of the kernel ABI, this is version " +
+                    std::to_string(QRT_KERNEL_ABI_VERSION),
+                path, "compile the model again");
+  handle = loadFromMemory(artifact.bytes(*cpu->code()), path);
+  kernels = static_cast<const qrt_kernel_table_t *>(
+      ::dlsym(handle, QRT_KERNEL_TABLE_SYMBOL));
+  auto refuse = [&](const char *why) {
+    ::dlclose(handle);
+    throw Error(std::string("damaged artifact: the kernels ") + why, path);
+  };
+  if (!kernels || kernels->abi_version != QRT_KERNEL_ABI_VERSION)
+    refuse("have no table of this version");
+  if (kernels->weight_count > artifact.manifest().tensors()->size())
+    refuse("read more tensors than there are");
+  if (kernels->vocabulary != artifact.model().vocabulary())
+    refuse("have another vocabulary than the manifest");
+  if (kernels->kv_bytes_per_token != artifact.manifest().kv_bytes_per_token())
+    refuse("have another KV cache than the manifest");
+}
+
+KernelLibrary::~KernelLibrary() {
+  if (handle)
+    ::dlclose(handle);
+}
+
+const qrt_variant &KernelLibrary::variant(uint32_t level) const {
+  const qrt_variant *best = nullptr;
+  for (uint32_t i = 0; i < kernels->variant_count; ++i)
+    if (kernels->variants[i].cpu_level <= level)
+      best = &kernels->variants[i];
+  if (!best || best->entry_count == 0)
+    throw Error("the artifact has no kernels for " +
+                    std::string(cpuLevelName(level)),
+                path);
+  return *best;
+}
+
+} // namespace qrt
