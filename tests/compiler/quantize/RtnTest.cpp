@@ -87,12 +87,16 @@ struct RtnCase {
 
 class Rtn : public testing::TestWithParam<RtnCase> {};
 
+/// "int4.g128.z.sf32".
+std::string formatName(const RtnCase &one) {
+  std::string group = one.group < 0 ? "row" : "g" + std::to_string(one.group);
+  return "int" + std::to_string(one.bits) + "." + group +
+         (one.symmetric ? "" : ".z") + one.scale;
+}
+
 TEST_P(Rtn, equalsTheRecipe) {
   const RtnCase &one = GetParam();
-  std::string name =
-      "int" + std::to_string(one.bits) +
-      (one.group < 0 ? std::string(".row") : ".g" + std::to_string(one.group)) +
-      (one.symmetric ? "" : ".z") + one.scale;
+  std::string name = formatName(one);
   qrt::Format format = qrt::Format::parse(name);
   const int64_t rows = 7, columns = 321; // a ragged last group
   std::vector<float> w = randomWeight(rows * columns, 11);
@@ -144,7 +148,12 @@ std::vector<RtnCase> rtnCases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Rtn, testing::ValuesIn(rtnCases()));
+INSTANTIATE_TEST_SUITE_P(All, Rtn, testing::ValuesIn(rtnCases()),
+                         [](const auto &info) {
+                           std::string name = formatName(info.param);
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
 
 /// GPTQ leaves a first group's parameters at those of the untouched weight,
 /// and, with one group a row, all of them: there the goldens are RTN's.
