@@ -59,17 +59,20 @@ private:
     fail(name.append(std::to_string(index)).append("]' ").append(what));
   }
 
+  void checkType(const WireField &field, WireField::Type type,
+                 const std::string &name) const {
+    if (field.type != type)
+      fail(name + " has the wire type " + std::to_string(field.type) +
+           ", not " + std::to_string(type));
+  }
+
   std::string_view bytesOf(const WireField &field, const char *name) const {
-    if (field.type != WireField::Bytes)
-      fail("'" + std::string(name) + "' has the wire type " +
-           std::to_string(field.type) + ", not 2");
+    checkType(field, WireField::Bytes, name);
     return field.bytes;
   }
 
   uint64_t numberOf(const WireField &field, const char *name) const {
-    if (field.type != WireField::Varint)
-      fail("'" + std::string(name) + "' has the wire type " +
-           std::to_string(field.type) + ", not 0");
+    checkType(field, WireField::Varint, name);
     return field.value;
   }
 
@@ -83,9 +86,7 @@ private:
       if (field.number == 1) {
         piece.text = bytesOf(field, "pieces.piece");
       } else if (field.number == 2) {
-        if (field.type != WireField::Fixed32)
-          failPiece(index, "has a score of the wire type " +
-                               std::to_string(field.type) + ", not 5");
+        checkType(field, WireField::Fixed32, "pieces.score");
         piece.score = field.asFloat();
       } else if (field.number == 3) {
         uint64_t type = numberOf(field, "pieces.type");

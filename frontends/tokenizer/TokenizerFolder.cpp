@@ -86,7 +86,7 @@ TokenizerModel importVocabAndMerges(std::string_view vocabJson,
   const std::string &kind = special.tokenizerClass;
   if (kind.starts_with("Qwen2Tokenizer")) {
     // transformers' tokenization_qwen2.py.
-    model.normalizers.push_back({NormalizerKind::Nfc, {}, "", false, false});
+    model.normalizers.emplace_back(); // NFC
     PreTokenizerStep split;
     split.kind = PreTokenizerKind::Split;
     split.pattern = {
