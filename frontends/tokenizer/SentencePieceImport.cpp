@@ -60,10 +60,10 @@ private:
   }
 
   void checkType(const WireField &field, WireField::Type type,
-                 const std::string &name) const {
+                 const char *name) const {
     if (field.type != type)
-      fail(name + " has the wire type " + std::to_string(field.type) +
-           ", not " + std::to_string(type));
+      fail(std::string(name) + " has the wire type " +
+           std::to_string(field.type) + ", not " + std::to_string(type));
   }
 
   std::string_view bytesOf(const WireField &field, const char *name) const {

@@ -12,12 +12,7 @@ DecoderTable::DecoderTable(const TokenizerModel &model)
   for (const AddedToken &token : model.addedTokens) {
     isSpecial[token.id] = token.special;
     isAdded[token.id] = true;
-    std::string text;
-    if (model.unit != SymbolUnit::Bytes ||
-        !unicode::bytesFromStandIns(token.content, text))
-      text = token.content;
-    if (text != model.pieces[token.id].text)
-      texts[token.id] = text;
+    setText(token.id, token.content);
   }
   for (const DecoderStep &step : model.decoders) {
     std::optional<Replacer> replacer;
@@ -27,6 +22,17 @@ DecoderTable::DecoderTable(const TokenizerModel &model)
                            "].pattern of the tokenizer");
     replacers.push_back(std::move(replacer));
   }
+}
+
+void DecoderTable::setText(int32_t id, std::string_view content) {
+  std::string text;
+  if (model.unit != SymbolUnit::Bytes ||
+      !unicode::bytesFromStandIns(content, text))
+    text = content;
+  if (text != model.pieces[id].text)
+    texts[id] = text;
+  else
+    texts.erase(id);
 }
 
 std::string_view DecoderTable::textOf(int32_t id) const {

@@ -28,6 +28,10 @@ class DecoderTable {
 public:
   explicit DecoderTable(const TokenizerModel &model);
 
+  /// Makes \p content (UTF-8) the text of an added token. A token that is
+  /// looked for in normalized text decodes to its normalized form.
+  void setText(int32_t id, std::string_view content);
+
   const TokenizerModel &model;
   std::vector<bool> isSpecial; ///< by id: an added token that is special
   std::vector<bool> isAdded;   ///< by id

@@ -52,16 +52,22 @@ struct Tokenizer::Impl {
       : model(validated(std::move(data))), bpe(model), decoder(model),
         normalizer(model.normalizers), preTokenizer(model.preTokenizers),
         sentencePiece(model) {
+    // Of tokens that are looked for by the same text, the first counts; special
+    // ones come first.
+    for (bool special : {true, false})
+      for (const AddedToken &token : model.addedTokens)
+        if (token.special == special)
+          addToken(token);
+  }
+
+  void addToken(const AddedToken &token) {
+    if (!token.normalized)
+      return rawTokens.add(token, token.content);
+    std::string buffer;
     RegexScratch scratch;
-    for (const AddedToken &token : model.addedTokens) {
-      if (!token.normalized) {
-        rawTokens.add(token, token.content);
-        continue;
-      }
-      std::string buffer;
-      normalizedTokens.add(token,
-                           normalizer.run(token.content, buffer, scratch));
-    }
+    std::string_view content = normalizer.run(token.content, buffer, scratch);
+    normalizedTokens.add(token, content);
+    decoder.setText(token.id, content);
   }
 
   void encodePart(std::string_view text, bool isStart, bool parseSpecial,

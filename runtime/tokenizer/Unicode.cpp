@@ -132,14 +132,38 @@ bool isNumeric(uint32_t codepoint) {
   return cat >= UTF8PROC_CATEGORY_ND && cat <= UTF8PROC_CATEGORY_NO;
 }
 
+/// Punctuation that is younger than Unicode 8, in order.
+static constexpr uint32_t youngPunctuation[][2] = {
+    {0x61d, 0x61d},     {0x9fd, 0x9fd},     {0xa76, 0xa76},
+    {0xc77, 0xc77},     {0xc84, 0xc84},     {0x1b4e, 0x1b4f},
+    {0x1b7d, 0x1b7f},   {0x2e43, 0x2e4f},   {0x2e52, 0x2e5d},
+    {0x10d6e, 0x10d6e}, {0x10ead, 0x10ead}, {0x10f55, 0x10f59},
+    {0x10f86, 0x10f89}, {0x113d4, 0x113d8}, {0x1144b, 0x1144f},
+    {0x1145a, 0x1145b}, {0x1145d, 0x1145d}, {0x11660, 0x1166c},
+    {0x116b9, 0x116b9}, {0x1183b, 0x1183b}, {0x11944, 0x11946},
+    {0x119e2, 0x119e2}, {0x11a3f, 0x11a46}, {0x11a9a, 0x11a9c},
+    {0x11a9e, 0x11aa2}, {0x11b00, 0x11b09}, {0x11be1, 0x11be1},
+    {0x11c41, 0x11c45}, {0x11c70, 0x11c71}, {0x11ef7, 0x11ef8},
+    {0x11f43, 0x11f4f}, {0x11fff, 0x11fff}, {0x12ff1, 0x12ff2},
+    {0x16d6d, 0x16d6f}, {0x16e97, 0x16e9a}, {0x16fe2, 0x16fe2},
+    {0x1e5ff, 0x1e5ff}, {0x1e95e, 0x1e95f}};
+
 bool isPunctuation(uint32_t codepoint) {
   if (codepoint < 0x80)
     return (codepoint >= 0x21 && codepoint <= 0x2f) ||
            (codepoint >= 0x3a && codepoint <= 0x40) ||
            (codepoint >= 0x5b && codepoint <= 0x60) ||
            (codepoint >= 0x7b && codepoint <= 0x7e);
+  // Both have become symbols and marks since.
+  if (codepoint == 0x166d || codepoint == 0x111c9)
+    return true;
   utf8proc_category_t cat = category(codepoint);
-  return cat >= UTF8PROC_CATEGORY_PC && cat <= UTF8PROC_CATEGORY_PO;
+  if (cat < UTF8PROC_CATEGORY_PC || cat > UTF8PROC_CATEGORY_PO)
+    return false;
+  return std::none_of(std::begin(youngPunctuation), std::end(youngPunctuation),
+                      [&](const uint32_t (&range)[2]) {
+                        return codepoint >= range[0] && codepoint <= range[1];
+                      });
 }
 
 bool isMark(uint32_t codepoint) {

@@ -53,11 +53,13 @@ inline size_t charLength(char lead) {
 
 void appendChar(std::string &out, uint32_t codepoint);
 
-bool isWhitespace(uint32_t codepoint);  ///< White_Space
-bool isNumeric(uint32_t codepoint);     ///< Nd, Nl, No
-bool isPunctuation(uint32_t codepoint); ///< P*, and ASCII's
-bool isMark(uint32_t codepoint);        ///< M*
-bool isWord(uint32_t codepoint);        ///< \w of Unicode TR18
+bool isWhitespace(uint32_t codepoint); ///< White_Space
+bool isNumeric(uint32_t codepoint);    ///< Nd, Nl, No
+/// P* of Unicode 8, and all of ASCII's: what Hugging Face's Punctuation splits
+/// at, whatever its Unicode version elsewhere.
+bool isPunctuation(uint32_t codepoint);
+bool isMark(uint32_t codepoint); ///< M*
+bool isWord(uint32_t codepoint); ///< \w of Unicode TR18
 
 enum class NormalForm { Nfc, Nfd, Nfkc, Nfkd };
 
