@@ -26,7 +26,8 @@ namespace {
 int64_t stagedBytes(krn::StagedType type, int64_t tokens) {
   int64_t group = type.getGroup() ? type.getGroup() : type.getColumns();
   int64_t padded =
-      krn::paddedColumns(type.getColumns(), group, int(type.getBits()));
+      krn::stagedColumns(type.getColumns(), group,
+                         krn::paddedGroup(group, int(type.getBits())));
   int64_t groups = (type.getColumns() + group - 1) / group;
   return type.getActivations() == "i16"
              ? krn::stagedBytesI16(tokens, padded, groups)

@@ -42,18 +42,26 @@ constexpr int64_t tileBytes(int64_t columns, int64_t group, int codeBits) {
   return paddedColumns(columns, group, codeBits) * kTileRows * codeBits / 8;
 }
 
-/// Bytes of a staged buffer for up to `maxRows` rows.
-/// f32: f32 [maxRows][padded]. i16: s8 high halves [maxRows][padded64], low
-/// halves likewise, i32 sums [maxRows][groups] (sum of the 16-bit values of a
-/// group), f32 scale [maxRows]; each part at a multiple of 64 bytes. The
-/// kernels may order the parts as they like within that room.
-constexpr int64_t stagedBytesF32(int64_t maxRows, int64_t padded) {
-  return roundUp(maxRows * roundUp(padded, 16) * 4, 64);
+/// Elements of a staged row. Where the weight's last group is short, the staged
+/// one has room for any line.
+constexpr int64_t stagedColumns(int64_t columns, int64_t group,
+                                int64_t paddedGroup) {
+  int64_t last = columns % group, room = roundUp(last, 32);
+  return columns / group * paddedGroup +
+         (room < paddedGroup ? room : paddedGroup) * (last != 0);
 }
-constexpr int64_t stagedBytesI16(int64_t maxRows, int64_t padded,
+
+/// Bytes of a staged buffer for up to `maxRows` rows of `staged` elements.
+/// f32: f32 [maxRows][padded]. i16: s8 high halves [maxRows][padded64], low
+/// halves likewise, i32 sums of each [maxRows][groups], f32 scales [maxRows]
+/// (codegen/cpu/kernels/staged.h).
+constexpr int64_t stagedBytesF32(int64_t maxRows, int64_t staged) {
+  return roundUp(maxRows * roundUp(staged, 16) * 4, 64);
+}
+constexpr int64_t stagedBytesI16(int64_t maxRows, int64_t staged,
                                  int64_t groups) {
-  return 2 * roundUp(maxRows * roundUp(padded, 64), 64) +
-         roundUp(maxRows * roundUp(groups, 16) * 4, 64) +
+  return 2 * roundUp(maxRows * roundUp(staged, 64), 64) +
+         2 * roundUp(maxRows * roundUp(groups, 16) * 4, 64) +
          roundUp(maxRows * 4, 64);
 }
 

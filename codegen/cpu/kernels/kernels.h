@@ -63,16 +63,16 @@ enum Element : int32_t { ElemF32 = 0, ElemF16 = 1, ElemBF16 = 2 };
 /// Staging: rows of f32 activations, optionally normalized, become what a
 /// GEMM reads. Rows are [rows][columns] f32, `inputStride` elements apart.
 struct StageConfig {
-  int64_t columns;      ///< K
+  int64_t columns; ///< K
   int64_t inputStride;
-  int64_t group;        ///< elements a group, `columns` if there is one
-  int64_t paddedGroup;  ///< elements a group in whole lines of the weight
-  int32_t norm;         ///< a Norm
+  int64_t group;       ///< elements a group, `columns` if there is one
+  int64_t paddedGroup; ///< elements a group in whole lines of the weight
+  int32_t norm;        ///< a Norm
   float epsilon;
-  float normOffset;     ///< added to the norm's weight (Gemma: 1)
+  float normOffset; ///< added to the norm's weight (Gemma: 1)
   int32_t hasNormBias;
-  int32_t heads;        ///< krn_norm: equal slices of a row (of `columns` =
-                        ///< one slice's elements), each normalized alone; 1
+  int32_t heads; ///< krn_norm: equal slices of a row (of `columns` =
+                 ///< one slice's elements), each normalized alone; 1
 };
 
 /// out[m][n] = epilogue(sum_k x[m][k] * w[n][k]).
@@ -81,22 +81,22 @@ struct StageConfig {
 /// rows / 2 columns: activation(gate) * up. Order of the epilogue:
 /// + bias, activation (and glu), * multiplier, + residual.
 struct GemmConfig {
-  int64_t rows;         ///< N, before padding
-  int64_t columns;      ///< K
-  int64_t group;        ///< as in StageConfig
+  int64_t rows;    ///< N, before padding
+  int64_t columns; ///< K
+  int64_t group;   ///< as in StageConfig
   int64_t paddedGroup;
   int64_t outputStride; ///< elements between rows of the output
   int64_t residualStride;
-  int64_t maxTokens;    ///< of the bucket: lays out the staged activations
-  int32_t scaleType;    ///< an Element
+  int64_t maxTokens; ///< of the bucket: lays out the staged activations
+  int32_t scaleType; ///< an Element
   int32_t hasZero;
-  int32_t defaultZero;  ///< zero point where none is stored: 8 for int4, 128
-                        ///< for int8, 4, 2; 0 for table codes
+  int32_t defaultZero; ///< zero point where none is stored: 8 for int4, 128
+                       ///< for int8, 4, 2; 0 for table codes
   int32_t hasBias;
-  int32_t activation;   ///< an Activation
+  int32_t activation; ///< an Activation
   int32_t glu;
-  int32_t hasResidual;  ///< may alias the output
-  float multiplier;     ///< 1 if there is none
+  int32_t hasResidual; ///< may alias the output
+  float multiplier;    ///< 1 if there is none
 };
 
 struct EmbedConfig {
@@ -121,8 +121,8 @@ struct RopeAppendConfig {
   int64_t rotary;      ///< leading dimensions that rotate; 0: none
   int32_t interleaved; ///< 1: pairs (2i, 2i+1), 0: pairs (i, i + rotary/2)
   int64_t qStride, kStride, vStride;
-  int32_t kvElement;     ///< an Element
-  int32_t normQk;        ///< 1: RMS norm of each head of q and k first
+  int32_t kvElement; ///< an Element
+  int32_t normQk;    ///< 1: RMS norm of each head of q and k first
   float epsilon;
   float normOffset;
 };
@@ -133,11 +133,11 @@ struct RopeAppendConfig {
 struct AttentionConfig {
   int64_t heads, kvHeads, headDim;
   int64_t qStride, outputStride;
-  int64_t window;  ///< attends to the last `window` positions; 0: all
+  int64_t window; ///< attends to the last `window` positions; 0: all
   int32_t kvElement;
-  float scale;     ///< of the scores
-  float softCap;   ///< 0: none
-  int32_t alibi;   ///< 1: slopes f32 [heads] are given
+  float scale;   ///< of the scores
+  float softCap; ///< 0: none
+  int32_t alibi; ///< 1: slopes f32 [heads] are given
 };
 
 struct ElementwiseConfig {
@@ -155,12 +155,12 @@ using namespace qcc::krn;
 // `rowIndex` (may be null) picks the input row of each staged row.
 void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t maxRows,
                    const float *input, const int32_t *rowIndex,
-                   const float *normWeight, const float *normBias,
-                   void *staged, uint32_t part, uint32_t parts);
+                   const float *normWeight, const float *normBias, void *staged,
+                   uint32_t part, uint32_t parts);
 void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t maxRows,
                    const float *input, const int32_t *rowIndex,
-                   const float *normWeight, const float *normBias,
-                   void *staged, uint32_t part, uint32_t parts);
+                   const float *normWeight, const float *normBias, void *staged,
+                   uint32_t part, uint32_t parts);
 
 // krn_{gemv,gemm}_<code>_<activations>: gemv for up to 8 tokens, gemm for
 // more. code: f32 bf16 f16 int8 int4 int3 int2 nf4 fp4; activations: f32, and
@@ -200,12 +200,12 @@ void krn_rope_table(const RopeTableConfig *config, const qrt_step *step,
 // cache starts capacity * kvLayerOffset bytes into a sequence's kv.
 void krn_rope_append(const RopeAppendConfig *config, const qrt_step *step,
                      int64_t kvLayerOffset, float *q, const float *k,
-                     const float *v,
-                     const float *ropeTable, const float *qNorm,
+                     const float *v, const float *ropeTable, const float *qNorm,
                      const float *kNorm, uint32_t part, uint32_t parts);
 void krn_attention(const AttentionConfig *config, const qrt_step *step,
-                   int64_t kvLayerOffset, const float *q, const float *alibiSlopes, float *output,
-                   void *scratch, uint32_t part, uint32_t parts);
+                   int64_t kvLayerOffset, const float *q,
+                   const float *alibiSlopes, float *output, void *scratch,
+                   uint32_t part, uint32_t parts);
 // Unfused forms, for programs compiled without the fusion passes. krn_rope
 // rotates `heads` heads of one buffer; of the config it reads heads, headDim,
 // rotary, interleaved and qStride (of input and output).
