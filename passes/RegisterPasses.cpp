@@ -2,8 +2,19 @@
 
 #include "passes/RegisterPasses.h"
 
+#include "passes/fuse/Pipeline.h"
+#include "passes/import/Pipeline.h"
+#include "passes/quantize/Pipeline.h"
+
 namespace qcc {
 
-void registerAllPasses() {}
+void registerAllPasses() {
+  registerQccImportPasses();
+  registerImportPipeline();
+  registerQccQuantizePasses();
+  registerQuantizePipeline();
+  registerQccFusePasses();
+  registerFusePipeline();
+}
 
 } // namespace qcc

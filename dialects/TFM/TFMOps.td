@@ -98,6 +98,9 @@ def TFM_DefineOp : TFM_Op<"define"> {
   let assemblyFormat = [{
     $name `=` $value (`of` $module^)? (`modules` $modules^)? attr-dict `:` type($value)
   }];
+  let builders = [OpBuilder<(ins "::mlir::StringAttr":$name, "::mlir::Value":$value,
+                                 "::mlir::StringAttr":$module),
+      [{ build($_builder, $_state, name, value, module, ::mlir::ArrayAttr()); }]>];
   let hasVerifier = 1;
 }
 

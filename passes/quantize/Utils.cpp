@@ -1,17 +1,56 @@
-//===- Utils.cpp - Changing the types of weights --------------------------===//
+//===- Utils.cpp - What passes over weights share -------------------------===//
 
 #include "passes/quantize/Utils.h"
 
-#include "dialects/TFM/TFM.h"
+#include "runtime/support/Error.h"
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/SymbolTable.h"
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/StringMap.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
 namespace qcc {
+
+FailureOr<Program> Program::of(ModuleOp module) {
+  Program program;
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (function.isExternal())
+      continue;
+    if (function.getName() == "weights")
+      program.weights = function;
+    else if (function.getName() == "model")
+      program.model = function;
+  }
+  if (!program.weights || !program.model)
+    return module.emitError("program_c1: the module has no @")
+           << (program.weights ? "model" : "weights");
+  for (auto define : program.weights.getOps<tfm::DefineOp>()) {
+    auto [it, inserted] =
+        program.defines.insert({define.getNameAttr(), define});
+    if (inserted)
+      continue;
+    InFlightDiagnostic diagnostic = define.emitOpError("program_c2: '")
+                                    << define.getName() << "' is defined twice";
+    diagnostic.attachNote(it->second.getLoc()) << "the first time here";
+    return diagnostic;
+  }
+  return program;
+}
+
+void walkWeightUses(Value weight, const SymbolTable &symbols,
+                    llvm::function_ref<void(OpOperand &)> visit) {
+  for (OpOperand &use : weight.getUses()) {
+    auto call = dyn_cast<func::CallOp>(use.getOwner());
+    if (!call) {
+      visit(use);
+      continue;
+    }
+    auto block = symbols.lookup<func::FuncOp>(call.getCallee());
+    // Calls stand in @model only, so this ends after one step.
+    if (block && !block.isExternal() && block != call->getParentOp())
+      walkWeightUses(block.getArgument(use.getOperandNumber()), symbols, visit);
+  }
+}
 
 /// Gives the arguments of `block` (and its signature) the types `types`.
 static void retypeArguments(func::FuncOp block, ArrayRef<Type> types) {
@@ -22,28 +61,29 @@ static void retypeArguments(func::FuncOp block, ArrayRef<Type> types) {
 }
 
 LogicalResult propagateWeightTypes(ModuleOp module) {
-  SymbolTable symbols(module);
-  auto weights = symbols.lookup<func::FuncOp>("weights");
-  auto model = symbols.lookup<func::FuncOp>("model");
-  if (!weights || !model)
-    return module.emitError("has no @weights or no @model");
-
-  llvm::StringMap<Type> types;
-  for (auto define : weights.getOps<tfm::DefineOp>())
-    types[define.getName()] = define.getValue().getType();
-  for (auto weight : model.getOps<tfm::WeightOp>()) {
-    auto it = types.find(weight.getName());
-    if (it == types.end())
-      return weight.emitOpError("names '")
-             << weight.getName() << "', which @weights does not define";
-    weight.getResult().setType(it->second);
+  FailureOr<Program> program = Program::of(module);
+  if (failed(program))
+    return failure();
+  for (auto weight : program->model.getOps<tfm::WeightOp>()) {
+    tfm::DefineOp define = program->defines.lookup(weight.getNameAttr());
+    if (!define)
+      return weight.emitOpError("program_c3: '")
+             << weight.getName() << "' is not defined in @weights";
+    weight.getResult().setType(define.getValue().getType());
   }
 
   // Calls by callee, and within a callee by the types they pass, in order.
+  SymbolTable symbols(module);
   using Calls = SmallVector<func::CallOp>;
   llvm::MapVector<StringAttr, SmallVector<std::pair<SmallVector<Type>, Calls>>>
       callees;
-  for (auto call : model.getOps<func::CallOp>()) {
+  for (auto call : program->model.getOps<func::CallOp>()) {
+    auto block = symbols.lookup<func::FuncOp>(call.getCallee());
+    if (!block || block.isExternal() ||
+        block.getNumArguments() != call.getNumOperands())
+      return call.emitOpError("program_c4: @")
+             << call.getCallee() << " is no block with "
+             << call.getNumOperands() << " arguments";
     auto &variants = callees[call.getCalleeAttr().getAttr()];
     SmallVector<Type> operands(call.getOperandTypes());
     auto *it = llvm::find_if(
@@ -54,16 +94,11 @@ LogicalResult propagateWeightTypes(ModuleOp module) {
   }
   for (auto &[name, variants] : callees) {
     auto block = symbols.lookup<func::FuncOp>(name);
-    if (!block || block.isExternal())
-      return variants.front().second.front().emitOpError("calls '")
-             << name.getValue() << "', which is no block of this module";
-    if (block.getNumArguments() != variants.front().first.size())
-      return block.emitOpError("takes ")
-             << block.getNumArguments() << " arguments, its callers pass "
-             << variants.front().first.size();
+    func::FuncOp last = block;
     for (auto &[operands, calls] : llvm::drop_begin(variants)) {
       func::FuncOp clone = block.clone();
-      symbols.insert(clone, std::next(block->getIterator()));
+      symbols.insert(clone, std::next(last->getIterator()));
+      last = clone;
       retypeArguments(clone, operands);
       for (func::CallOp call : calls)
         call.setCallee(clone.getName());
@@ -71,6 +106,116 @@ LogicalResult propagateWeightTypes(ModuleOp module) {
     retypeArguments(block, variants.front().first);
   }
   return success();
+}
+
+LogicalResult eraseUnusedWeights(ModuleOp module) {
+  FailureOr<Program> program = Program::of(module);
+  if (failed(program))
+    return failure();
+  llvm::StringSet<> used;
+  for (auto weight :
+       llvm::make_early_inc_range(program->model.getOps<tfm::WeightOp>())) {
+    if (weight->use_empty())
+      weight.erase();
+    else
+      used.insert(weight.getName());
+  }
+  for (auto &[name, define] : program->defines)
+    if (!used.contains(name))
+      define.erase();
+  // Uses come after definitions, so one sweep from the end sees all.
+  Block &body = program->weights.getBody().front();
+  for (Operation &op :
+       llvm::make_early_inc_range(llvm::reverse(body.without_terminator())))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Schemes
+//===----------------------------------------------------------------------===//
+
+FailureOr<qnt::SchemeAttr> parseScheme(Location loc, StringRef text) {
+  if (text == "none")
+    return qnt::SchemeAttr();
+  auto [method, rest] = text.split(':');
+  auto [mangled, option] = rest.split(':');
+  if (rest.contains(':') && option != "mse")
+    return emitError(loc) << "scheme '" << text << "': unknown option '"
+                          << option << "' (mse)";
+  if (mangled.empty())
+    return emitError(loc) << "scheme '" << text
+                          << "' is neither none nor spelled like rtn:int4.g128";
+  qrt::Format format;
+  try {
+    format = qrt::Format::parse(std::string_view(mangled));
+  } catch (const qrt::Error &error) {
+    return emitError(loc) << "scheme '" << text << "': " << error.what();
+  }
+  bool mse = !option.empty();
+  std::string broken = qnt::schemeViolation(method, format, mse);
+  if (!broken.empty())
+    return emitError(loc) << "scheme '" << text << "': " << broken;
+  MLIRContext *context = loc.getContext();
+  return qnt::SchemeAttr::get(context, method,
+                              qnt::FormatAttr::get(context, format), mse);
+}
+
+/// Codes, scales and zero points of the value of `define`, packed again.
+static LogicalResult quantizeDefine(tfm::DefineOp define,
+                                    qnt::SchemeAttr scheme) {
+  auto type = dyn_cast<RankedTensorType>(define.getValue().getType());
+  if (!type)
+    return define.emitOpError("select_c1: '")
+           << define.getName() << "' is packed already";
+  if (type.getRank() != 2)
+    return define.emitOpError("select_c2: '")
+           << define.getName() << "' is a vector; only matrices are quantized";
+  int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+  OpBuilder b(define);
+  Location loc = define.getLoc();
+  qnt::FormatAttr format = scheme.getFormat();
+  qnt::UnpackedTypes types =
+      qnt::unpackedTypes(b.getContext(), format.getValue(), rows, columns);
+  auto quantize = qnt::QuantizeOp::create(
+      b, loc, types.codes, types.scales, types.zeros,
+      b.getStringAttr(scheme.getMethod()), define.getValue(), format,
+      scheme.getMse() ? b.getUnitAttr() : UnitAttr());
+  auto packed =
+      qnt::PackedType::get(b.getContext(), rows, columns, format, StringAttr());
+  define.getValueMutable().assign(
+      qnt::PackOp::create(b, loc, packed, quantize.getCodes(),
+                          quantize.getScales(), quantize.getZeros()));
+  return success();
+}
+
+FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method) {
+  FailureOr<Program> program = Program::of(module);
+  if (failed(program))
+    return failure();
+  int64_t quantized = 0;
+  for (auto &[name, define] : program->defines) {
+    auto scheme = define->getAttrOfType<qnt::SchemeAttr>(qnt::kSchemeAttrName);
+    if (!scheme || scheme.getMethod() != method)
+      continue;
+    if (failed(quantizeDefine(define, scheme)))
+      return failure();
+    ++quantized;
+  }
+  if (failed(propagateWeightTypes(module)))
+    return failure();
+  module.walk([](tfm::LinearOp linear) {
+    if (!isa<qnt::PackedType>(linear.getWeight().getType()))
+      return;
+    OpBuilder b(linear);
+    auto gemm = qnt::DequantGemmOp::create(
+        b, linear.getLoc(), linear.getResult().getType(), linear.getInput(),
+        linear.getWeight(), linear.getBias());
+    linear.getResult().replaceAllUsesWith(gemm.getResult());
+    linear.erase();
+  });
+  return quantized;
 }
 
 } // namespace qcc

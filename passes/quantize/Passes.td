@@ -1,0 +1,111 @@
+//===- Passes.td - Passes of the quantize phase ------------*- tablegen -*-===//
+
+#ifndef QCC_PASSES_QUANTIZE_PASSES_TD
+#define QCC_PASSES_QUANTIZE_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def SelectPass : Pass<"qnt-select", "::mlir::ModuleOp"> {
+  let summary = "Decides which linears are quantized, and to what";
+  let description = [{
+    Looks at each weight that a `tfm.linear` or `tfm.logits` reads and puts a
+    `qnt.scheme` on its `tfm.define`. The scheme is that of the first rule
+    whose regular expression (POSIX extended) is found in the checkpoint's
+    name of the module, else the default. The head (what `tfm.logits` reads;
+    its module is "lm_head" where it is tied to the embedding) has a default
+    of its own. A scheme is `none`, or a method, a format and options:
+    `rtn:int4.g128`, `rtn:int4.g128.z:mse`, `bnb:nf4.b64`.
+
+    A head that is tied to the embedding and selected gets a definition of its
+    own first: the embedding stays as it is.
+
+    Example: `--qnt-select="default=rtn:int4.g128 rules=down_proj=none"`
+
+    Input:
+    ```mlir
+    tfm.define "layers.0.q" = %0 of "model.layers.0.self_attn.q_proj" : tensor<64x64xbf16>
+    ```
+    Output:
+    ```mlir
+    tfm.define "layers.0.q" = %0 of "model.layers.0.self_attn.q_proj"
+        {qnt.scheme = #qnt.scheme<"rtn", <int4, group = 128>>} : tensor<64x64xbf16>
+    ```
+  }];
+  let options = [
+    ListOption<"rules", "rules", "std::string",
+               "REGEX=SCHEME of modules, the first that matches counts">,
+    Option<"defaultScheme", "default", "std::string", "\"none\"",
+           "Scheme of linears that no rule matches">,
+    Option<"lmHead", "lm-head", "std::string", "\"\"",
+           "Scheme of the head, before all rules">,
+  ];
+  let dependentDialects = ["::qcc::qnt::QNTDialect"];
+  let statistics = [
+    Statistic<"selected", "selected", "Weights selected">,
+    Statistic<"kept", "kept", "Weights of linears that are kept as they are">,
+  ];
+}
+
+def QuantizeRtnPass : Pass<"qnt-quantize-rtn", "::mlir::ModuleOp"> {
+  let summary = "Quantizes what is selected for rtn, round to nearest";
+  let description = [{
+    Inserts the quantization into `@weights` and brings the types of weights
+    up to date in `@model` and its blocks; linears of quantized weights become
+    `qnt.dequant_gemm`. A block whose layers now differ is cloned for each
+    kind. What round to nearest does with the numbers stands in
+    docs/formats.md.
+
+    Input:
+    ```mlir
+    tfm.define "w" = %0 {qnt.scheme = #qnt.scheme<"rtn", <int4, group = 32>>} : tensor<64x64xf32>
+    ...
+    %y = tfm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+    ```
+    Output:
+    ```mlir
+    %codes, %scales = qnt.quantize "rtn" %0 to <int4, group = 32>
+        : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
+    %1 = qnt.pack %codes, %scales : tensor<64x64xi8>, tensor<64x2xf16>
+        -> !qnt.packed<64 by 64, <int4, group = 32>>
+    tfm.define "w" = %1 {...} : !qnt.packed<64 by 64, <int4, group = 32>>
+    ...
+    %y = qnt.dequant_gemm %x, %w : tensor<?x64xf32>, !qnt.packed<64 by 64, <int4, group = 32>>
+        -> tensor<?x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::qcc::qnt::QNTDialect"];
+  let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];
+}
+
+def QuantizeBnbPass : Pass<"qnt-quantize-bnb", "::mlir::ModuleOp"> {
+  let summary = "Quantizes what is selected for bnb, bitsandbytes' nf4 and fp4";
+  let description = [{
+    As `qnt-quantize-rtn`, with the recipe of bitsandbytes (docs/formats.md).
+
+    Input:
+    ```mlir
+    tfm.define "w" = %0 {qnt.scheme = #qnt.scheme<"bnb", <nf4, block = 64>>} : tensor<64x64xf32>
+    ```
+    Output:
+    ```mlir
+    %codes, %scales = qnt.quantize "bnb" %0 to <nf4, block = 64>
+        : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64xf32>
+    %1 = qnt.pack %codes, %scales : tensor<64x64xi8>, tensor<64xf32>
+        -> !qnt.packed<64 by 64, <nf4, block = 64>>
+    tfm.define "w" = %1 {...} : !qnt.packed<64 by 64, <nf4, block = 64>>
+    ```
+  }];
+  let dependentDialects = ["::qcc::qnt::QNTDialect"];
+  let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];
+}
+
+def VerifyQuantizedPass : Pass<"qnt-verify", "::mlir::ModuleOp"> {
+  let summary = "Checks that all that was selected is quantized";
+  let description = [{
+    Every definition with a `qnt.scheme` is packed in the scheme's format, all
+    types of weights agree, no `tfm.linear` reads a packed weight and no
+    embedding a quantized one. The program is left as it is.
+  }];
+}
+
+#endif // QCC_PASSES_QUANTIZE_PASSES_TD

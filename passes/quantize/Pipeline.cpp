@@ -1,0 +1,29 @@
+//===- Pipeline.cpp - The quantize phase ----------------------------------===//
+
+#include "passes/quantize/Pipeline.h"
+
+#include "mlir/Pass/PassRegistry.h"
+
+namespace qcc {
+
+void buildQuantizePipeline(mlir::OpPassManager &pm,
+                           const QuantizeOptions &options) {
+  SelectPassOptions select;
+  select.rules.assign(options.rules.begin(), options.rules.end());
+  select.defaultScheme = options.defaultScheme;
+  select.lmHead = options.lmHead;
+  pm.addPass(createSelectPass(select));
+  // One pass a method; each takes what is selected for it, so that a table of
+  // rules may mix them.
+  pm.addPass(createQuantizeRtnPass());
+  pm.addPass(createQuantizeBnbPass());
+  pm.addPass(createVerifyQuantizedPass());
+}
+
+void registerQuantizePipeline() {
+  mlir::PassPipelineRegistration<QuantizeOptions>(
+      "qcc-quantize", "The quantize phase: select, quantize, verify",
+      buildQuantizePipeline);
+}
+
+} // namespace qcc

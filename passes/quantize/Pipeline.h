@@ -1,0 +1,35 @@
+//===- Pipeline.h - The quantize phase --------------------------*- C++ -*-===//
+
+#ifndef QCC_PASSES_QUANTIZE_PIPELINE_H
+#define QCC_PASSES_QUANTIZE_PIPELINE_H
+
+#include "passes/quantize/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+namespace qcc {
+
+/// What `--qcc-quantize` takes: the options of `qnt-select`.
+struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
+  ListOption<std::string> rules{
+      *this, "rules",
+      llvm::cl::desc("REGEX=SCHEME of modules, the first that matches counts")};
+  Option<std::string> defaultScheme{
+      *this, "default",
+      llvm::cl::desc("Scheme of linears that no rule matches"),
+      llvm::cl::init("none")};
+  Option<std::string> lmHead{
+      *this, "lm-head", llvm::cl::desc("Scheme of the head, before all rules")};
+};
+
+/// From a canonical program to one whose selected weights are quantized.
+void buildQuantizePipeline(mlir::OpPassManager &pm,
+                           const QuantizeOptions &options);
+
+/// Registers `--qcc-quantize`.
+void registerQuantizePipeline();
+
+} // namespace qcc
+
+#endif // QCC_PASSES_QUANTIZE_PIPELINE_H
