@@ -106,7 +106,8 @@ private:
   /// Inside a block: its result and the buffer that must hold it.
   Value blockResult, blockOutput;
   /// Inside a block: for each argument, the weight index if all layers of the
-  /// run agree on one.
+  /// run agree on one, or kDiffers.
+  static constexpr int64_t kDiffers = -1;
   llvm::DenseMap<Value, int64_t> commonIndex;
 };
 
@@ -133,6 +134,8 @@ Value EntryBuilder::ropeTable(Location loc, Value frequencies,
   auto common = commonIndex.find(frequencies);
   if (common != commonIndex.end()) {
     index = common->second;
+    if (index == kDiffers)
+      return {};
   } else {
     FailureOr<int64_t> found = indexOf(frequencies);
     if (failed(found))
@@ -223,7 +226,8 @@ LogicalResult EntryBuilder::lowerRun(ArrayRef<func::CallOp> calls,
 
   SmallVector<int64_t> table;
   int64_t stride = 0;
-  for (auto [i, call] : llvm::enumerate(calls)) {
+  for (auto [i, callee] : llvm::enumerate(calls)) {
+    func::CallOp call = callee;
     for (Value argument : weightArguments) {
       FailureOr<int64_t> index = indexOf(
           call.getOperand(cast<BlockArgument>(argument).getArgNumber()));
@@ -232,14 +236,13 @@ LogicalResult EntryBuilder::lowerRun(ArrayRef<func::CallOp> calls,
       table.push_back(*index);
       auto [it, inserted] = commonIndex.try_emplace(argument, *index);
       if (!inserted && it->second != *index)
-        it->second = -1;
+        it->second = kDiffers;
     }
     if (i == 1)
       stride = kvOffsets[*layer + 1] - kvOffsets[*layer];
     if (*layer + int64_t(i) + 1 >= int64_t(kvOffsets.size()))
       return call.emitOpError("has no cache of its own");
   }
-  commonIndex.remove_if([](auto &entry) { return entry.second < 0; });
 
   Location loc = first.getLoc();
   Value operand = first.getOperand(cast<BlockArgument>(input).getArgNumber());
@@ -266,7 +269,8 @@ LogicalResult EntryBuilder::lowerRun(ArrayRef<func::CallOp> calls,
   stagedInBlock.clear();
   commonIndex.clear();
   b.setInsertionPointAfter(repeat);
-  map[calls.back().getResult(0)] = x;
+  func::CallOp last = calls.back();
+  map[last.getResult(0)] = x;
   return success();
 }
 
@@ -299,8 +303,9 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
     staged = krn::StagedBufferOp::create(b, loc, stagedType, int64_t(-1),
                                          bucket.isSmall());
     krn::StageOp::create(b, loc, input, normWeight, normBias, staged,
-                         op.getNorm(), op.getEpsAttr(), op.getNormOffsetAttr(),
-                         gather);
+                         op.getNormAttr(), op.getEpsAttr(),
+                         op.getNormOffsetAttr(),
+                         gather ? b.getUnitAttr() : UnitAttr());
     stagedInBlock.push_back({input, normWeight, stagedType, gather, staged});
   }
 
