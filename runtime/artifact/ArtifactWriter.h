@@ -22,7 +22,7 @@ public:
 
   /// Appends bytes at the next multiple of `alignment` (a power of two) and
   /// says where. Throws qrt::Error if the disk is full.
-  fb::RangeT append(std::span<const uint8_t> bytes, uint64_t alignment);
+  fb::Range append(std::span<const uint8_t> bytes, uint64_t alignment);
   /// Writes manifest and header, flushes, and gives the file its name.
   void finish(const fb::ManifestT &manifest);
 
