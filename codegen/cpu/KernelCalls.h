@@ -1,0 +1,66 @@
+//===- KernelCalls.h - Calls of kernels for one configuration ---*- C++ -*-===//
+//
+// A kernel (codegen/cpu/kernels/kernels.h) takes its shape as a pointer to a
+// config. Each distinct use becomes one small function that calls the kernel
+// with a constant config: LLVM inlines the kernel there and folds the shape,
+// and every phase of that shape calls the one specialisation.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CPU_KERNELCALLS_H
+#define QCC_CODEGEN_CPU_KERNELCALLS_H
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <map>
+#include <string>
+
+namespace qcc::cpu {
+
+/// An argument of a kernel: a value that the caller passes on, or a constant
+/// that the kernel is specialised for.
+class KernelArgument {
+public:
+  KernelArgument(mlir::Value value) : value(value), type(value.getType()) {}
+  /// A constant of an integer type; 0 of a pointer type is the null pointer.
+  KernelArgument(mlir::Type type, int64_t constant)
+      : type(type), constant(constant) {}
+
+  bool isConstant() const { return !value; }
+
+  mlir::Value value;
+  mlir::Type type;
+  int64_t constant = 0;
+};
+
+/// Makes the specialisations of one module of the LLVM dialect and calls
+/// them. The module must outlive this.
+class KernelCalls {
+public:
+  explicit KernelCalls(mlir::ModuleOp module) : module(module) {}
+
+  /// Calls `kernel` with `config` (configBytes() of its config struct) and
+  /// `arguments` at the insertion point of `b`.
+  void call(mlir::OpBuilder &b, mlir::Location loc, llvm::StringRef kernel,
+            llvm::StringRef config, llvm::ArrayRef<KernelArgument> arguments);
+
+private:
+  mlir::LLVM::LLVMFuncOp specialise(llvm::StringRef kernel,
+                                    llvm::StringRef config,
+                                    llvm::ArrayRef<KernelArgument> arguments);
+  mlir::LLVM::LLVMFuncOp declare(mlir::OpBuilder &b, llvm::StringRef kernel,
+                                 llvm::ArrayRef<KernelArgument> arguments);
+
+  mlir::ModuleOp module;
+  /// By kernel, config and constants.
+  std::map<std::string, mlir::LLVM::LLVMFuncOp> specialisations;
+  llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels;
+  llvm::StringMap<unsigned> specialisationCount;
+};
+
+} // namespace qcc::cpu
+
+#endif // QCC_CODEGEN_CPU_KERNELCALLS_H

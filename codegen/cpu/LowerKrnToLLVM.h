@@ -1,0 +1,28 @@
+//===- LowerKrnToLLVM.h - From KRN to the LLVM dialect ----------*- C++ -*-===//
+
+#ifndef QCC_CODEGEN_CPU_LOWERKRNTOLLVM_H
+#define QCC_CODEGEN_CPU_LOWERKRNTOLLVM_H
+
+#include "dialects/KRN/KRN.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+#include <string>
+
+namespace qcc::cpu {
+
+/// The function that `entry` becomes: `<entry>_<suffix>`.
+std::string entryFunctionName(krn::EntryOp entry, llvm::StringRef suffix);
+
+/// Makes a module of the LLVM dialect with one function
+/// `void <entry>_<suffix>(ptr %step, i32 %thread)` (a qrt_entry_fn of
+/// runtime/abi/kernel_abi.h) for each of `entries`. It declares the kernels
+/// that it calls. Loads the LLVM dialect into the context. Where an entry says
+/// what the CPU's kernels cannot do, emits an error at the op and fails.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
+lowerKrnToLLVM(llvm::ArrayRef<krn::EntryOp> entries, llvm::StringRef suffix);
+
+} // namespace qcc::cpu
+
+#endif // QCC_CODEGEN_CPU_LOWERKRNTOLLVM_H
