@@ -166,7 +166,7 @@ def KRN_GemmOp : KRN_Phase<"gemm", [AttrSizedOperandSegments]> {
                        KRN_BufferType:$output, StrAttr:$kernel, StrAttr:$reason,
                        OptionalAttr<TFM_ActivationAttr>:$activation, UnitAttr:$glu, UnitAttr:$gather);
   let assemblyFormat = [{
-    $kernel $input `,` $weight (`bias` $bias^)? (`activation` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
+    $kernel $input `,` $weight (`bias` $bias^)? (`activation` `` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
     `to` $output `because` $reason attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
@@ -211,7 +211,7 @@ def KRN_RopeOp : KRN_Phase<"rope"> {
 
 def KRN_ActivationOp : KRN_Phase<"activation"> {
   let arguments = (ins TFM_ActivationAttr:$kind, KRN_BufferType:$input, KRN_BufferType:$output);
-  let assemblyFormat = "$kind $input `to` $output attr-dict `:` type(operands)";
+  let assemblyFormat = "`` $kind $input `to` $output attr-dict `:` type(operands)";
 }
 
 def KRN_MulOp : KRN_Phase<"mul"> {

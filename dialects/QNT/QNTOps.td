@@ -113,7 +113,7 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
   let assemblyFormat = [{
     $input `,` $weight (`rows` $step^)?
     (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)?
-    (`bias` $bias^)? (`activation` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
+    (`bias` $bias^)? (`activation` `` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
     `splits` $splits attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

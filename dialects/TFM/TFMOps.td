@@ -218,7 +218,7 @@ def TFM_ActivationOp : TFM_Op<"activation", [Pure, SameOperandsAndResultType]> {
   let summary = "an activation function, element by element";
   let arguments = (ins TFM_ActivationAttr:$kind, TFM_Activations:$input);
   let results = (outs TFM_Activations:$result);
-  let assemblyFormat = "$kind $input attr-dict `:` type($result)";
+  let assemblyFormat = "`` $kind $input attr-dict `:` type($result)";
   let hasFolder = 1;
 }
 

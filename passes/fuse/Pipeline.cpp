@@ -3,12 +3,20 @@
 #include "passes/fuse/Pipeline.h"
 
 #include "mlir/Pass/PassRegistry.h"
-#include "mlir/Transforms/Passes.h"
 
 namespace qcc {
 
 void buildFusePipeline(mlir::OpPassManager &pm, const FuseOptions &options) {
   pm.addPass(createFormGemmsPass({std::string(options.dtype)}));
+  // Before norms are folded: what is stacked reads one normed value.
+  pm.addPass(createStackLinearsPass());
+  // Before activations are folded: a gate's is part of the product.
+  pm.addPass(createGluPass());
+  auto &functions = pm.nest<mlir::func::FuncOp>();
+  functions.addPass(createRopeAttentionPass());
+  functions.addPass(createNormPass());
+  functions.addPass(createActivationPass());
+  functions.addPass(createResidualPass());
 }
 
 void registerFusePipeline() {
