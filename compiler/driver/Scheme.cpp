@@ -66,7 +66,8 @@ static std::string rtnRule(const std::string &name, int bits,
                      " is neither -1 nor at least 1");
   format.zero = !options.symmetric.value_or(true);
   format.scale = qrt::ScaleType::F16;
-  return "rtn:" + format.mangled() + (options.mse.value_or(false) ? ":mse" : "");
+  return "rtn:" + format.mangled() +
+         (options.mse.value_or(false) ? ":mse" : "");
 }
 
 static std::string bnbRule(const std::string &name, Code code,

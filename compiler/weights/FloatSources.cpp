@@ -26,13 +26,16 @@ class ParamSource : public FloatSource {
 public:
   ParamSource(tfm::ParamOp op, const ParameterReader &reader)
       : FloatSource(shapeOf(op).first, shapeOf(op).second),
-        param(op.getSource()), reader(reader) {}
+        param(op.getSource()), type(cast<RankedTensorType>(op.getType())),
+        reader(reader) {}
+  ~ParamSource() override { reader.release(param); }
   void read(int64_t first, int64_t count, float *out) const override {
-    reader.read(param, first * columns(), count * columns(), out);
+    reader.read(param, type, first * columns(), count * columns(), out);
   }
 
 private:
   tfm::ParamAttr param;
+  RankedTensorType type;
   const ParameterReader &reader;
 };
 

@@ -57,7 +57,7 @@ public:
     input->read(first, count, values);
     checkFinite(values, count, columns(), name, first);
   }
-  QuantizeStatistics statistics() const override { return {}; }
+  std::vector<QuantizeStatistics> statistics() const override { return {{}}; }
 
 private:
   std::unique_ptr<FloatSource> input;
@@ -109,7 +109,9 @@ public:
     losses.add(first, lost);
   }
 
-  QuantizeStatistics statistics() const override { return losses.sum(); }
+  std::vector<QuantizeStatistics> statistics() const override {
+    return {losses.sum()};
+  }
 
 private:
   void expandScales(int64_t from, int64_t first, int64_t count,
@@ -160,7 +162,9 @@ public:
                 values);
     losses.add(first, lost);
   }
-  QuantizeStatistics statistics() const override { return losses.sum(); }
+  std::vector<QuantizeStatistics> statistics() const override {
+    return {losses.sum()};
+  }
 
 private:
   std::unique_ptr<FloatSource> input;
@@ -193,11 +197,12 @@ public:
     }
   }
 
-  QuantizeStatistics statistics() const override {
-    QuantizeStatistics sum;
+  std::vector<QuantizeStatistics> statistics() const override {
+    std::vector<QuantizeStatistics> all;
     for (auto &input : inputs)
-      sum += input->statistics();
-    return sum;
+      for (const QuantizeStatistics &part : input->statistics())
+        all.push_back(part);
+    return all;
   }
 
 private:

@@ -13,11 +13,13 @@
 #include "dialects/TFM/TFM.h"
 #include "runtime/formats/Format.h"
 
+#include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Value.h"
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace qcc {
 
@@ -25,9 +27,12 @@ namespace qcc {
 class ParameterReader {
 public:
   virtual ~ParameterReader() = default;
-  /// Elements first .. first + count of the row-major tensor `param`.
-  virtual void read(tfm::ParamAttr param, int64_t first, int64_t count,
-                    float *out) const = 0;
+  /// Elements first .. first + count of the row-major tensor `param` of
+  /// `type`.
+  virtual void read(tfm::ParamAttr param, mlir::RankedTensorType type,
+                    int64_t first, int64_t count, float *out) const = 0;
+  /// Says that `param` will not be read again soon.
+  virtual void release(tfm::ParamAttr param) const = 0;
 };
 
 /// Rows of a float value (tfm.param, slice_rows, ...). Vectors are one row.
@@ -61,8 +66,9 @@ public:
   /// write f32 values [count][columns] to `values` instead.
   virtual void read(int64_t first, int64_t count, float *values, uint8_t *codes,
                     float *scales, uint8_t *zeros) = 0;
-  /// What quantization lost so far.
-  virtual QuantizeStatistics statistics() const = 0;
+  /// What quantization lost so far, for each weight that is stacked in this
+  /// one (itself, if none is).
+  virtual std::vector<QuantizeStatistics> statistics() const = 0;
 
 protected:
   PackedSource(int64_t rows, int64_t columns, qrt::Format format)

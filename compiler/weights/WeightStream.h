@@ -29,7 +29,7 @@ struct StreamedTensor {
   int64_t rows = 0, columns = 0;
   PackedLayout planes;
   std::span<const uint8_t> data; ///< valid during the call of the sink
-  QuantizeStatistics statistics;
+  std::vector<QuantizeStatistics> statistics; ///< of each module
   double seconds = 0;
 };
 

@@ -34,8 +34,8 @@ std::string shapeText(llvm::ArrayRef<int64_t> shape) {
 class Builder {
 public:
   Builder(MLIRContext &context, const ModelSpec &spec,
-          const TensorSource &source)
-      : spec(spec), source(source),
+          const TensorSource &source, Type kvElement)
+      : spec(spec), source(source), kvElement(kvElement),
         module(ModuleOp::create(UnknownLoc::get(&context))), weights(&context),
         model(&context), loc(UnknownLoc::get(&context)) {}
 
@@ -76,6 +76,7 @@ private:
 
   const ModelSpec &spec;
   const TensorSource &source;
+  Type kvElement;
   OwningOpRef<ModuleOp> module;
   OpBuilder weights, model;
   Location loc;
@@ -315,9 +316,8 @@ ImportedModel Builder::build() {
                                      table, model.getF32FloatAttr(1));
   for (int64_t i = 0; i < spec.layers; ++i) {
     Layer layer = layerWeights(i);
-    auto cache =
-        tfm::CacheType::get(top.getContext(), spec.kvHeads, spec.headDim,
-                            top.getF32Type(), spec.windows[i]);
+    auto cache = tfm::CacheType::get(top.getContext(), spec.kvHeads,
+                                     spec.headDim, kvElement, spec.windows[i]);
     func::FuncOp block = blockFor(layer, cache);
     SmallVector<Value> operands = {
         step, tfm::LayerCacheOp::create(model, loc, cache, i), x};
@@ -354,9 +354,9 @@ ImportedModel Builder::build() {
 } // namespace
 
 ImportedModel buildModel(MLIRContext &context, const ModelSpec &spec,
-                         const TensorSource &source) {
+                         const TensorSource &source, Type kvElement) {
   context.loadDialect<func::FuncDialect, tfm::TFMDialect>();
-  return Builder(context, spec, source).build();
+  return Builder(context, spec, source, kvElement).build();
 }
 
 } // namespace qcc

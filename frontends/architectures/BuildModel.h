@@ -58,8 +58,9 @@ struct ImportedModel {
 
 /// Builds `@weights`, one function for each kind of block, and `@model`.
 /// Throws qrt::Error if a tensor is missing or its shape does not fit `spec`.
+/// `kvElement` is the type of keys and values in the cache.
 ImportedModel buildModel(mlir::MLIRContext &context, const ModelSpec &spec,
-                         const TensorSource &source);
+                         const TensorSource &source, mlir::Type kvElement);
 
 } // namespace qcc
 

@@ -55,8 +55,8 @@ RopeSpec readRope(const ConfigReader &config, int64_t rotary) {
       // GGUF's rope_freqs.weight: what Llama 3's scaling comes to.
       const nlohmann::json *factors = scaling->find({"factors"});
       if (!factors || !factors->is_array() ||
-          factors->size() != size_t(rotary / 2) ||
-          !(*factors)[i].is_number() || (*factors)[i].get<double>() <= 0)
+          factors->size() != size_t(rotary / 2) || !(*factors)[i].is_number() ||
+          (*factors)[i].get<double>() <= 0)
         scaling->refuse("factors", "is no list of " +
                                        std::to_string(rotary / 2) +
                                        " positive numbers");

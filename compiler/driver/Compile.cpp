@@ -1,0 +1,279 @@
+//===- Compile.cpp - The whole way from a model to an artifact ------------===//
+
+#include "compiler/driver/Compile.h"
+
+#include "codegen/cpu/CompileCpu.h"
+#include "compiler/driver/LoadModel.h"
+#include "compiler/driver/Manifest.h"
+#include "compiler/driver/Progress.h"
+#include "compiler/driver/QuantLog.h"
+#include "compiler/weights/WeightStream.h"
+#include "dialects/QNT/QNT.h"
+#include "passes/fuse/Pipeline.h"
+#include "passes/import/Pipeline.h"
+#include "passes/layout/Pipeline.h"
+#include "passes/lower/Pipeline.h"
+#include "passes/quantize/Pipeline.h"
+#include "runtime/artifact/ArtifactWriter.h"
+#include "runtime/support/Checksum.h"
+#include "runtime/support/Error.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
+
+using namespace mlir;
+using qrt::Error;
+using qrt::UsageError;
+
+namespace qcc {
+namespace {
+
+/// The phases after which a compilation can stop.
+enum class Phase { Import, Quantize, Fuse, Layout, Lower };
+
+/// "REGEX=SCHEME" with the scheme in the internal grammar.
+std::string moduleRule(const std::string &rule, const SchemeOptions &options) {
+  size_t equals = rule.rfind('=');
+  if (equals == std::string::npos || equals == 0)
+    throw UsageError("--modules '" + rule + "' is not REGEX=SCHEME");
+  // The options are about --quantize; of them a rule takes those that apply.
+  std::string scheme = rule.substr(equals + 1);
+  SchemeOptions applicable;
+  if (scheme.starts_with("rtn")) {
+    applicable = options;
+    applicable.blockSize.reset();
+    if (scheme != "rtn")
+      applicable.bits.reset();
+  } else if (scheme.starts_with("bnb") || scheme.starts_with("bitsandbytes")) {
+    applicable.blockSize = options.blockSize;
+  }
+  return rule.substr(0, equals + 1) + parseScheme(scheme, applicable);
+}
+
+std::string activationsOf(const CompileOptions &options) {
+  const std::string &given = options.activations;
+  if (given.empty())
+    return "i16";
+  if (given == "f32")
+    return "f32";
+  if (given == "bf16" || given == "f16" || given == "int8")
+    throw Error("--activations " + given +
+                " is not supported on the target cpu; f32 is");
+  throw UsageError("unknown --activations '" + given + "'");
+}
+
+void checkTargets(const std::vector<std::string> &targets) {
+  for (const std::string &target : targets) {
+    if (target == "cpu")
+      continue;
+    if (target.starts_with("sm_"))
+      throw Error("target '" + target + "' is not supported by this version");
+    throw UsageError("unknown target '" + target + "'", "known is cpu");
+  }
+}
+
+void checkDtype(const char *option, const std::string &dtype) {
+  if (dtype != "f32" && dtype != "f16" && dtype != "bf16")
+    throw UsageError(std::string("unknown ") + option + " '" + dtype + "'",
+                     "known are f32, bf16 and f16");
+}
+
+/// Builds the passes up to and including `last`.
+void buildPipeline(OpPassManager &pm, const CompileOptions &options,
+                   const std::string &dtype, Phase last) {
+  buildImportPipeline(pm);
+  if (last == Phase::Import)
+    return;
+  QuantizeOptions quantize;
+  SchemeOptions headOptions = options.schemeOptions;
+  quantize.defaultScheme = parseScheme(options.scheme, options.schemeOptions);
+  for (const std::string &rule : options.modules)
+    quantize.rules.push_back(moduleRule(rule, options.schemeOptions));
+  if (!options.lmHead.empty())
+    quantize.lmHead =
+        moduleRule("head=" + options.lmHead, headOptions).substr(5);
+  buildQuantizePipeline(pm, quantize);
+  if (last == Phase::Quantize)
+    return;
+  FuseOptions fuse;
+  fuse.dtype = dtype;
+  buildFusePipeline(pm, fuse);
+  if (last == Phase::Fuse)
+    return;
+  buildLayoutPipeline(pm);
+  if (last == Phase::Layout)
+    return;
+  LowerToKRNPassOptions lower;
+  lower.activations = activationsOf(options);
+  buildLowerPipeline(pm, lower);
+}
+
+/// Runs `pm`; the first error that a pass reports becomes the exception.
+void runPasses(PassManager &pm, ModuleOp module, bool quiet) {
+  std::string error;
+  ScopedDiagnosticHandler handler(
+      module.getContext(), [&](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Error) {
+          if (error.empty())
+            error = diagnostic.str();
+        } else if (diagnostic.getSeverity() == DiagnosticSeverity::Warning &&
+                   !quiet) {
+          llvm::errs() << "qcc: warning: " << diagnostic.str() << '\n';
+        }
+        return success();
+      });
+  if (failed(pm.run(module)))
+    throw Error(error.empty() ? "a pass failed" : error);
+}
+
+/// Writes one intermediate file if --save-temps asks for it.
+void saveTemp(const CompileOptions &options, const char *name,
+              ModuleOp module) {
+  if (options.saveTemps.empty())
+    return;
+  std::error_code error;
+  std::filesystem::create_directories(options.saveTemps, error);
+  std::string path = options.saveTemps + "/" + name;
+  llvm::raw_fd_ostream file(path, error);
+  if (error)
+    throw Error("cannot write the file: " + error.message(), path);
+  module.print(file);
+}
+
+/// Kernels and tensors go into the file as they are made, the manifest last.
+class ArtifactBuilder {
+public:
+  ArtifactBuilder(const CompileOptions &options, LoadedModel &loaded,
+                  ModuleOp module, krn::ProgramOp program, unsigned threads)
+      : options(options), loaded(loaded), module(module), program(program),
+        threads(threads), writer(options.output) {}
+
+  void build() {
+    // Hashing the source reads all of it; kernels are compiled meanwhile.
+    auto hash = std::async(std::launch::async, loaded.contentHash);
+    addKernels();
+    checkCancelled();
+    addTensors();
+    fillManifest(manifest, loaded, options, hash.get());
+    writer.finish(manifest);
+  }
+
+private:
+  void checkCancelled() const {
+    if (options.cancelled && *options.cancelled)
+      throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+  }
+
+  void addKernels() {
+    CompileCpuOptions cpu;
+    cpu.variants = {QRT_CPU_X86_64_V3, QRT_CPU_X86_64_V4};
+    cpu.threads = threads;
+    cpu.saveTemps = options.saveTemps;
+    std::vector<char> code = compileCpu(program, cpu);
+    std::span<const uint8_t> bytes(
+        reinterpret_cast<const uint8_t *>(code.data()), code.size());
+    auto kernels = describeKernels(program, cpu.variants);
+    kernels->code =
+        std::make_unique<qrt::fb::Range>(writer.append(bytes, 4096));
+    kernels->checksum = qrt::checksum(bytes);
+    manifest.kernels.push_back(std::move(kernels));
+    manifest.kv_bytes_per_token = program.getKvBytes();
+    manifest.kv_dtype = program.getTarget().getKv().str();
+    manifest.activations = program.getTarget().getActivations().str();
+  }
+
+  void addTensors() {
+    WeightStreamOptions stream;
+    stream.threads = threads;
+    stream.cancelled = options.cancelled;
+    Progress progress("weights", options.quiet);
+    stream.progress = [&](int64_t done, int64_t total) {
+      progress.update(done, total);
+    };
+    QuantLog log(options.quantLog);
+    auto weights = module.lookupSymbol<func::FuncOp>("weights");
+    streamWeights(weights, *loaded.parameters, stream,
+                  [&](const StreamedTensor &tensor) {
+                    manifest.tensors.push_back(
+                        describeTensor(tensor, writer.append(tensor.data, 64)));
+                    log.add(tensor);
+                  });
+    log.finish();
+  }
+
+  const CompileOptions &options;
+  LoadedModel &loaded;
+  ModuleOp module;
+  krn::ProgramOp program;
+  unsigned threads;
+  qrt::ArtifactWriter writer;
+  qrt::fb::ManifestT manifest;
+};
+
+} // namespace
+
+void compile(const CompileOptions &options) {
+  // Wrong usage is said before anything is read.
+  checkTargets(options.targets);
+  if (!options.dtype.empty())
+    checkDtype("--dtype", options.dtype);
+  checkDtype("--kv-dtype", options.kvDtype);
+  activationsOf(options);
+  parseScheme(options.scheme, options.schemeOptions);
+  static const std::string_view emits[] = {"", "tfm", "qnt", "krn", "llvm"};
+  if (options.emit == "cuda" || options.emit == "sass")
+    throw Error("--emit " + options.emit +
+                " needs a CUDA target, which this version does not have");
+  if (std::ranges::find(emits, options.emit) == std::end(emits))
+    throw UsageError("unknown --emit '" + options.emit + "'",
+                     "known are tfm, qnt, krn and llvm");
+  bool prints = !options.emit.empty() || options.printPipeline;
+  if (!prints && options.output.empty())
+    throw UsageError("-o FILE.qbin is missing");
+
+  MLIRContext context;
+  context.loadDialect<tfm::TFMDialect, qnt::QNTDialect, krn::KRNDialect>();
+  unsigned threads =
+      options.threads ? options.threads : std::thread::hardware_concurrency();
+  LoadedModel loaded =
+      loadModel(context, options.model, options.randomSeed, options.kvDtype);
+  ModuleOp module = *loaded.imported.module;
+  std::string dtype = options.dtype.empty() ? loaded.dtype : options.dtype;
+  if (options.emit == "tfm") {
+    module.print(llvm::outs());
+    return;
+  }
+  saveTemp(options, "0-tfm.mlir", module);
+
+  PassManager pm(&context);
+  if (options.timing)
+    pm.enableTiming();
+  buildPipeline(pm, options, dtype,
+                options.emit == "qnt" ? Phase::Quantize : Phase::Lower);
+  if (options.printPipeline) {
+    pm.printAsTextualPipeline(llvm::outs());
+    llvm::outs() << '\n';
+    return;
+  }
+  runPasses(pm, module, options.quiet);
+  if (options.emit == "qnt" || options.emit == "krn") {
+    module.print(llvm::outs());
+    return;
+  }
+  saveTemp(options, "1-krn.mlir", module);
+  auto program = *module.getOps<krn::ProgramOp>().begin();
+  if (options.emit == "llvm") {
+    llvm::outs() << emitLLVM(program);
+    return;
+  }
+  ArtifactBuilder(options, loaded, module, program, threads).build();
+}
+
+} // namespace qcc

@@ -1,0 +1,45 @@
+//===- Compile.h - The whole way from a model to an artifact ----*- C++ -*-===//
+
+#ifndef QCC_COMPILER_DRIVER_COMPILE_H
+#define QCC_COMPILER_DRIVER_COMPILE_H
+
+#include "compiler/driver/Scheme.h"
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qcc {
+
+/// What `qcc compile` is told; interface.md names the options.
+struct CompileOptions {
+  std::string model;
+  std::string output; ///< empty with `emit` or `printPipeline`
+  std::string scheme = "none";
+  SchemeOptions schemeOptions;
+  std::vector<std::string> modules; ///< "REGEX=SCHEME"
+  std::string lmHead;               ///< a scheme, or empty: not quantized
+  std::string dtype;                ///< f32, f16, bf16; empty: the checkpoint's
+  std::string activations;          ///< empty: the target's default
+  std::string kvDtype = "f32";
+  std::vector<std::string> targets; ///< empty: what the machine has
+  std::optional<uint64_t> randomSeed;
+  unsigned threads = 0; ///< 0: all
+  std::string emit;     ///< "tfm", "qnt", "krn", "llvm" or empty
+  std::string saveTemps;
+  std::string quantLog;
+  bool printPipeline = false;
+  bool timing = false;
+  bool quiet = false;
+  const std::atomic<bool> *cancelled = nullptr;
+};
+
+/// Compiles; prints what `emit` or `printPipeline` ask for to stdout and
+/// progress to stderr. Throws qrt::Error; nothing then stands under `output`.
+void compile(const CompileOptions &options);
+
+} // namespace qcc
+
+#endif // QCC_COMPILER_DRIVER_COMPILE_H

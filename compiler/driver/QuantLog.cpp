@@ -1,0 +1,47 @@
+//===- QuantLog.cpp - What was done to each module ------------------------===//
+
+#include "compiler/driver/QuantLog.h"
+
+#include <cstdio>
+
+namespace qcc {
+
+QuantLog::QuantLog(const std::string &path)
+    : text("layer,module,scheme,rows,columns,error,damp,seconds,note\n") {
+  if (!path.empty())
+    file = std::make_unique<qrt::AtomicFile>(path);
+}
+
+void QuantLog::add(const StreamedTensor &tensor) {
+  if (!file || !tensor.format.isQuantized())
+    return;
+  std::string layer;
+  if (tensor.name.starts_with("layers."))
+    layer = tensor.name.substr(7, tensor.name.find('.', 7) - 7);
+  for (size_t i = 0; i < tensor.modules.size(); ++i) {
+    bool known = i < tensor.statistics.size();
+    char line[160];
+    std::snprintf(line, sizeof(line), ",%s,%lld,%lld,%.8g,,%.3f,",
+                  tensor.format.mangled().c_str(),
+                  static_cast<long long>(tensor.rows),
+                  static_cast<long long>(tensor.columns),
+                  known ? tensor.statistics[i].relativeError() : 0.0,
+                  tensor.seconds / double(tensor.modules.size()));
+    text += layer + "," + tensor.modules[i] + line;
+    if (known && tensor.statistics[i].needsF32Scales())
+      text += "scales out of f16's range";
+    else if (tensor.modules.size() > 1)
+      text += "stacked to " + std::to_string(tensor.rows) + " rows";
+    text += "\n";
+  }
+}
+
+void QuantLog::finish() {
+  if (!file)
+    return;
+  file->writeAt(0,
+                {reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+  file->commit();
+}
+
+} // namespace qcc
