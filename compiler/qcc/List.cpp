@@ -1,0 +1,30 @@
+//===- List.cpp - qcc list ------------------------------------------------===//
+
+#include "compiler/qcc/Commands.h"
+
+#include "compiler/driver/Scheme.h"
+#include "frontends/architectures/Architectures.h"
+
+#include <cstdio>
+
+namespace qcc {
+
+void listEverything() {
+  std::puts("architectures:");
+  for (const Architecture &architecture : architectures())
+    std::printf("  %-10s %s\n", architecture.modelType,
+                architecture.description);
+  std::puts("\nquantization schemes (--quantize):");
+  for (const SchemeInfo &scheme : schemes())
+    std::printf("  %-10s %s\n", scheme.name.c_str(),
+                scheme.description.c_str());
+  std::puts("\n  rtn: --group-size 128 (-1: a whole row), --asym (or --sym), "
+            "--no-mse (or --mse)\n"
+            "  bnb: --block-size 64\n"
+            "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
+  std::puts("\ntargets (--target):\n"
+            "  cpu        x86-64-v3 and x86-64-v4 with VNNI; activations i16 "
+            "for int codes, else f32");
+}
+
+} // namespace qcc

@@ -1,0 +1,268 @@
+//===- qcc.cpp - The compiler's command -----------------------------------===//
+
+#include "compiler/driver/Compile.h"
+#include "compiler/driver/Version.h"
+#include "compiler/qcc/Commands.h"
+#include "runtime/support/Error.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <new>
+
+using namespace qcc;
+using qrt::UsageError;
+
+static std::atomic<bool> interrupted = false;
+
+static void onInterrupt(int) {
+  // A second Ctrl-C ends the program the usual way.
+  interrupted = true;
+  std::signal(SIGINT, SIG_DFL);
+}
+
+namespace {
+
+/// Options that only schemes of later versions read: given with one of today's
+/// they are wrong usage, as interface.md says.
+struct CalibrationFlags {
+  std::vector<CLI::Option *> options;
+
+  void add(CLI::App *app) {
+    auto flag = [&](const char *name, const char *help) {
+      options.push_back(app->add_flag(name, help)->group("Calibration"));
+    };
+    auto value = [&](const char *name, const char *help) {
+      options.push_back(app->add_option(name, help)->group("Calibration"));
+    };
+    flag("--act-order,--desc-act,!--no-act-order,!--no-desc-act",
+         "gptq: quantize columns by falling activation");
+    flag("--static-groups", "gptq: scales of all groups first");
+    flag("--group-aware-order", "gptq: activation order within groups");
+    flag("--true-sequential,!--no-true-sequential",
+         "gptq: later modules see earlier ones quantized");
+    value("--damp,--percdamp", "gptq: damping of the Hessian");
+    value("--calibration,--dataset", "gptq: wikitext2, c4, ptb, self or FILE");
+    value("--samples,--nsamples", "gptq: calibration sequences");
+    value("--sequence-length,--seqlen", "gptq: tokens of a sequence");
+    value("--seed", "gptq: seed of the calibration data");
+    value("--outlier-threshold", "bnb.int8: columns in float");
+  }
+  void refuse(const std::string &scheme) const {
+    for (CLI::Option *option : options)
+      if (option->count())
+        throw UsageError("--" + option->get_lnames().front() +
+                         " does not apply to the scheme '" + scheme + "'");
+  }
+};
+
+/// `qcc compile`.
+struct CompileCommand {
+  CompileOptions options;
+  CalibrationFlags calibration;
+  std::string precision, targets;
+  bool symmetric = false, mse = false, nearest = false;
+  int64_t bits = 0, groupSize = 0, blockSize = 0;
+  uint64_t randomSeed = 0;
+  CLI::App *app = nullptr;
+
+  void add(CLI::App &parent) {
+    app = parent.add_subcommand("compile", "Compiles a model to a .qbin");
+    app->footer("Example: qcc compile falcon-7b --quantize bnb.nf4 -o "
+                "falcon.qbin");
+    app->add_option("model", options.model,
+                    "Folder, .gguf file, hub id or short name")
+        ->required();
+    app->add_option("-o,--output", options.output, "The artifact");
+    app->add_option("--quantize", options.scheme, "Scheme (see qcc list)");
+    app->add_flag("--nearest", nearest, "The scheme rtn with --bits");
+    app->add_option("--bits,--wbits", bits, "Width, with rtn");
+    app->add_option("--group-size,--groupsize", groupSize,
+                    "rtn: elements a scale, -1 for a row (128)");
+    app->add_flag("--sym,!--asym", symmetric, "rtn: without zero points");
+    app->add_flag("--mse,!--no-mse", mse, "rtn: search for the best scales");
+    app->add_option("--block-size", blockSize, "bnb: elements a block (64)");
+    app->add_option("--modules", options.modules,
+                    "REGEX=SCHEME for some modules; repeatable")
+        ->take_all()
+        ->allow_extra_args(false);
+    app->add_option("--lm-head", options.lmHead, "Scheme of the head");
+    app->add_option("--dtype", options.dtype,
+                    "Type of unquantized weights: f32, bf16, f16");
+    app->add_option("--precision", precision,
+                    "The same: 32-true, bf16-true, 16-true");
+    app->add_option("--activations", options.activations,
+                    "Type of activations in GEMMs");
+    app->add_option("--kv-dtype", options.kvDtype, "Type of the KV cache");
+    app->add_option("--target", targets, "Targets, separated by commas");
+    app->add_option("--random-weights", randomSeed,
+                    "Make weights from this seed");
+    app->add_option("--threads", options.threads, "Threads (all)");
+    app->add_option("--emit", options.emit,
+                    "Print the program: tfm, qnt, krn, llvm");
+    app->add_option("--save-temps", options.saveTemps,
+                    "Folder for intermediate files");
+    app->add_option("--quant-log", options.quantLog, "CSV line a module");
+    app->add_flag("--print-pipeline", options.printPipeline,
+                  "Print the passes as qcc-opt accepts them");
+    app->add_flag("--mlir-timing", options.timing, "Say where time goes");
+    app->add_flag("--quiet", options.quiet, "No progress");
+    calibration.add(app);
+  }
+
+  void run() {
+    auto given = [&](const char *name) { return app->count(name) > 0; };
+    SchemeOptions &scheme = options.schemeOptions;
+    if (nearest) {
+      if (given("--quantize"))
+        throw UsageError("--nearest and --quantize exclude each other");
+      options.scheme = "rtn";
+    }
+    if (given("--bits"))
+      scheme.bits = bits;
+    if (given("--group-size"))
+      scheme.groupSize = groupSize;
+    if (given("--sym"))
+      scheme.symmetric = symmetric;
+    if (given("--mse"))
+      scheme.mse = mse;
+    if (given("--block-size"))
+      scheme.blockSize = blockSize;
+    if (given("--random-weights"))
+      options.randomSeed = randomSeed;
+    if (given("--precision")) {
+      if (given("--dtype"))
+        throw UsageError("--precision and --dtype exclude each other");
+      if (precision == "32-true")
+        options.dtype = "f32";
+      else if (precision == "bf16-true")
+        options.dtype = "bf16";
+      else if (precision == "16-true")
+        options.dtype = "f16";
+      else
+        throw UsageError("unknown --precision '" + precision + "'",
+                         "known are 32-true, bf16-true and 16-true");
+    }
+    std::istringstream list(targets);
+    for (std::string target; std::getline(list, target, ',');)
+      options.targets.push_back(target);
+    parseScheme(options.scheme, scheme);
+    calibration.refuse(options.scheme);
+    options.cancelled = &interrupted;
+    std::signal(SIGINT, onInterrupt);
+    compile(options);
+  }
+};
+
+/// `--max_new_tokens` is `--max-new-tokens`, as interface.md says.
+std::vector<std::string> normalizeArguments(int argc, char **argv) {
+  std::vector<std::string> arguments;
+  bool optionsEnded = false;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    optionsEnded |= argument == "--";
+    if (!optionsEnded && argument.starts_with("--"))
+      std::replace(argument.begin(),
+                   argument.begin() +
+                       long(std::min(argument.find('='), argument.size())),
+                   '_', '-');
+    arguments.push_back(argument);
+  }
+  return arguments;
+}
+
+/// One line on stderr, whatever the text holds.
+void printError(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::fprintf(stderr, "qcc: error: %s\n", text.c_str());
+}
+
+int runCommand(int argc, char **argv) {
+  CLI::App app("Compiles transformer checkpoints to artifacts that qrt runs",
+               "qcc");
+  app.set_version_flag("--version", std::string("qcc ") + kVersion);
+  app.require_subcommand(1);
+  CompileCommand compileCommand;
+  compileCommand.add(app);
+
+  std::string path;
+  bool json = false;
+  CLI::App *inspect =
+      app.add_subcommand("inspect", "Shows what is in an artifact");
+  inspect->footer("Example: qcc inspect falcon.qbin --json");
+  inspect->add_option("artifact", path, "The .qbin")->required();
+  inspect->add_flag("--json", json, "One JSON object");
+
+  TokenizeOptions tokenizing;
+  CLI::App *tokenize = app.add_subcommand(
+      "tokenize", "Text from standard input to token ids, or back");
+  tokenize->footer("Example: echo Hello | qcc tokenize falcon-7b");
+  tokenize->add_option("model", tokenizing.model, "Model or tokenizer")
+      ->required();
+  tokenize->add_flag("--no-special-tokens", tokenizing.noSpecialTokens,
+                     "Add none");
+  tokenize->add_flag("--literal", tokenizing.literal,
+                     "Special tokens in the text are plain text");
+  tokenize->add_flag("--decode", tokenizing.decode, "Ids to text");
+  tokenize->add_flag("--json-lines", tokenizing.jsonLines,
+                     "One JSON value a line");
+
+  CLI::App *list = app.add_subcommand(
+      "list", "Architectures, quantization schemes and targets");
+  list->footer("Example: qcc list");
+  CLI::App *chatTemplate =
+      app.add_subcommand("template", "Renders a chat template");
+  chatTemplate->footer("Example: qcc template falcon-7b --messages m.json");
+  chatTemplate->allow_extras();
+
+  std::vector<std::string> arguments = normalizeArguments(argc, argv);
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::Success &success) {
+    return app.exit(success); // --help and --version
+  } catch (const CLI::ParseError &error) {
+    printError(error.what());
+    return 2;
+  }
+  if (*compileCommand.app)
+    compileCommand.run();
+  else if (*inspect)
+    inspectArtifact(path, json);
+  else if (*tokenize)
+    tokenizeInput(tokenizing);
+  else if (*list)
+    listEverything();
+  else
+    throw qrt::Error("'qcc template' is not supported by this version");
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0)
+    throw qrt::Error("cannot write to standard output");
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  try {
+    return runCommand(argc, argv);
+  } catch (const qrt::Error &error) {
+    printError(error.what());
+    switch (error.kind()) {
+    case qrt::ErrorKind::Usage:
+      return 2;
+    case qrt::ErrorKind::Cancelled:
+      return 130;
+    case qrt::ErrorKind::Failed:
+      return 1;
+    }
+  } catch (const std::bad_alloc &) {
+    printError("not enough memory");
+  } catch (const std::exception &error) {
+    printError(error.what());
+  }
+  return 1;
+}
