@@ -141,7 +141,10 @@ void readPreTokenizer(const JsonView &json, TokenizerModel &model) {
     step.split = json.boolean("split", true);
   } else if (type == "Whitespace") {
     step.kind = PreTokenizerKind::Split;
-    step.pattern = {"\\w+|[^\\w\\s]+", true};
+    // \w+|[^\w\s]+, where \w is that of Rust's regular expressions.
+    const std::string word =
+        "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}";
+    step.pattern = {"[" + word + "]+|[^\\s" + word + "]+", true};
     step.behavior = SplitBehavior::Removed;
     step.invert = true;
   } else if (type == "WhitespaceSplit") {

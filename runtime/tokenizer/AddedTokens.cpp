@@ -108,7 +108,7 @@ static size_t skipSpaceRight(std::string_view text, size_t pos) {
 void AddedTokenFinder::split(std::string_view text, bool parseSpecial,
                              std::vector<AddedTokenPart> &parts) const {
   parts.clear();
-  size_t done = 0;
+  size_t done = 0, spaceEnd = 0;
   for (size_t pos = 0; pos < text.size();) {
     size_t length = 0;
     int32_t index =
@@ -124,16 +124,21 @@ void AddedTokenFinder::split(std::string_view text, bool parseSpecial,
       continue;
     if (token.singleWord && !isSingleWord(text, begin, end))
       continue;
-    // A space that the token on the left has taken is not there to take.
+    // A space that the token on the left has taken is not there to take. (But a
+    // token that is white space itself is still found in such space.)
     if (token.lstrip)
-      begin = skipSpaceLeft(text, begin, done);
-    if (token.rstrip)
-      end = skipSpaceRight(text, end);
+      begin = std::max(skipSpaceLeft(text, begin, done), done);
+    if (token.rstrip) {
+      if (end >= spaceEnd)
+        spaceEnd = skipSpaceRight(text, end);
+      end = spaceEnd;
+    }
+    if (begin >= end)
+      continue;
     if (done < begin)
       parts.push_back({-1, done, begin});
     parts.push_back({token.id, begin, end});
     done = end;
-    pos = std::max(pos, end);
   }
   if (done < text.size())
     parts.push_back({-1, done, text.size()});

@@ -17,7 +17,23 @@ namespace qrt {
 
 namespace {
 
-/// Rewrites a pattern, character by character; see the file comment.
+/// Oniguruma's \w: letters, marks, decimal and letter numbers, connectors, some
+/// of Latin-1's numbers, and the circled and squared letters.
+constexpr std::string_view wordClass =
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
+    "\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}"
+    "\\x{1F170}-\\x{1F189}";
+
+/// What stands for [:name:] in a class.
+constexpr std::pair<std::string_view, std::string_view> posixClasses[] = {
+    {"alpha", "\\p{Alphabetic}"}, {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+    {"digit", "\\p{Nd}"},         {"lower", "\\p{Lowercase}"},
+    {"punct", "[:punct:]"},       {"space", "\\p{White_Space}"},
+    {"upper", "\\p{Uppercase}"},  {"word", wordClass},
+    {"xdigit", "0-9a-fA-F"}};
+
+/// Rewrites a pattern, character by character; see the header. What is not
+/// known to mean the same in both is refused.
 class Translator {
 public:
   Translator(std::string_view pattern, const std::string &where)
@@ -30,9 +46,6 @@ public:
   }
 
 private:
-  static constexpr std::string_view wordClass =
-      "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}";
-
   [[noreturn]] void refuse(const std::string &what) {
     throw Error("the regular expression has " + what + " at byte " +
                     std::to_string(pos) + ", which is not supported",
@@ -53,6 +66,7 @@ private:
       atomStart = out.size();
       return translateClass();
     case '(':
+      checkGroup();
       groupStarts.push_back(out.size());
       return copy(1);
     case ')':
@@ -73,10 +87,37 @@ private:
     }
   }
 
+  void checkGroup() {
+    std::string_view rest = in.substr(pos);
+    if (!rest.starts_with("(?")) {
+      if (rest.starts_with("(*"))
+        refuse("(*");
+      return;
+    }
+    for (std::string_view known :
+         {"(?:", "(?=", "(?!", "(?<", "(?>", "(?i:", "(?-i:", "(?x:"})
+      if (rest.starts_with(known))
+        return;
+    // In the middle, Ruby and Perl apply it to different alternatives.
+    if (pos == 0 && rest.starts_with("(?i)"))
+      return;
+    refuse("a group '" + std::string(rest.substr(0, 3)) + "'");
+  }
+
   void translateEscape(bool inClass) {
     if (pos + 1 == in.size())
-      refuse("a single backslash at its end");
-    switch (in[pos + 1]) {
+      refuse("a single backslash");
+    auto wrap = [&](std::string_view set, bool isNegated) {
+      if (inClass && isNegated)
+        refuse(std::string(in.substr(pos, 2)) + " in a class");
+      if (!inClass)
+        out += isNegated ? "[^" : "[";
+      out += set;
+      if (!inClass)
+        out += ']';
+    };
+    char c = in[pos + 1];
+    switch (c) {
     case 's':
       out += "\\p{White_Space}";
       break;
@@ -84,32 +125,49 @@ private:
       out += "\\P{White_Space}";
       break;
     case 'h':
-      out += inClass ? "0-9a-fA-F" : "[0-9a-fA-F]";
-      break;
     case 'H':
-      if (inClass)
-        refuse("\\H in a class");
-      out += "[^0-9a-fA-F]";
+      wrap("0-9a-fA-F", c == 'H');
       break;
     case 'w':
-      out +=
-          inClass ? std::string(wordClass) : "[" + std::string(wordClass) + "]";
-      break;
     case 'W':
+      wrap(wordClass, c == 'W');
+      break;
+    case 'v':
+      out += "\\x0b";
+      break;
+    case 'b':
+    case 'B':
       if (inClass)
-        refuse("\\W in a class");
-      out += "[^" + std::string(wordClass) + "]";
+        return copy(2); // Backspace.
+      translateBoundary(/*isNegated=*/c == 'B');
       break;
     case 'u':
       if (in.size() - pos < 6)
         refuse("an incomplete \\u");
       out += "\\x{" + std::string(in.substr(pos + 2, 4)) + "}";
-      pos += 6;
-      return;
+      pos += 4;
+      break;
+    case 'p':
+    case 'P':
+      if (in.substr(pos + 2, 1) != "{")
+        refuse("\\p without {");
+      return copy(2);
     default:
+      bool isLetter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+      if (isLetter &&
+          std::string_view("dDAzZnrtfaexk").find(c) == std::string_view::npos)
+        refuse(std::string(in.substr(pos, 2)));
       return copy(2);
     }
     pos += 2;
+  }
+
+  void translateBoundary(bool isNegated) {
+    const std::string word = "[" + std::string(wordClass) + "]";
+    const char *yes = isNegated ? "(?=" : "(?!",
+               *no = isNegated ? "(?!" : "(?=";
+    out += "(?:(?<=" + word + ")" + yes + word + ")|(?<!" + word + ")" + no +
+           word + "))";
   }
 
   void translateClass() {
@@ -122,21 +180,27 @@ private:
       if (c == ']' && !isFirst)
         return copy(1);
       isFirst = false;
-      if (c == '\\') {
+      if (c == '\\')
         translateEscape(/*inClass=*/true);
-      } else if (c == '[') {
-        if (in.substr(pos, 2) != "[:")
-          refuse("a class within a class");
-        size_t end = in.find(":]", pos);
-        if (end == std::string_view::npos)
-          refuse("an unfinished [: :]");
-        copy(end + 2 - pos);
-      } else if (in.substr(pos, 2) == "&&") {
+      else if (c == '[')
+        translatePosixClass();
+      else if (in.substr(pos, 2) == "&&")
         refuse("&& in a class");
-      } else {
+      else
         copy(1);
+    }
+  }
+
+  void translatePosixClass() {
+    for (const auto &[name, set] : posixClasses) {
+      std::string text = "[:" + std::string(name) + ":]";
+      if (in.substr(pos, text.size()) == text) {
+        out += set;
+        pos += text.size();
+        return;
       }
     }
+    refuse("a class within a class");
   }
 
   void translateInterval() {
@@ -157,9 +221,6 @@ private:
     copy(end + 1 - pos);
     if (pos < in.size() && in[pos] == '+') {
       out.insert(atomStart, "(?:");
-      for (size_t &start : groupStarts)
-        if (start > atomStart)
-          start += 3;
       out += ")+";
       ++pos;
     }
@@ -169,8 +230,8 @@ private:
   const std::string &where;
   std::string out;
   size_t pos = 0;
-  size_t atomStart = 0; ///< in `out`: where the last atom begins
-  std::vector<size_t> groupStarts;
+  size_t atomStart = 0;            ///< in `out`: where the last atom begins
+  std::vector<size_t> groupStarts; ///< in `out`: of the groups that are open
 };
 
 } // namespace

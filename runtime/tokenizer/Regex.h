@@ -5,13 +5,15 @@
 // things by the same text, the expression is rewritten:
 //
 //   \s \S      White_Space (PCRE2's has U+180E too)
-//   \w \W      letters, marks, digits, connectors (PCRE2's lacks marks)
+//   \w \W \b   letters, marks, digits, connectors (PCRE2's lacks marks)
 //   \h \H      hexadecimal digits (PCRE2: horizontal space)
-//   \uHHHH     a character
+//   \v \uHHHH  single characters
+//   [:space:]  and other such classes: by Unicode's properties
 //   ^ $        at every line
 //   {n,m}+     a repeated repetition (PCRE2: a possessive one)
 //
-// A class within a class and `&&` in a class are refused.
+// What is rare and means something else in each, or nothing in PCRE2, is
+// refused: a class within a class, && in a class, conditions, \K, \G, \R, \X.
 //
 //===----------------------------------------------------------------------===//
 
