@@ -4,6 +4,8 @@
 
 #include "passes/fuse/Pipeline.h"
 #include "passes/import/Pipeline.h"
+#include "passes/layout/Pipeline.h"
+#include "passes/lower/Pipeline.h"
 #include "passes/quantize/Pipeline.h"
 
 namespace qcc {
@@ -15,6 +17,8 @@ void registerAllPasses() {
   registerQuantizePipeline();
   registerQccFusePasses();
   registerFusePipeline();
+  registerQccLayoutPasses();
+  registerQccLowerPasses();
 }
 
 } // namespace qcc
