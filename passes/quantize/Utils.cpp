@@ -124,11 +124,12 @@ LogicalResult eraseUnusedWeights(ModuleOp module) {
     if (!used.contains(name))
       define.erase();
   // Uses come after definitions, so one sweep from the end sees all.
-  Block &body = program->weights.getBody().front();
-  for (Operation &op :
-       llvm::make_early_inc_range(llvm::reverse(body.without_terminator())))
-    if (isOpTriviallyDead(&op))
-      op.erase();
+  SmallVector<Operation *> operations;
+  for (Operation &op : program->weights.getBody().front().without_terminator())
+    operations.push_back(&op);
+  for (Operation *op : llvm::reverse(operations))
+    if (isOpTriviallyDead(op))
+      op->erase();
   return success();
 }
 
