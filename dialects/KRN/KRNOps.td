@@ -16,7 +16,7 @@ class KRN_Op<string opMnemonic, list<Trait> traits = []>
 class KRN_Phase<string opMnemonic, list<Trait> traits = []>
     : KRN_Op<opMnemonic, traits>;
 
-def KRN_ProgramOp : KRN_Op<"program", [Symbol, NoTerminator, SingleBlock, IsolatedFromAbove]> {
+def KRN_ProgramOp : KRN_Op<"program", [Symbol, SymbolTable, NoTerminator, SingleBlock, IsolatedFromAbove]> {
   let summary = "all entries of one target";
   let description = [{
     ```mlir
