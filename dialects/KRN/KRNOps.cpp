@@ -74,6 +74,27 @@ OpFoldResult ViewOp::fold(FoldAdaptor) {
 // Phases
 //===----------------------------------------------------------------------===//
 
+/// Emits that `what` has the wrong number of columns, if it has.
+static LogicalResult verifyColumns(Operation *op, StringRef what,
+                                   BufferType type, int64_t columns) {
+  if (type.getColumns() != columns)
+    return op->emitOpError(what)
+           << " has " << type.getColumns() << " columns where " << columns
+           << " are needed";
+  return success();
+}
+
+LogicalResult EmbedOp::verify() {
+  return verifyColumns(*this, "embed_c1: the output", getOutput().getType(),
+                       getTable().getType().getColumns());
+}
+
+LogicalResult RopeTableOp::verify() {
+  return verifyColumns(*this, "rope_table_c1: the output",
+                       getOutput().getType(),
+                       2 * getFrequencies().getType().getColumns());
+}
+
 LogicalResult StageOp::verify() {
   int64_t columns = getInput().getType().getColumns();
   if (getOutput().getType().getColumns() != columns)
@@ -120,3 +141,112 @@ LogicalResult GemmOp::verify() {
                          << getResidual().getType().getColumns();
   return success();
 }
+
+LogicalResult RopeAppendOp::verify() {
+  tfm::CacheType cache = cast<tfm::CacheType>(getCache());
+  int64_t dim = cache.getDim(), heads = getHeads(), rotary = getRotary();
+  if (heads < 1 || heads % cache.getHeads())
+    return emitOpError() << "rope_append_c1: " << heads
+                         << " heads do not share " << cache.getHeads()
+                         << " kv heads evenly";
+  if (failed(verifyColumns(*this, "rope_append_c2: the query",
+                           getQuery().getType(), heads * dim)) ||
+      failed(verifyColumns(*this, "rope_append_c2: the key", getKey().getType(),
+                           cache.getHeads() * dim)) ||
+      failed(verifyColumns(*this, "rope_append_c2: the value",
+                           getValue().getType(), cache.getHeads() * dim)))
+    return failure();
+  if (rotary < 0 || rotary % 2 || rotary > dim ||
+      bool(rotary) != bool(getTable()))
+    return emitOpError() << "rope_append_c3: " << rotary
+                         << " rotary dimensions are not an even number up to "
+                         << dim << ", with a table unless it is 0";
+  if (getTable() && failed(verifyColumns(*this, "rope_append_c4: the table",
+                                         getTable().getType(), rotary)))
+    return failure();
+  if (bool(getQNorm()) != bool(getKNorm()))
+    return emitOpError(
+        "rope_append_c5: q and k are normalized both or neither");
+  for (Value vector : {getQNorm(), getKNorm()})
+    if (vector &&
+        failed(tfm::verifyVector(*this, "rope_append_c6: a head's norm",
+                                 vector.getType(), dim)))
+      return failure();
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  tfm::CacheType cache = cast<tfm::CacheType>(getCache());
+  int64_t heads = getHeads();
+  if (heads < 1 || heads % cache.getHeads())
+    return emitOpError() << "attention_c1: " << heads << " heads do not share "
+                         << cache.getHeads() << " kv heads evenly";
+  for (auto [what, buffer] :
+       {std::pair(StringRef("attention_c2: the query"), getQuery()),
+        std::pair(StringRef("attention_c2: the output"), getOutput())})
+    if (failed(verifyColumns(*this, what, buffer.getType(),
+                             heads * cache.getDim())))
+      return failure();
+  if (getSlopes())
+    return tfm::verifyVector(*this, "attention_c3: slopes",
+                             getSlopes().getType(), heads);
+  return success();
+}
+
+LogicalResult NormOp::verify() {
+  int64_t columns = getInput().getType().getColumns(), heads = getHeads();
+  StringRef norm = getNorm();
+  if (norm != "rms" && norm != "layer")
+    return emitOpError() << "norm_c1: unknown norm '" << norm
+                         << "' (rms, layer)";
+  if (getBias() && norm != "layer")
+    return emitOpError("norm_c2: only a layer norm has a bias");
+  if (heads < 1 || columns % heads)
+    return emitOpError() << "norm_c3: " << columns
+                         << " columns do not divide into " << heads
+                         << " slices";
+  for (Value vector : {Value(getWeight()), Value(getBias())})
+    if (vector && failed(tfm::verifyVector(*this, "norm_c4: the norm",
+                                           vector.getType(), columns / heads)))
+      return failure();
+  return verifyColumns(*this, "norm_c5: the output", getOutput().getType(),
+                       columns);
+}
+
+LogicalResult RopeOp::verify() {
+  int64_t columns = getInput().getType().getColumns();
+  int64_t heads = getHeads(), rotary = getRotary();
+  if (heads < 1 || columns % heads)
+    return emitOpError() << "rope_c1: " << columns
+                         << " columns do not divide into " << heads << " heads";
+  if (rotary < 2 || rotary % 2 || rotary > columns / heads)
+    return emitOpError() << "rope_c2: " << rotary
+                         << " rotary dimensions are not an even number from 2 "
+                            "to "
+                         << columns / heads;
+  if (failed(verifyColumns(*this, "rope_c3: the table", getTable().getType(),
+                           rotary)))
+    return failure();
+  return verifyColumns(*this, "rope_c4: the output", getOutput().getType(),
+                       columns);
+}
+
+LogicalResult ActivationOp::verify() {
+  return verifyColumns(*this, "activation_c1: the output",
+                       getOutput().getType(),
+                       getInput().getType().getColumns());
+}
+
+template <typename Op>
+static LogicalResult verifyElementwise(Op op, const std::string &constraint) {
+  int64_t columns = op.getLhs().getType().getColumns();
+  if (failed(verifyColumns(op, constraint + "_c1: the right side",
+                           op.getRhs().getType(), columns)))
+    return failure();
+  return verifyColumns(op, constraint + "_c2: the output",
+                       op.getOutput().getType(), columns);
+}
+
+LogicalResult MulOp::verify() { return verifyElementwise(*this, "mul"); }
+
+LogicalResult AddOp::verify() { return verifyElementwise(*this, "add"); }

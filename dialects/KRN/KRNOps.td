@@ -125,16 +125,26 @@ def KRN_ViewOp : KRN_Op<"view", [Pure]> {
 //===----------------------------------------------------------------------===//
 
 def KRN_EmbedOp : KRN_Phase<"embed"> {
+  let summary = "rows of the embedding table";
+  let description = [{
+    `multiplier` times the table's row of each token.
+  }];
   let arguments = (ins QNT_PackedType:$table, KRN_BufferType:$output,
                        DefaultValuedAttr<F32Attr, "1.0">:$multiplier);
   let assemblyFormat = "$table `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def KRN_RopeTableOp : KRN_Phase<"rope_table"> {
   let summary = "cos and sin of every token's position, once a step";
+  let description = [{
+    [tokens][rotary / 2][2]: cos and sin of position times each frequency, times
+    `attention_factor`. All layers read it.
+  }];
   let arguments = (ins QNT_PackedType:$frequencies, KRN_BufferType:$output,
                        DefaultValuedAttr<F32Attr, "1.0">:$attention_factor);
   let assemblyFormat = "$frequencies `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def KRN_StageOp : KRN_Phase<"stage", [AttrSizedOperandSegments]> {
@@ -183,45 +193,67 @@ def KRN_RopeAppendOp : KRN_Phase<"rope_append", [AttrSizedOperandSegments]> {
     $query `,` $key `,` $value (`table` $table^)? (`q_norm` $q_norm^)? (`k_norm` $k_norm^)? `into` $cache
     `heads` $heads (`rotary` $rotary^)? attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def KRN_AttentionOp : KRN_Phase<"attention"> {
+  let summary = "causal attention over a layer's cache";
+  let description = [{
+    What `tfm.attention` says, for k and v that are in the cache already.
+  }];
   let arguments = (ins KRN_BufferType:$query, Optional<QNT_PackedType>:$slopes, KRN_BufferType:$output,
                        TypeAttrOf<TFM_CacheType>:$cache, I64Attr:$heads, F32Attr:$scale,
                        DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
   let assemblyFormat = [{
     $query `over` $cache (`slopes` $slopes^)? `heads` $heads `scale` $scale `to` $output attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 // What is left when fusion passes are left out.
 
 def KRN_NormOp : KRN_Phase<"norm"> {
+  let summary = "a norm that no GEMM took";
+  let description = [{
+    Of whole rows, or of `heads` equal slices of each.
+  }];
   let arguments = (ins KRN_BufferType:$input, QNT_PackedType:$weight, Optional<QNT_PackedType>:$bias,
                        KRN_BufferType:$output, StrAttr:$norm, F32Attr:$eps,
                        DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, DefaultValuedAttr<I64Attr, "1">:$heads);
   let assemblyFormat = "$norm $input `,` $weight (`bias` $bias^)? `eps` $eps `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def KRN_RopeOp : KRN_Phase<"rope"> {
+  let summary = "a rotation that no attention took";
+  let description = [{
+    `table` is that of `krn.rope_table`.
+  }];
   let arguments = (ins KRN_BufferType:$input, KRN_BufferType:$table, KRN_BufferType:$output,
                        I64Attr:$heads, I64Attr:$rotary, UnitAttr:$interleaved);
   let assemblyFormat = "$input `table` $table `heads` $heads `rotary` $rotary `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def KRN_ActivationOp : KRN_Phase<"activation"> {
+  let summary = "an activation function that no GEMM took";
   let arguments = (ins TFM_ActivationAttr:$kind, KRN_BufferType:$input, KRN_BufferType:$output);
   let assemblyFormat = "`` $kind $input `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def KRN_MulOp : KRN_Phase<"mul"> {
+  let summary = "element-wise product";
   let arguments = (ins KRN_BufferType:$lhs, KRN_BufferType:$rhs, KRN_BufferType:$output);
   let assemblyFormat = "$lhs `,` $rhs `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def KRN_AddOp : KRN_Phase<"add"> {
+  let summary = "element-wise sum";
   let arguments = (ins KRN_BufferType:$lhs, KRN_BufferType:$rhs, KRN_BufferType:$output);
   let assemblyFormat = "$lhs `,` $rhs `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 #endif // KRN_OPS_TD
