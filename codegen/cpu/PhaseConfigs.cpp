@@ -237,11 +237,12 @@ FailureOr<int64_t> cpu::bufferOffset(krn::StagedBufferOp op,
            << "needs activations f32 or i16, not " << type.getActivations();
   int64_t group =
       type.getGroup() > 0 ? std::min(type.getGroup(), columns) : columns;
-  int64_t padded = krn::paddedColumns(columns, group, int(type.getBits()));
+  int64_t elements = krn::stagedColumns(
+      columns, group, krn::paddedGroup(group, int(type.getBits())));
   int64_t groups = (columns + group - 1) / group;
   int64_t tokens = entry.getMaxTokens();
-  int64_t bytes = isFixed ? krn::stagedBytesI16(tokens, padded, groups)
-                          : krn::stagedBytesF32(tokens, padded);
+  int64_t bytes = isFixed ? krn::stagedBytesI16(tokens, elements, groups)
+                          : krn::stagedBytesF32(tokens, elements);
   int64_t room = op.getPrivate_()
                      ? int64_t(entry.getScratch()) - kernelScratchBytes()
                      : int64_t(entry.getArena());
