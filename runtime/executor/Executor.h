@@ -1,0 +1,107 @@
+//===- Executor.h - Runs a model's steps on one device ----------*- C++ -*-===//
+//
+// What a device must do to run a compiled model. One step takes tokens of any
+// number of sequences at once; how they are cut into calls of the compiled
+// entries is the executor's business and changes no result.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QRT_EXECUTOR_EXECUTOR_H
+#define QRT_EXECUTOR_EXECUTOR_H
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+
+namespace qrt {
+
+/// The keys and values of one sequence. Made by an executor, for that executor
+/// only, and not by itself safe for several threads.
+class KvCache {
+public:
+  virtual ~KvCache() = default;
+  KvCache(const KvCache &) = delete;
+  KvCache &operator=(const KvCache &) = delete;
+
+  /// Positions that it has room for.
+  uint32_t capacity() const { return room; }
+  /// Positions in it.
+  uint32_t length() const { return used; }
+  /// Forgets every position from `length` on; longer than it is: no effect.
+  void truncate(uint32_t length) { used = length < used ? length : used; }
+
+protected:
+  explicit KvCache(uint32_t capacity) : room(capacity) {}
+
+private:
+  friend class Executor;
+  const uint32_t room;
+  uint32_t used = 0;
+};
+
+/// Which tokens of a sequence want logits.
+enum class LogitRows : uint8_t { None, Last, All };
+
+/// The new tokens of one sequence in a step.
+struct StepSequence {
+  KvCache *cache = nullptr;
+  std::span<const int32_t> tokens; ///< at least one
+  LogitRows rows = LogitRows::Last;
+
+  uint64_t rowCount() const {
+    return rows == LogitRows::All    ? tokens.size()
+           : rows == LogitRows::Last ? 1
+                                     : 0;
+  }
+};
+
+/// Runs one model on one device.
+class Executor {
+public:
+  virtual ~Executor() = default;
+
+  virtual uint32_t vocabulary() const = 0;
+  virtual uint32_t threads() const = 0;
+  /// The most tokens that one call of the kernels takes.
+  virtual uint32_t maxTokens() const = 0;
+  /// Bytes of KV cache that one position takes.
+  virtual uint64_t kvBytesPerToken() const = 0;
+  /// A cache with room for `capacity` >= 1 positions. Throws qrt::Error if
+  /// there is not enough memory.
+  virtual std::unique_ptr<KvCache> createCache(uint32_t capacity) = 0;
+  /// Calls work(thread) on every thread; for work between steps, such as
+  /// reductions over logits. `work` must not throw.
+  void parallel(const std::function<void(uint32_t)> &work);
+
+  /// Appends every sequence's tokens to its cache and writes the logits that
+  /// were asked for to `logits` [sum of rowCount()][vocabulary()], sequence by
+  /// sequence. All or nothing: when it throws, no cache has changed its length.
+  /// Throws qrt::UsageError for a token outside the vocabulary, a full or a
+  /// repeated cache; qrt::Error of kind Cancelled once `*cancelled` is set.
+  /// May be called by several threads; steps run one after the other.
+  void step(std::span<const StepSequence> sequences, std::span<float> logits,
+            const std::atomic<bool> *cancelled = nullptr);
+
+protected:
+  /// Tokens of one sequence in one call of the kernels.
+  struct Part {
+    KvCache *cache;
+    std::span<const int32_t> tokens;
+    uint32_t past;      ///< positions in the cache before this call
+    uint32_t logitRows; ///< how many of its last tokens want logits
+  };
+  /// Runs the kernels once on at most maxTokens() tokens. The rows of all
+  /// parts are consecutive; `logits` is that of the first.
+  virtual void runParts(std::span<const Part> parts, float *logits) = 0;
+  virtual void runTeam(const std::function<void(uint32_t)> &work) = 0;
+
+private:
+  std::mutex running;
+};
+
+} // namespace qrt
+
+#endif // QRT_EXECUTOR_EXECUTOR_H
