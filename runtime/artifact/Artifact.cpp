@@ -191,7 +191,10 @@ void Artifact::verifyOverlaps() const {
   auto add = [&](const fb::Range &range, const char *kind, uint32_t i) {
     if (range.length())
       parts.push_back({range.offset(), range.offset() + range.length(),
-                       kind + ("[" + std::to_string(i) + "]")});
+                       std::string(kind)
+                           .append("[")
+                           .append(std::to_string(i))
+                           .append("]")});
   };
   for (uint32_t i = 0; i < root->tensors()->size(); ++i)
     add(*root->tensors()->Get(i)->data(), "tensors", i);

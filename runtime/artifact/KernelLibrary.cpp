@@ -15,12 +15,14 @@
 namespace qrt {
 
 /// Loads a shared object from memory: an anonymous file that dlopen can name.
+/// The file stays open in `fd` for as long as the object is loaded: dlopen
+/// takes a second object of the same name for the first.
 static void *loadFromMemory(std::span<const uint8_t> code,
-                            const std::string &path) {
+                            const std::string &path, int &fd) {
   if (code.size() < sizeof(Elf64_Ehdr) ||
       std::memcmp(code.data(), ELFMAG, SELFMAG) != 0)
     throw Error("the kernels are no ELF object", path);
-  int fd = ::memfd_create("qrt-kernels", MFD_CLOEXEC);
+  fd = ::memfd_create("qrt-kernels", MFD_CLOEXEC);
   if (fd < 0)
     throw Error(std::string("cannot make an anonymous file: ") +
                     std::strerror(errno),
@@ -28,21 +30,16 @@ static void *loadFromMemory(std::span<const uint8_t> code,
   size_t done = 0;
   while (done < code.size()) {
     ssize_t n = ::write(fd, code.data() + done, code.size() - done);
-    if (n <= 0) {
-      int error = errno;
-      ::close(fd);
+    if (n <= 0)
       throw Error(std::string("cannot copy the kernels: ") +
-                      std::strerror(error),
+                      std::strerror(errno),
                   path);
-    }
     done += size_t(n);
   }
   std::string name = "/proc/self/fd/" + std::to_string(fd);
   void *handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-  std::string reason = handle ? "" : ::dlerror();
-  ::close(fd);
   if (!handle)
-    throw Error("cannot load the kernels: " + reason, path);
+    throw Error(std::string("cannot load the kernels: ") + ::dlerror(), path);
   return handle;
 }
 
@@ -57,11 +54,10 @@ KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
                     " of the kernel ABI, this is version " +
                     std::to_string(QRT_KERNEL_ABI_VERSION),
                 path, "compile the model again");
-  handle = loadFromMemory(artifact.bytes(*cpu->code()), path);
+  object.handle = loadFromMemory(artifact.bytes(*cpu->code()), path, object.fd);
   kernels = static_cast<const qrt_kernel_table_t *>(
-      ::dlsym(handle, QRT_KERNEL_TABLE_SYMBOL));
+      ::dlsym(object.handle, QRT_KERNEL_TABLE_SYMBOL));
   auto refuse = [&](const char *why) {
-    ::dlclose(handle);
     throw Error(std::string("damaged artifact: the kernels ") + why, path);
   };
   if (!kernels || kernels->abi_version != QRT_KERNEL_ABI_VERSION)
@@ -74,9 +70,11 @@ KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
     refuse("have another KV cache than the manifest");
 }
 
-KernelLibrary::~KernelLibrary() {
+KernelLibrary::Object::~Object() {
   if (handle)
     ::dlclose(handle);
+  if (fd >= 0)
+    ::close(fd);
 }
 
 const qrt_variant &KernelLibrary::variant(uint32_t level) const {

@@ -15,7 +15,6 @@ public:
   /// manifest. Throws qrt::Error if there are none, or if they were made for
   /// another version of the ABI.
   explicit KernelLibrary(const Artifact &artifact);
-  ~KernelLibrary();
   KernelLibrary(const KernelLibrary &) = delete;
   KernelLibrary &operator=(const KernelLibrary &) = delete;
 
@@ -24,8 +23,15 @@ public:
   const qrt_variant &variant(uint32_t level) const;
 
 private:
+  /// The loaded object and the anonymous file that names it.
+  struct Object {
+    ~Object();
+    void *handle = nullptr;
+    int fd = -1;
+  };
+
   std::string path;
-  void *handle = nullptr;
+  Object object;
   const qrt_kernel_table_t *kernels = nullptr;
 };
 
