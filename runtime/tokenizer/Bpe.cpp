@@ -22,6 +22,8 @@ static constexpr size_t maxShortWord = 48;
 
 bool WordCache::find(std::string_view word, uint64_t hash,
                      std::vector<int32_t> &ids) {
+  if (entries.empty())
+    return false;
   const Entry &entry = entries[hash & (entries.size() - 1)];
   if (entry.tag != static_cast<uint32_t>(hash >> 32) ||
       entry.bytes != word.size() ||
@@ -33,6 +35,8 @@ bool WordCache::find(std::string_view word, uint64_t hash,
 
 void WordCache::insert(std::string_view word, uint64_t hash, const int32_t *ids,
                        size_t count) {
+  if (entries.empty())
+    entries.resize(size_t(1) << 14);
   Entry &entry = entries[hash & (entries.size() - 1)];
   entry.tag = static_cast<uint32_t>(hash >> 32);
   entry.bytes = static_cast<uint8_t>(word.size());

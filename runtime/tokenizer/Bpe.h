@@ -28,8 +28,6 @@ class WordCache {
 public:
   static constexpr size_t maxBytes = 26, maxIds = 8;
 
-  WordCache() : entries(size_t(1) << 14) {}
-
   /// Appends the word's ids; false: it is not there.
   bool find(std::string_view word, uint64_t hash, std::vector<int32_t> &ids);
   void insert(std::string_view word, uint64_t hash, const int32_t *ids,
@@ -43,7 +41,7 @@ private:
     int32_t ids[maxIds];
   };
   static_assert(sizeof(Entry) == 64);
-  std::vector<Entry> entries;
+  std::vector<Entry> entries; ///< made by the first insert()
 };
 
 /// The vocabulary and merges of a model, ready for use. Refers to the model,

@@ -170,15 +170,19 @@ private:
   void feedBytes(size_t index, std::string_view bytes, bool isEnd,
                  std::string &out) {
     Stage &stage = stages[index];
+    // The last stage needs no text of its own.
+    bool isLast = index + 1 == stages.size();
     std::string text;
+    std::string &target = isLast ? out : text;
     if (stage.held.empty()) {
-      size_t used = unicode::appendLossy(text, bytes, isEnd);
+      size_t used = unicode::appendLossy(target, bytes, isEnd);
       stage.held = bytes.substr(used);
     } else {
       stage.held += bytes;
-      size_t used = unicode::appendLossy(text, stage.held, isEnd);
-      stage.held.erase(0, used);
+      stage.held.erase(0, unicode::appendLossy(target, stage.held, isEnd));
     }
+    if (isLast)
+      return;
     feed(index + 1, {text, !stage.hasBegun, isEnd}, out);
     stage.hasBegun = true;
   }

@@ -6,21 +6,18 @@
 
 namespace qrt {
 
-/// GPT-2's expression (its encoder.py).
-static constexpr std::string_view gpt2Pattern =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|"
-    "\\s+(?!\\S)|\\s+";
-
-PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep> &stepData) {
+PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep> &stepData)
+    : firstStage(0) {
   bool hasByteLevel = false;
   for (const PreTokenizerStep &data : stepData) {
-    Step step{data, std::nullopt, hasByteLevel};
+    Step step{data, std::nullopt, std::nullopt, hasByteLevel};
     std::string where = "preTokenizers[" + std::to_string(steps.size()) +
                         "].pattern of the tokenizer";
     if (data.kind == PreTokenizerKind::ByteLevel) {
       hasByteLevel = true;
       if (data.useRegex) {
         step.regex.emplace(gpt2Pattern, where);
+        step.scanner = WordScanner::forPattern(gpt2Pattern);
         step.data.behavior = SplitBehavior::Isolated;
       }
     } else if (data.kind == PreTokenizerKind::Split) {
@@ -28,9 +25,15 @@ PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep> &stepData) {
                              ? data.pattern.text
                              : Regex::escape(data.pattern.text),
                          where);
+      if (data.pattern.isRegex)
+        step.scanner = WordScanner::forPattern(data.pattern.text);
     }
     steps.push_back(std::move(step));
+    if (data.kind == PreTokenizerKind::ByteLevel)
+      firstStage = steps.size();
   }
+  if (!hasByteLevel)
+    firstStage = steps.size();
 }
 
 //===----------------------------------------------------------------------===//
@@ -182,11 +185,12 @@ struct PreTokenizer::Run {
   Scratch &scratch;
   RegexScratch &regexScratch;
   WordSink &sink;
+  size_t end; ///< of the steps that are run
 
   void apply(size_t index, std::string_view piece, bool isStart) {
     if (piece.empty())
       return;
-    if (index == self.steps.size())
+    if (index == end)
       return sink.add(piece);
     const Step &step = self.steps[index];
     Scratch::Level &level = scratch.levels[index];
@@ -197,8 +201,16 @@ struct PreTokenizer::Run {
     if (!step.regex && step.data.kind == PreTokenizerKind::ByteLevel)
       return apply(index + 1, piece, isStart);
     if (step.regex && step.data.behavior == SplitBehavior::Isolated) {
-      // The common case needs no list: each match is a piece, and so is what
-      // lies between two.
+      if (step.scanner) {
+        for (size_t begin = 0, next; begin < piece.size(); begin = next) {
+          next = step.scanner->wordEnd(piece, begin);
+          apply(index + 1, piece.substr(begin, next - begin),
+                isStart && begin == 0);
+        }
+        return;
+      }
+      // No list is needed: each match is a piece, and so is what lies between
+      // two.
       size_t done = 0, begin, end;
       RegexMatches matches(*step.regex, piece, regexScratch);
       for (; matches.next(begin, end); done = end) {
@@ -238,7 +250,14 @@ struct PreTokenizer::Run {
 void PreTokenizer::run(std::string_view text, bool isStart, Scratch &scratch,
                        RegexScratch &regexScratch, WordSink &sink) const {
   scratch.levels.resize(steps.size());
-  Run{*this, scratch, regexScratch, sink}.apply(0, text, isStart);
+  Run{*this, scratch, regexScratch, sink, firstStage}.apply(0, text, isStart);
+}
+
+void PreTokenizer::runSecondStage(std::string_view word, Scratch &scratch,
+                                  RegexScratch &regexScratch,
+                                  WordSink &sink) const {
+  Run{*this, scratch, regexScratch, sink, steps.size()}.apply(
+      firstStage, word, /*isStart=*/false);
 }
 
 } // namespace qrt

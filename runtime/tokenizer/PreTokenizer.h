@@ -5,6 +5,7 @@
 
 #include "runtime/tokenizer/Regex.h"
 #include "runtime/tokenizer/TokenizerModel.h"
+#include "runtime/tokenizer/WordScanner.h"
 
 #include <optional>
 #include <string>
@@ -23,6 +24,10 @@ public:
 
 /// The pre-tokenizers of a model, in order: each cuts the pieces that the one
 /// before it has left.
+///
+/// They run in two stages. The first ends with ByteLevel, and what it leaves
+/// are short words that come again and again; what the second makes of a word
+/// depends on the word alone, so that its result can be remembered.
 class PreTokenizer {
 public:
   explicit PreTokenizer(const std::vector<PreTokenizerStep> &steps);
@@ -44,16 +49,24 @@ public:
     std::vector<Level> levels;
   };
 
-  /// Gives the words of \p text (valid UTF-8) to \p sink. \p isStart: the text
-  /// stands at the very front of the input.
+  /// Gives the words of \p text (valid UTF-8) after the first stage to \p sink.
+  /// \p isStart: the text stands at the very front of the input.
   void run(std::string_view text, bool isStart, Scratch &scratch,
            RegexScratch &regexScratch, WordSink &sink) const;
+
+  bool hasSecondStage() const { return firstStage < steps.size(); }
+
+  /// Gives what the second stage makes of one word to \p sink. May be called by
+  /// the sink of run(), with the same scratch.
+  void runSecondStage(std::string_view word, Scratch &scratch,
+                      RegexScratch &regexScratch, WordSink &sink) const;
 
 private:
   struct Step {
     PreTokenizerStep data;
     std::optional<Regex> regex;
-    bool seesStandIns = false; ///< a ByteLevel stands before it
+    std::optional<WordScanner> scanner; ///< does what the regex does
+    bool seesStandIns = false;          ///< a ByteLevel stands before it
   };
   struct Run;
 
@@ -64,6 +77,7 @@ private:
                         RegexScratch &regexScratch, std::vector<Part> &parts);
 
   std::vector<Step> steps;
+  size_t firstStage; ///< its number of steps
 };
 
 } // namespace qrt

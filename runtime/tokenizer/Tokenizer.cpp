@@ -21,6 +21,7 @@ constexpr size_t maxKeptSymbols = size_t(1) << 18;
 /// What one call of encode() needs; kept between calls.
 struct EncodeScratch {
   Bpe::Scratch bpe;
+  WordCache words; ///< of the pre-tokenizers' first stage
   PreTokenizer::Scratch preTokenizer;
   RegexScratch regex;
   std::vector<AddedTokenPart> parts, normalizedParts;
@@ -37,6 +38,34 @@ public:
 private:
   const Bpe &bpe;
   Bpe::Scratch &scratch;
+  std::vector<int32_t> &ids;
+};
+
+/// Feeds words to the second stage of the pre-tokenizers, if it has not seen
+/// them before.
+class SecondStageSink : public WordSink {
+public:
+  SecondStageSink(const PreTokenizer &preTokenizer, EncodeScratch &scratch,
+                  BpeSink &next, std::vector<int32_t> &ids)
+      : preTokenizer(preTokenizer), scratch(scratch), next(next), ids(ids) {}
+
+  void add(std::string_view word) override {
+    bool isCached = word.size() <= WordCache::maxBytes;
+    uint64_t hash = isCached ? hashText(word) : 0;
+    if (isCached && scratch.words.find(word, hash, ids))
+      return;
+    size_t before = ids.size();
+    preTokenizer.runSecondStage(word, scratch.preTokenizer, scratch.regex,
+                                next);
+    size_t count = ids.size() - before;
+    if (isCached && count <= WordCache::maxIds)
+      scratch.words.insert(word, hash, ids.data() + before, count);
+  }
+
+private:
+  const PreTokenizer &preTokenizer;
+  EncodeScratch &scratch;
+  BpeSink &next;
   std::vector<int32_t> &ids;
 };
 
@@ -153,19 +182,24 @@ void Tokenizer::Impl::encodePart(std::string_view text, bool isStart,
                                  std::vector<int32_t> &ids) const {
   if (model.rule == MergeRule::Scored)
     return encodeScored(text, isStart, scratch, ids);
-  BpeSink sink(bpe, scratch.bpe, ids);
+  BpeSink bpeSink(bpe, scratch.bpe, ids);
+  SecondStageSink secondStage(preTokenizer, scratch, bpeSink, ids);
+  WordSink &sink = preTokenizer.hasSecondStage()
+                       ? static_cast<WordSink &>(secondStage)
+                       : bpeSink;
+  auto cut = [&](std::string_view part, bool isFront) {
+    preTokenizer.run(part, isFront, scratch.preTokenizer, scratch.regex, sink);
+  };
   text = normalizer.run(text, scratch.normalized, scratch.regex);
   if (normalizedTokens.empty())
-    return preTokenizer.run(text, isStart, scratch.preTokenizer, scratch.regex,
-                            sink);
+    return cut(text, isStart);
   normalizedTokens.split(text, parseSpecial, scratch.normalizedParts);
   for (const AddedTokenPart &part : scratch.normalizedParts) {
     if (part.id >= 0)
       ids.push_back(part.id);
     else
-      preTokenizer.run(text.substr(part.begin, part.end - part.begin),
-                       isStart && part.begin == 0, scratch.preTokenizer,
-                       scratch.regex, sink);
+      cut(text.substr(part.begin, part.end - part.begin),
+          isStart && part.begin == 0);
   }
 }
 

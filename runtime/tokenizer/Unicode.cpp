@@ -125,6 +125,11 @@ bool isWhitespace(uint32_t codepoint) {
          codepoint == 0x3000;
 }
 
+bool isLetter(uint32_t codepoint) {
+  utf8proc_category_t cat = category(codepoint);
+  return cat >= UTF8PROC_CATEGORY_LU && cat <= UTF8PROC_CATEGORY_LO;
+}
+
 bool isNumeric(uint32_t codepoint) {
   if (codepoint < 0x80)
     return codepoint >= '0' && codepoint <= '9';
@@ -188,7 +193,9 @@ static int combiningClass(utf8proc_int32_t codepoint) {
   return utf8proc_get_property(codepoint)->combining_class;
 }
 
-std::string normalize(std::string_view text, NormalForm form) {
+/// Appends \p text in a normal form.
+static void appendNormalized(std::string &result, std::string_view text,
+                             NormalForm form) {
   bool isCompat = form == NormalForm::Nfkc || form == NormalForm::Nfkd;
   bool isComposed = form == NormalForm::Nfc || form == NormalForm::Nfkc;
   int options = UTF8PROC_STABLE |
@@ -233,10 +240,26 @@ std::string normalize(std::string_view text, NormalForm form) {
                   " bytes");
     chars.resize(count);
   }
-  std::string result;
-  result.reserve(text.size());
   for (utf8proc_int32_t codepoint : chars)
     appendChar(result, codepoint);
+}
+
+std::string normalize(std::string_view text, NormalForm form) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    // ASCII is in every normal form, and does not combine with what stands in
+    // front of it; its last character may with what stands behind it.
+    size_t ascii = asciiPrefix(text);
+    size_t plain = ascii == text.size() ? ascii : ascii - (ascii > 0);
+    result += text.substr(0, plain);
+    text.remove_prefix(plain);
+    size_t end = std::min(text.size(), ascii - plain);
+    while (end < text.size() && static_cast<unsigned char>(text[end]) >= 0x80)
+      ++end;
+    appendNormalized(result, text.substr(0, end), form);
+    text.remove_prefix(end);
+  }
   return result;
 }
 

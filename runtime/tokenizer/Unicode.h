@@ -54,6 +54,7 @@ inline size_t charLength(char lead) {
 void appendChar(std::string &out, uint32_t codepoint);
 
 bool isWhitespace(uint32_t codepoint); ///< White_Space
+bool isLetter(uint32_t codepoint);     ///< L*
 bool isNumeric(uint32_t codepoint);    ///< Nd, Nl, No
 /// P* of Unicode 8, and all of ASCII's: what Hugging Face's Punctuation splits
 /// at, whatever its Unicode version elsewhere.
