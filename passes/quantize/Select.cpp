@@ -57,11 +57,11 @@ LogicalResult Selection::parse(Location loc, ArrayRef<std::string> rules,
     auto [pattern, scheme] = StringRef(text).rsplit('=');
     if (pattern.empty() || scheme.empty())
       return emitError(loc)
-             << "select_c3: rule '" << text << "' is not spelled REGEX=SCHEME";
+             << "select_c1: rule '" << text << "' is not spelled REGEX=SCHEME";
     llvm::Regex regex(pattern);
     std::string problem;
     if (!regex.isValid(problem))
-      return emitError(loc) << "select_c4: '" << pattern
+      return emitError(loc) << "select_c2: '" << pattern
                             << "' is no regular expression: " << problem;
     FailureOr<qnt::SchemeAttr> parsed = parseScheme(loc, scheme);
     if (failed(parsed))
@@ -106,7 +106,7 @@ void Selection::warnOfUnmatchedRules(Location loc) const {
   for (const Rule &rule : table)
     if (!rule.matched)
       emitWarning(loc) << "rule '" << rule.text
-                       << "' is the first to match no module";
+                       << "' matches no module before another rule does";
 }
 
 /// What reads a weight.
@@ -147,7 +147,7 @@ LogicalResult Select::split(tfm::WeightOp weight, Program &program) {
   StringAttr name = b.getStringAttr("lm_head");
   tfm::DefineOp define = program.defines.lookup(weight.getNameAttr());
   if (program.defines.contains(name))
-    return weight.emitOpError("select_c5: '")
+    return weight.emitOpError("select_c3: '")
            << weight.getName()
            << "' is also the head, but 'lm_head' is defined already";
   b.setInsertionPoint(program.weights.getBody().front().getTerminator());

@@ -168,10 +168,10 @@ static LogicalResult quantizeDefine(tfm::DefineOp define,
                                     qnt::SchemeAttr scheme) {
   auto type = dyn_cast<RankedTensorType>(define.getValue().getType());
   if (!type)
-    return define.emitOpError("select_c1: '")
+    return define.emitOpError("selected_c1: '")
            << define.getName() << "' is packed already";
   if (type.getRank() != 2)
-    return define.emitOpError("select_c2: '")
+    return define.emitOpError("selected_c2: '")
            << define.getName() << "' is a vector; only matrices are quantized";
   int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
   OpBuilder b(define);
