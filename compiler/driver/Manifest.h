@@ -7,6 +7,7 @@
 #include "compiler/driver/LoadModel.h"
 #include "compiler/weights/WeightStream.h"
 #include "dialects/KRN/KRN.h"
+#include "runtime/abi/kernel_abi.h"
 #include "runtime/schema/qbin_generated.h"
 
 namespace qcc {

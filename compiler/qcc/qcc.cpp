@@ -33,10 +33,12 @@ struct CalibrationFlags {
 
   void add(CLI::App *app) {
     auto flag = [&](const char *name, const char *help) {
-      options.push_back(app->add_flag(name, help)->group("Calibration"));
+      options.push_back(
+          app->add_flag(name)->description(help)->group("Calibration"));
     };
     auto value = [&](const char *name, const char *help) {
-      options.push_back(app->add_option(name, help)->group("Calibration"));
+      options.push_back(
+          app->add_option(name)->description(help)->group("Calibration"));
     };
     flag("--act-order,--desc-act,!--no-act-order,!--no-desc-act",
          "gptq: quantize columns by falling activation");
