@@ -111,6 +111,9 @@ uint32_t Bpe::symbolOrNew(std::string_view character) {
     id = static_cast<int32_t>(model.pieces.size() + extraChars.size());
     extraChars.push_back(character);
     index.insert(character, id);
+    if (character.size() == 1)
+      byteSymbols[static_cast<unsigned char>(character[0])] =
+          static_cast<uint32_t>(id);
   }
   return static_cast<uint32_t>(id);
 }
