@@ -1,0 +1,131 @@
+//===- Model.cpp - A model ready to run, and its sessions -----------------===//
+
+#include "runtime/api/Model.h"
+
+#include "runtime/executor/CpuExecutor.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <new>
+
+namespace qrt {
+
+static std::unique_ptr<Executor> makeExecutor(const Artifact &artifact,
+                                              const ModelOptions &options) {
+  const std::string &device = options.device;
+  if (device == "auto" || device == "cpu")
+    return std::make_unique<CpuExecutor>(artifact, options.threads);
+  bool isNumber = !device.empty() &&
+                  device.find_first_not_of("0123456789") == std::string::npos;
+  if (isNumber || device == "cuda" || device.starts_with("cuda:"))
+    throw Error("the artifact has no code for device '" + device + "'",
+                artifact.path(), "use --device cpu");
+  throw UsageError("unknown device '" + device + "'", "use cpu or cuda[:N]");
+}
+
+Model::Model(const std::string &path, const ModelOptions &options)
+    : file(path), device(makeExecutor(file, options)) {
+  const auto *bytes = file.manifest().tokenizer();
+  if (bytes && bytes->size()) {
+    try {
+      text.emplace(deserialize({bytes->data(), bytes->size()}));
+    } catch (const Error &error) {
+      throw Error(std::string("damaged artifact: tokenizer: ") + error.what(),
+                  path);
+    }
+  }
+  file.prefetch();
+}
+
+const Tokenizer &Model::requireTokenizer() const {
+  if (!text)
+    throw Error("the artifact carries no tokenizer", file.path(),
+                "give ids instead of text");
+  return *text;
+}
+
+bool Model::isEos(int32_t token) const {
+  const auto *ids = file.model().eos_ids();
+  return ids && std::find(ids->begin(), ids->end(), token) != ids->end();
+}
+
+uint32_t Model::defaultContext() const {
+  constexpr uint32_t most = 4096;
+  return contextLimit() ? std::min(contextLimit(), most) : most;
+}
+
+std::vector<int32_t> Model::encodePrompt(std::string_view prompt) const {
+  std::vector<int32_t> ids = requireTokenizer().encode(prompt);
+  if (!ids.empty())
+    return ids;
+  if (bosId() >= 0)
+    return {bosId()};
+  throw UsageError("the prompt is empty, and the model has no token that "
+                   "begins a text");
+}
+
+static uint32_t checkedContext(const Model &model, uint32_t context) {
+  uint32_t limit = model.contextLimit();
+  if (limit && context > limit)
+    throw UsageError("a context of " + std::to_string(context) +
+                     " tokens is more than the model's " +
+                     std::to_string(limit));
+  return context ? context : model.defaultContext();
+}
+
+Session::Session(Model &model, uint32_t context)
+    : owner(model),
+      kv(model.executor().createCache(checkedContext(model, context))) {}
+
+void Session::reserveLogits(size_t count) {
+  try {
+    if (rowsOfLogits.size() < count)
+      rowsOfLogits.resize(count);
+  } catch (const std::bad_alloc &) {
+    throw Error("not enough memory: the logits need " +
+                std::to_string((count * sizeof(float) >> 20) + 1) + " MiB");
+  }
+}
+
+void Session::feed(std::span<const int32_t> tokens, LogitRows rows) {
+  StepSequence sequence = {kv.get(), tokens, rows};
+  // Checked here already, so that a hopeless step reserves no logits.
+  if (tokens.size() <= capacity())
+    reserveLogits(sequence.rowCount() * owner.vocabulary());
+  try {
+    owner.executor().step({&sequence, 1}, rowsOfLogits, &cancelled);
+  } catch (...) {
+    takeCancel();
+    throw;
+  }
+  logitCount = sequence.rowCount() * owner.vocabulary();
+}
+
+void stepSessions(Model &model, std::span<Session *const> sessions,
+                  std::span<const StepSequence> sequences) {
+  if (sessions.size() == 1)
+    return sessions[0]->feed(sequences[0].tokens, sequences[0].rows);
+  std::vector<StepSequence> step(sequences.begin(), sequences.end());
+  size_t vocabulary = model.vocabulary(), total = 0;
+  for (size_t i = 0; i < step.size(); ++i) {
+    Session &session = *sessions[i];
+    if (&session.owner != &model)
+      throw UsageError("a session of the step belongs to another model");
+    step[i].cache = session.kv.get();
+    size_t count = step[i].rowCount() * vocabulary;
+    if (step[i].tokens.size() <= session.capacity())
+      session.reserveLogits(count);
+    total += count;
+  }
+  std::vector<float> logits(total);
+  model.executor().step(step, logits);
+  const float *from = logits.data();
+  for (size_t i = 0; i < step.size(); ++i) {
+    size_t count = step[i].rowCount() * vocabulary;
+    std::copy_n(from, count, sessions[i]->rowsOfLogits.begin());
+    sessions[i]->logitCount = count;
+    from += count;
+  }
+}
+
+} // namespace qrt

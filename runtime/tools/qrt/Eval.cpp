@@ -1,0 +1,144 @@
+//===- Eval.cpp - qrt eval ------------------------------------------------===//
+
+#include "runtime/support/Error.h"
+#include "runtime/tools/qrt/Perplexity.h"
+#include "runtime/tools/qrt/Support.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+namespace qrt::tool {
+
+namespace {
+struct EvalVerb {
+  CommonOptions common;
+  std::string dataset, base;
+  WindowOptions windows;
+
+  void run();
+
+private:
+  std::vector<int32_t> readTokens(const Model &model) const;
+  void print(const Scores &scores, uint64_t count) const;
+};
+} // namespace
+
+std::vector<int32_t> EvalVerb::readTokens(const Model &model) const {
+  if (dataset == "wikitext2" || dataset == "ptb" || dataset == "c4")
+    throw Error("the data set '" + dataset +
+                    "' cannot be fetched by this version",
+                "", "pass a file with its text");
+  std::string text = readFile(dataset);
+  return model.requireTokenizer().encode(text, /*addSpecialTokens=*/false);
+}
+
+void EvalVerb::run() {
+  Model model(common.file, common.model());
+  std::optional<Model> baseModel;
+  if (!base.empty()) {
+    baseModel.emplace(base, common.model());
+    if (baseModel->vocabulary() != model.vocabulary())
+      throw Error("the base has a vocabulary of " +
+                      std::to_string(baseModel->vocabulary()) +
+                      ", the model one of " +
+                      std::to_string(model.vocabulary()),
+                  base);
+  }
+  uint32_t limit = model.contextLimit();
+  windows.context = common.context ? common.context
+                    : limit        ? std::min(limit, 2048u)
+                                   : 2048;
+  uint32_t stride = windows.stride ? windows.stride : windows.context;
+  std::vector<int32_t> tokens = readTokens(model);
+  uint64_t count = windowCount(tokens.size(), windows);
+  if (count == 0 || windows.context < 2)
+    throw Error("the text has " + std::to_string(tokens.size()) +
+                    " tokens, a window of " + std::to_string(windows.context) +
+                    " cannot be scored",
+                dataset, "use another --context");
+
+  Session session(model, windows.context);
+  std::optional<Session> baseSession;
+  if (baseModel)
+    baseSession.emplace(*baseModel, windows.context);
+  InterruptGuard interrupt(&session);
+  Scores scores;
+  Progress progress("eval", count, common.quiet);
+  auto start = std::chrono::steady_clock::now();
+  uint32_t overlap = windows.context - std::min(stride, windows.context);
+  for (uint64_t i = 0; i < count; ++i) {
+    auto window = std::span(tokens).subspan(i * stride, windows.context);
+    scoreWindow(session, baseSession ? &*baseSession : nullptr, window,
+                i ? overlap : 0, scores);
+    InterruptGuard::check();
+    char note[64];
+    std::snprintf(note, sizeof(note), "perplexity %.4f", scores.perplexity());
+    progress.advance(1, note);
+  }
+  std::chrono::duration<double> seconds =
+      std::chrono::steady_clock::now() - start;
+  print(scores, count);
+  finishOutput();
+  if (!common.quiet)
+    std::fprintf(stderr, "eval: %.2f sec, %.2f tokens/sec\n", seconds.count(),
+                 double(count * windows.context) / seconds.count());
+}
+
+void EvalVerb::print(const Scores &scores, uint64_t count) const {
+  if (common.json) {
+    nlohmann::ordered_json json = {
+        {"perplexity", scores.perplexity()},
+        {"standard_error", scores.standardError()},
+        {"tokens", scores.tokens()},
+        {"windows", count},
+        {"context", windows.context},
+    };
+    if (!base.empty()) {
+      json["kl_divergence"] = scores.divergence();
+      json["kl_99"] = scores.divergence99();
+      json["same_top"] = scores.sameTop();
+    }
+    printJson(json);
+    return;
+  }
+  std::printf("perplexity %.4f +/- %.4f over %llu tokens in %llu windows\n",
+              scores.perplexity(), scores.standardError(),
+              static_cast<unsigned long long>(scores.tokens()),
+              static_cast<unsigned long long>(count));
+  if (!base.empty())
+    std::printf("KL divergence %.6f (99 %% quantile %.6f), same top token "
+                "%.2f %%\n",
+                scores.divergence(), scores.divergence99(),
+                100 * scores.sameTop());
+}
+
+void addEval(CLI::App &app) {
+  auto verb = std::make_shared<EvalVerb>();
+  CLI::App *command =
+      app.add_subcommand("eval", "Perplexity of a text, and distance to "
+                                 "another model");
+  verb->common.addTo(*command);
+  command
+      ->add_option("--dataset", verb->dataset,
+                   "File with the text, or wikitext2, ptb, c4")
+      ->required();
+  command
+      ->add_option("--stride", verb->windows.stride,
+                   "Tokens between beginnings of windows (default: the "
+                   "context); where windows overlap, a token counts once")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--max-windows", verb->windows.maxWindows,
+                   "At most so many windows")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--base", verb->base,
+                      "Artifact to measure the KL divergence from");
+  command->footer("Example: qrt eval falcon-int4.qbin --dataset wiki.test.raw "
+                  "--context 512 --base falcon.qbin");
+  command->callback([verb] { verb->run(); });
+}
+
+} // namespace qrt::tool

@@ -1,0 +1,194 @@
+//===- Generate.cpp - qrt generate and qrt chat ---------------------------===//
+
+#include "runtime/api/Generate.h"
+#include "runtime/support/Error.h"
+#include "runtime/tools/qrt/Support.h"
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <random>
+#include <unistd.h>
+
+namespace qrt::tool {
+
+namespace {
+struct GenerateVerb {
+  CommonOptions common;
+  std::optional<std::string> prompt;
+  std::string promptFile, tokenIds;
+  bool noEcho = false;
+  std::optional<uint64_t> seed;
+  GenerateOptions options;
+
+  void add(CLI::App &verb);
+  void run();
+
+private:
+  void readPrompt(const Model &model);
+  void printTiming(const GenerateResult &result) const;
+  void printResult(const Model &model, const GenerateResult &result) const;
+
+  std::vector<int32_t> promptIds;
+  std::string promptText, newText;
+};
+} // namespace
+
+void GenerateVerb::add(CLI::App &verb) {
+  common.addTo(verb);
+  auto *text = verb.add_option("--prompt", prompt, "Text to go on from");
+  auto *file =
+      verb.add_option("--prompt-file", promptFile, "File with the text");
+  auto *ids = verb.add_option("--token-ids", tokenIds,
+                              "Token ids to go on from, such as 1,2,3");
+  text->excludes(file)->excludes(ids);
+  file->excludes(ids);
+  verb.add_flag("--no-echo", noEcho, "Leave the prompt out");
+  verb.add_option("--max-new-tokens", options.maxNewTokens,
+                  "At most so many new tokens");
+  verb.add_option("--temperature", options.sampling.temperature,
+                  "0 always takes the likeliest token");
+  verb.add_option("--top-k", options.sampling.topK,
+                  "Choose among the k likeliest; 0: among all");
+  verb.add_option("--top-p", options.sampling.topP,
+                  "Choose among the likeliest that reach this probability");
+  verb.add_option("--min-p", options.sampling.minP,
+                  "Leave out what has less than this share of the likeliest");
+  verb.add_option("--repetition-penalty", options.sampling.repetitionPenalty,
+                  "Above 1: less of what stands there already");
+  verb.add_option("--seed", seed, "Same seed, same text (default: random)");
+  verb.add_option("--stop", options.stop, "Stop before this text; repeatable")
+      ->expected(1)
+      ->take_all();
+  verb.add_flag("--ignore-eos", options.ignoreEos,
+                "Go on when the model ends the text");
+  verb.footer("Without a prompt: standard input if it is not a terminal, else "
+              "\"Hello, my name is\".\nIn --json, `text` and `token_ids` are "
+              "what was made, without the prompt.\nExample: qrt generate "
+              "falcon.qbin --prompt \"Once upon a time\" --temperature 0");
+}
+
+void GenerateVerb::readPrompt(const Model &model) {
+  if (!tokenIds.empty()) {
+    promptIds = parseTokenIds(tokenIds);
+    for (int32_t id : promptIds)
+      if (id < 0 || uint32_t(id) >= model.vocabulary())
+        throw UsageError("token id " + std::to_string(id) +
+                         " is outside the vocabulary of " +
+                         std::to_string(model.vocabulary()));
+    if (model.tokenizer())
+      promptText = model.tokenizer()->decode(promptIds, /*skipSpecial=*/true);
+    return;
+  }
+  if (prompt)
+    promptText = *prompt;
+  else if (!promptFile.empty())
+    promptText = readFile(promptFile);
+  else if (!::isatty(STDIN_FILENO))
+    promptText = readFile("-");
+  else
+    promptText = "Hello, my name is";
+  promptIds = model.encodePrompt(promptText);
+}
+
+void GenerateVerb::run() {
+  if (!seed)
+    seed = std::random_device{}();
+  options.sampling.seed = *seed;
+  Model model(common.file, common.model());
+  readPrompt(model);
+  Session session(model, common.context);
+  InterruptGuard interrupt(&session);
+
+  bool streams = !common.json, hasText = model.tokenizer();
+  if (streams && !noEcho) {
+    std::fputs(promptText.c_str(), stdout);
+    if (!hasText)
+      for (int32_t id : promptIds)
+        std::printf("%d ", id);
+    std::fflush(stdout);
+  }
+  GenerateResult result = generate(
+      session, promptIds, options, [&](int32_t token, std::string_view text) {
+        newText += text;
+        if (streams) {
+          if (hasText)
+            std::fwrite(text.data(), 1, text.size(), stdout);
+          else
+            std::printf("%d ", token);
+          finishOutput();
+        }
+        return !InterruptGuard::interrupted();
+      });
+  if (streams)
+    std::fputc('\n', stdout);
+  else
+    printResult(model, result);
+  finishOutput();
+  if (!common.quiet)
+    printTiming(result);
+  InterruptGuard::check();
+}
+
+static double rate(size_t tokens, double seconds) {
+  return seconds > 0 ? double(tokens) / seconds : 0;
+}
+
+/// The first two lines are those of Lit-GPT's generate scripts.
+void GenerateVerb::printTiming(const GenerateResult &result) const {
+  double total = result.promptSeconds + result.generateSeconds;
+  size_t count = result.ids.size(), decoded = count ? count - 1 : 0;
+  std::fprintf(stderr,
+               "Time for inference 1: %.02f sec total, %.02f tokens/sec\n"
+               "Memory used: %.02f GB\n"
+               "Prompt: %zu tokens, %.2f tokens/sec; generation: %zu tokens, "
+               "%.2f tokens/sec\n",
+               total, rate(count, total), double(peakMemory()) / 1e9,
+               promptIds.size(), rate(promptIds.size(), result.promptSeconds),
+               count, rate(decoded, result.generateSeconds));
+}
+
+void GenerateVerb::printResult(const Model &model,
+                               const GenerateResult &result) const {
+  nlohmann::ordered_json json;
+  double total = result.promptSeconds + result.generateSeconds;
+  size_t count = result.ids.size(), decoded = count ? count - 1 : 0;
+  json["text"] = newText;
+  json["token_ids"] = result.ids;
+  json["prompt_token_ids"] = promptIds;
+  json["finish_reason"] = finishReasonName(result.reason);
+  json["seed"] = *seed;
+  json["timings"] = {
+      {"prompt_tokens", promptIds.size()},
+      {"prompt_seconds", result.promptSeconds},
+      {"prompt_tokens_per_second",
+       rate(promptIds.size(), result.promptSeconds)},
+      {"new_tokens", count},
+      {"generation_seconds", result.generateSeconds},
+      {"generation_tokens_per_second", rate(decoded, result.generateSeconds)},
+      {"total_seconds", total},
+      {"peak_memory", peakMemory()}};
+  printJson(json);
+}
+
+void addGenerate(CLI::App &app) {
+  auto verb = std::make_shared<GenerateVerb>();
+  CLI::App *command = app.add_subcommand("generate", "Writes a text on");
+  verb->add(*command);
+  command->callback([verb] { verb->run(); });
+}
+
+void addChat(CLI::App &app) {
+  auto common = std::make_shared<CommonOptions>();
+  CLI::App *command = app.add_subcommand(
+      "chat", "Talks by the model's chat template (not in this version)");
+  common->addTo(*command);
+  command->footer("Example: qrt chat llama.qbin");
+  command->callback([] {
+    throw Error("chat is not supported by this version", "",
+                "render the conversation with qcc template and pass it to qrt "
+                "generate");
+  });
+}
+
+} // namespace qrt::tool
