@@ -1,4 +1,4 @@
-// RUN: qcc-opt %s --pass-pipeline='builtin.module(qcc-quantize{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}})' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s
+// RUN: qcc-opt %s --pass-pipeline='builtin.module(qcc-quantize{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}})' --dump-pass-pipeline -o /dev/null 2>&1 | FileCheck %s
 // RUN: qcc-opt %s --pass-pipeline='builtin.module(qnt-select{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}},qnt-quantize-rtn,qnt-quantize-bnb,qnt-verify)' | FileCheck %s --check-prefix=IR
 
 // What a pipeline is printed as can be given back: the options of the phase are
