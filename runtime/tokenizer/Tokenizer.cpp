@@ -90,7 +90,8 @@ struct Tokenizer::Impl {
   }
 
   void addToken(const AddedToken &token) {
-    if (!token.normalized)
+    // SentencePiece's own normalizer is not one that tokens go through.
+    if (!token.normalized || model.rule == MergeRule::Scored)
       return rawTokens.add(token, token.content);
     std::string buffer;
     RegexScratch scratch;

@@ -64,7 +64,7 @@ struct AddedToken {
   bool special = false;    ///< left out by decode(skipSpecial); see encode()
   bool lstrip = false;     ///< takes the white space on its left with it
   bool rstrip = false;     ///< takes the white space on its right with it
-  bool normalized = false; ///< looked for in the normalized text
+  bool normalized = false; ///< looked for in the normalized text (Ranked)
   bool singleWord = false; ///< only where no word character touches it
 };
 

@@ -7,6 +7,7 @@
 
 #include "TokenizerTestUtils.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -91,6 +92,26 @@ INSTANTIATE_TEST_SUITE_P(
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });
+
+/// The same from a clone alone.
+class CarriedGolden : public testing::TestWithParam<Golden> {};
+
+TEST_P(CarriedGolden, EncodesAndDecodesAlike) {
+  json golden = json::parse(
+      readFile(testInputs() / (std::string(GetParam().name) + ".json")));
+  json strings = json::parse(readFile(testInputs() / "strings.json"));
+  auto model = importTokenizerFolder(testInputs() / GetParam().source);
+  ASSERT_TRUE(model.has_value());
+  checkGolden(Tokenizer(*model), golden, strings);
+  checkGolden(Tokenizer(qrt::deserialize(qrt::serialize(*model))), golden,
+              strings);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tokenizers, CarriedGolden,
+    testing::Values(Golden{"mini-bpe4096", "mini-bpe4096"},
+                    Golden{"stories260K-spm", "stories260K"}),
+    [](const auto &info) { return std::string(info.index ? "spm" : "bpe"); });
 
 class LlamaCppGolden : public testing::TestWithParam<Golden> {};
 
