@@ -187,7 +187,6 @@ void BenchVerb::run() {
   about.size = model.artifact().size();
   about.parameters = model.artifact().model().parameters();
   about.threads = model.executor().threads();
-  about.readBandwidth = readBandwidth(model.executor());
 
   Bench bench(model, repetitions);
   std::vector<BenchResult> results;
@@ -213,6 +212,8 @@ void BenchVerb::run() {
     uint32_t count = std::max(*std::ranges::max_element(news), 2u);
     about.checkPerplexity = checkPerplexity(model, check, count);
   }
+  // Last, since its block would count as memory that the model needs.
+  about.readBandwidth = readBandwidth(model.executor());
   printBench(about, results, format);
 }
 

@@ -184,7 +184,7 @@ void addChat(CLI::App &app) {
       "chat", "Talks by the model's chat template (not in this version)");
   common->addTo(*command);
   command->footer("Example: qrt chat llama.qbin");
-  command->callback([] {
+  command->callback([common] {
     throw Error("chat is not supported by this version", "",
                 "render the conversation with qcc template and pass it to qrt "
                 "generate");

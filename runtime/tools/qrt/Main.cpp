@@ -4,6 +4,7 @@
 #include "runtime/tools/qrt/Support.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <new>
 
@@ -18,6 +19,12 @@ static void printError(std::string text) {
   std::fprintf(stderr, "qrt: error: %s\n", text.c_str());
 }
 
+static bool hasCommand(const CLI::App &app, const std::string &name) {
+  return std::ranges::any_of(app.get_subcommands({}), [&](const auto *command) {
+    return command->get_name() == name;
+  });
+}
+
 static int run(std::vector<std::string> arguments) {
   CLI::App app("Runs compiled models.", "qrt");
   app.set_version_flag("--version", "qrt " QRT_VERSION);
@@ -28,6 +35,12 @@ static int run(std::vector<std::string> arguments) {
   tool::addLogits(app);
   tool::addEval(app);
   tool::addBench(app);
+  if (!arguments.empty() && !arguments[0].starts_with("-") &&
+      !hasCommand(app, arguments[0])) {
+    printError("there is no command '" + arguments[0] +
+               "'; qrt --help lists them");
+    return WrongUsage;
+  }
   // CLI11 takes the arguments from the back.
   std::ranges::reverse(arguments);
   try {
@@ -37,7 +50,10 @@ static int run(std::vector<std::string> arguments) {
   } catch (const CLI::ParseError &error) {
     if (error.get_exit_code() == 0)
       return app.exit(error);
-    printError(error.what());
+    std::string text = error.what();
+    if (!text.starts_with("--"))
+      text[0] = char(std::tolower(text[0]));
+    printError(text);
     return WrongUsage;
   } catch (const Error &error) {
     printError(error.what());
