@@ -9,6 +9,7 @@
 #include "compiler/driver/QuantLog.h"
 #include "compiler/weights/WeightStream.h"
 #include "dialects/QNT/QNT.h"
+#include "passes/RegisterPasses.h"
 #include "passes/fuse/Pipeline.h"
 #include "passes/import/Pipeline.h"
 #include "passes/layout/Pipeline.h"
@@ -20,6 +21,8 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
@@ -113,6 +116,19 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
   LowerToKRNPassOptions lower;
   lower.activations = activationsOf(options);
   buildLowerPipeline(pm, lower);
+}
+
+/// Reads passes as --print-pipeline prints them.
+void parsePipeline(PassManager &pm, StringRef text) {
+  registerAllPasses();
+  registerTransformsPasses();
+  std::string error;
+  llvm::raw_string_ostream stream(error);
+  // The text names the operation that the manager is anchored on already.
+  if (!text.consume_front("builtin.module(") || !text.consume_back(")"))
+    throw UsageError("--pipeline is not builtin.module(...)");
+  if (failed(parsePassPipeline(text, pm, stream)))
+    throw UsageError("--pipeline: " + error);
 }
 
 /// Runs `pm`; the first error that a pass reports becomes the exception.
@@ -252,11 +268,14 @@ void compile(const CompileOptions &options) {
   }
   saveTemp(options, "0-tfm.mlir", module);
 
-  PassManager pm(&context);
+  PassManager pm(&context, ModuleOp::getOperationName());
   if (options.timing)
     pm.enableTiming();
-  buildPipeline(pm, options, dtype,
-                options.emit == "qnt" ? Phase::Quantize : Phase::Lower);
+  if (options.pipeline.empty())
+    buildPipeline(pm, options, dtype,
+                  options.emit == "qnt" ? Phase::Quantize : Phase::Lower);
+  else
+    parsePipeline(pm, options.pipeline);
   if (options.printPipeline) {
     pm.printAsTextualPipeline(llvm::outs());
     llvm::outs() << '\n';
@@ -268,7 +287,10 @@ void compile(const CompileOptions &options) {
     return;
   }
   saveTemp(options, "1-krn.mlir", module);
-  auto program = *module.getOps<krn::ProgramOp>().begin();
+  auto programs = module.getOps<krn::ProgramOp>();
+  if (programs.empty())
+    throw Error("the passes made no krn.program");
+  krn::ProgramOp program = *programs.begin();
   if (options.emit == "llvm") {
     llvm::outs() << emitLLVM(program);
     return;

@@ -28,6 +28,7 @@ struct CompileOptions {
   std::optional<uint64_t> randomSeed;
   unsigned threads = 0; ///< 0: all
   std::string emit;     ///< "tfm", "qnt", "krn", "llvm" or empty
+  std::string pipeline; ///< instead of the passes that the options give
   std::string saveTemps;
   std::string quantLog;
   bool printPipeline = false;

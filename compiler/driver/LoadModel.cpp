@@ -4,9 +4,8 @@
 
 #include "compiler/driver/RandomWeights.h"
 #include "frontends/architectures/Architectures.h"
-#include "frontends/checkpoint/Gguf.h"
+#include "frontends/checkpoint/GgufTokenizerFields.h"
 #include "frontends/checkpoint/Hub.h"
-#include "frontends/tokenizer/GgufTokenizer.h"
 #include "frontends/tokenizer/TokenizerImport.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
@@ -151,41 +150,15 @@ std::string configuredType(const nlohmann::json &config) {
   return "f32";
 }
 
-GgufTokenizerFields ggufTokenizerFields(const GgufMetadata &meta) {
-  auto key = [](const char *name) {
-    return std::string("tokenizer.ggml.") + name;
-  };
-  GgufTokenizerFields fields;
-  fields.model = meta.string(key("model")).value_or("");
-  fields.pre = meta.string(key("pre")).value_or("");
-  fields.tokens = meta.strings(key("tokens"));
-  fields.merges = meta.strings(key("merges"));
-  for (double score : meta.numbers(key("scores")))
-    fields.scores.push_back(float(score));
-  for (int64_t type : meta.integers(key("token_type")))
-    fields.tokenType.push_back(int32_t(type));
-  auto id = [&](const char *name) -> std::optional<uint32_t> {
-    std::optional<int64_t> value = meta.integer(key(name));
-    return value ? std::optional(uint32_t(*value)) : std::nullopt;
-  };
-  fields.bosTokenId = id("bos_token_id");
-  fields.eosTokenId = id("eos_token_id");
-  fields.unknownTokenId = id("unknown_token_id");
-  fields.addBosToken = meta.boolean(key("add_bos_token"));
-  fields.addEosToken = meta.boolean(key("add_eos_token"));
-  fields.addSpacePrefix = meta.boolean(key("add_space_prefix"));
-  fields.removeExtraWhitespaces = meta.boolean(key("remove_extra_whitespaces"));
-  return fields;
-}
-
 std::optional<qrt::TokenizerModel> tokenizerOf(const Checkpoint &checkpoint) {
   if (!checkpoint.isGguf())
     return importTokenizerFolder(checkpoint.path());
   const auto &gguf = static_cast<const GgufCheckpoint &>(checkpoint);
-  if (!gguf.metadata().has("tokenizer.ggml.model"))
+  std::optional<GgufTokenizerFields> fields =
+      readGgufTokenizerFields(gguf.metadata());
+  if (!fields)
     return std::nullopt;
-  return importGgufTokenizer(ggufTokenizerFields(gguf.metadata()),
-                             checkpoint.path());
+  return importGgufTokenizer(*fields, checkpoint.path());
 }
 
 /// Only the configuration of MODEL, for random weights.

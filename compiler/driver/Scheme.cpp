@@ -64,7 +64,8 @@ static std::string rtnRule(const std::string &name, int bits,
   if (format.group != -1 && format.group < 1)
     throw UsageError("--group-size " + std::to_string(format.group) +
                      " is neither -1 nor at least 1");
-  format.zero = !options.symmetric.value_or(true);
+  // Zero points measured best (quant-goldens' rtn rows, docs/formats.md).
+  format.zero = !options.symmetric.value_or(false);
   format.scale = qrt::ScaleType::F16;
   return "rtn:" + format.mangled() +
          (options.mse.value_or(false) ? ":mse" : "");

@@ -110,6 +110,8 @@ struct CompileCommand {
     app->add_option("--quant-log", options.quantLog, "CSV line a module");
     app->add_flag("--print-pipeline", options.printPipeline,
                   "Print the passes as qcc-opt accepts them");
+    app->add_option("--pipeline", options.pipeline,
+                    "Run these passes instead (see --print-pipeline)");
     app->add_flag("--mlir-timing", options.timing, "Say where time goes");
     app->add_flag("--quiet", options.quiet, "No progress");
     calibration.add(app);

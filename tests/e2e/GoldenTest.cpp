@@ -1,0 +1,74 @@
+//===- GoldenTest.cpp - Logits against transformers -----------------------===//
+
+#include "tests/e2e/Tools.h"
+
+using namespace qcc::test;
+
+namespace {
+
+/// A checkpoint with the logits that transformers computed in float64.
+class Golden : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    SKIP_WITHOUT_SHARED_DATA();
+    model = sharedData() / "goldens" / GetParam();
+    golden = model / "golden.safetensors";
+  }
+
+  /// Compiles the model and returns the logits for the golden's tokens.
+  std::vector<double> logits(const std::vector<std::string> &options,
+                             const std::vector<std::string> &environment = {}) {
+    std::vector<std::string> compile = {"compile", model, "--quiet", "-o",
+                                        folder.path("model.qbin")};
+    compile.insert(compile.end(), options.begin(), options.end());
+    Outcome compiled = qcc::test::qcc(compile);
+    EXPECT_EQ(compiled.status, 0) << compiled.err;
+    Outcome ran = qrt({"logits", folder.path("model.qbin"), "--token-ids",
+                       joinIds(readTensor(golden, "input_ids")), "-o",
+                       folder.path("out.safetensors")},
+                      environment);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return readTensor(folder.path("out.safetensors"), "logits");
+  }
+
+  std::filesystem::path model, golden;
+  TemporaryFolder folder;
+};
+
+TEST_P(Golden, LogitsAndGreedyTokensInF32) {
+  std::vector<double> expected = readTensor(golden, "logits");
+  EXPECT_LE(relativeError(logits({"--dtype", "f32"}), expected), 2e-5);
+
+  Outcome ran = qrt({"generate", folder.path("model.qbin"), "--token-ids",
+                     joinIds(readTensor(golden, "input_ids")), "--temperature",
+                     "0", "--max-new-tokens", "16", "--ignore-eos", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  std::vector<double> ids =
+      nlohmann::json::parse(ran.out)["token_ids"].get<std::vector<double>>();
+  EXPECT_EQ(joinIds(ids), joinIds(readTensor(golden, "greedy")));
+}
+
+TEST_P(Golden, EveryCpuVariantAgrees) {
+  std::vector<double> expected = readTensor(golden, "logits");
+  EXPECT_LE(relativeError(logits({"--dtype", "f32"}, {"QRT_CPU=x86-64-v3"}),
+                          expected),
+            2e-5);
+}
+
+TEST_P(Golden, Int8StaysNear) {
+  // Eight bits a weight: about 2^-8 of relative error in the logits.
+  EXPECT_LE(relativeError(logits({"--quantize", "rtn.int8"}),
+                          readTensor(golden, "logits")),
+            2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, Golden,
+                         testing::Values("llama", "llama3", "mistral", "qwen3",
+                                         "falcon-7b", "falcon-40b"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+} // namespace
