@@ -45,7 +45,10 @@ ThreadTeam::ThreadTeam(uint32_t threads) : count(threads), phases(threads) {
     for (uint32_t i = 1; i < count; ++i)
       members.emplace_back([this, i] { loop(i); });
   } catch (...) {
-    stopping = true;
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      stopping = true;
+    }
     wake.notify_all();
     for (std::thread &member : members)
       member.join();
