@@ -1,9 +1,9 @@
 //===- CompileCpu.cpp - From KRN to one ELF shared object -----------------===//
 //
-// The unit of work is a variant: its module is generated and translated in
-// the caller's thread (MLIR's context is shared), then linked with the
-// kernels, optimized and emitted in a thread of its own with its own
-// LLVMContext.
+// The unit of work is a module: the entries of a variant, or one kernel of it
+// with all its specialisations. Modules are generated and translated in the
+// caller's thread (MLIR's context is shared), then linked with their kernel,
+// optimized and emitted side by side, each with its own LLVMContext.
 //
 //===----------------------------------------------------------------------===//
 
@@ -128,26 +128,45 @@ KernelTable describeProgram(krn::ProgramOp program) {
   return table;
 }
 
-/// Generates the module of one variant.
-std::unique_ptr<llvm::Module> generate(ArrayRef<krn::EntryOp> entries,
-                                       const Variant &variant,
-                                       llvm::LLVMContext &llvmContext) {
+/// One unit of work: a module, until it is an object.
+struct Unit {
+  Unit(const Variant &variant, std::string name)
+      : variant(variant), name(std::move(name)),
+        context(std::make_unique<llvm::LLVMContext>()) {}
+
+  Variant variant;
+  /// Of its files: "entries_x86_64_v3", "krn_attention_x86_64_v3".
+  std::string name;
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::Module> module;
+};
+
+/// Generates the units of one variant: its entries, then each kernel.
+std::vector<Unit> generate(ArrayRef<krn::EntryOp> entries,
+                           const Variant &variant) {
   MLIRContext *context = entries.front()->getContext();
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   context->appendDialectRegistry(registry);
   DiagnosticText diagnostics(context);
-  FailureOr<OwningOpRef<ModuleOp>> module =
-      lowerKrnToLLVM(entries, variant.suffix);
-  if (failed(module))
+  FailureOr<LoweredProgram> program = lowerKrnToLLVM(entries, variant.suffix);
+  if (failed(program))
     diagnostics.raise("the program cannot be lowered");
-  std::unique_ptr<llvm::Module> translated =
-      translateModuleToLLVMIR(**module, llvmContext, variant.suffix);
-  if (!translated)
-    diagnostics.raise("the program cannot be translated to LLVM IR");
-  translated->setSourceFileName(variant.suffix);
-  return translated;
+
+  std::vector<Unit> units;
+  auto add = [&](StringRef name, ModuleOp module) {
+    Unit &unit =
+        units.emplace_back(variant, (name + "_" + variant.suffix).str());
+    unit.module = translateModuleToLLVMIR(module, *unit.context, unit.name);
+    if (!unit.module)
+      diagnostics.raise("the program cannot be translated to LLVM IR");
+    unit.module->setSourceFileName(unit.name);
+  };
+  add("entries", *program->entries);
+  for (auto &[name, module] : program->kernels)
+    add(name, *module);
+  return units;
 }
 
 std::string textOf(const llvm::Module &module) {
@@ -235,23 +254,23 @@ std::vector<char> qcc::compileCpu(krn::ProgramOp program,
            uint32_t(entry.getMaxTokens())});
   }
 
-  // Contexts must outlive their modules.
-  std::vector<std::unique_ptr<llvm::LLVMContext>> contexts;
-  std::vector<std::unique_ptr<llvm::Module>> modules;
-  for (const Variant &variant : variants) {
-    contexts.push_back(std::make_unique<llvm::LLVMContext>());
-    modules.push_back(generate(entries, variant, *contexts.back()));
-    files.write(variant.suffix + ".ll", textOf(*modules.back()));
-  }
-  std::vector<SmallVector<char, 0>> objects(variants.size() + 1);
-  runJobs(variants.size(), options.threads, [&](size_t i) {
-    ObjectCompiler compiler(*contexts[i], variants[i].cpu, options.optLevel);
-    compiler.linkKernels(*modules[i], kernelBitcode(variants[i].level));
-    compiler.optimize(*modules[i]);
+  std::vector<Unit> units;
+  for (const Variant &variant : variants)
+    for (Unit &unit : generate(entries, variant))
+      units.push_back(std::move(unit));
+  for (const Unit &unit : units)
+    files.write(unit.name + ".ll", textOf(*unit.module));
+
+  std::vector<SmallVector<char, 0>> objects(units.size() + 1);
+  runJobs(units.size(), options.threads, [&](size_t i) {
+    Unit &unit = units[i];
+    ObjectCompiler compiler(*unit.context, unit.variant.cpu, options.optLevel);
+    compiler.linkKernels(*unit.module, kernelBitcode(unit.variant.level));
+    compiler.optimize(*unit.module);
     if (files.wanted())
-      files.write(variants[i].suffix + ".opt.ll", textOf(*modules[i]));
-    objects[i] = compiler.emitObject(*modules[i]);
-    modules[i].reset();
+      files.write(unit.name + ".opt.ll", textOf(*unit.module));
+    objects[i] = compiler.emitObject(*unit.module);
+    unit.module.reset();
   });
 
   llvm::LLVMContext tableContext;
@@ -268,9 +287,8 @@ std::string qcc::emitLLVM(krn::ProgramOp program,
                           const CompileCpuOptions &options) {
   SmallVector<krn::EntryOp> entries = entriesOf(program);
   std::string text;
-  for (const Variant &variant : variantsOf(options)) {
-    llvm::LLVMContext context;
-    text += textOf(*generate(entries, variant, context));
-  }
+  for (const Variant &variant : variantsOf(options))
+    for (const Unit &unit : generate(entries, variant))
+      text += textOf(*unit.module);
   return text;
 }

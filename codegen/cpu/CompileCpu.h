@@ -22,8 +22,8 @@ struct CompileCpuOptions {
   /// 0 to 3, as clang's -O.
   unsigned optLevel = 3;
   /// A folder (it is made) for every intermediate file, or empty for none:
-  /// <entry>_<variant>.ll as generated, .opt.ll optimized with its kernels,
-  /// and kernels.so.
+  /// <kernel>_<variant>.ll and entries_<variant>.ll as generated, .opt.ll
+  /// optimized with their kernels, and kernels.so.
   std::string saveTemps;
 };
 

@@ -17,18 +17,15 @@ void KernelCalls::call(OpBuilder &b, Location loc, StringRef kernel,
   LLVM::CallOp::create(b, loc, callee, values);
 }
 
-LLVM::LLVMFuncOp KernelCalls::declare(OpBuilder &b, StringRef kernel,
-                                      ArrayRef<KernelArgument> arguments) {
-  LLVM::LLVMFuncOp &function = kernels[kernel];
-  if (!function) {
-    SmallVector<Type> types = {LLVM::LLVMPointerType::get(b.getContext())};
-    for (const KernelArgument &argument : arguments)
-      types.push_back(argument.type);
-    function = LLVM::LLVMFuncOp::create(
-        b, b.getUnknownLoc(), kernel,
-        LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
-                                    types));
-  }
+/// A function that no other object may replace or see.
+static LLVM::LLVMFuncOp makeHidden(OpBuilder &b, StringRef name,
+                                   ArrayRef<Type> arguments) {
+  auto function = LLVM::LLVMFuncOp::create(
+      b, b.getUnknownLoc(), name,
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
+                                  arguments));
+  function.setVisibility_(LLVM::Visibility::Hidden);
+  function.setDsoLocal(true);
   return function;
 }
 
@@ -38,30 +35,40 @@ LLVM::LLVMFuncOp KernelCalls::specialise(StringRef kernel, StringRef config,
   for (auto [i, argument] : llvm::enumerate(arguments))
     if (argument.isConstant())
       key += '\0' + std::to_string(i) + '=' + std::to_string(argument.constant);
-  LLVM::LLVMFuncOp &function = specialisations[key];
-  if (function)
-    return function;
+  LLVM::LLVMFuncOp &declaration = specialisations[key];
+  if (declaration)
+    return declaration;
 
-  OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
-  Location loc = b.getUnknownLoc();
-  LLVM::LLVMFuncOp callee = declare(b, kernel, arguments);
+  MLIRContext *context = caller.getContext();
+  Location loc = UnknownLoc::get(context);
+  SmallVector<Type> allTypes = {LLVM::LLVMPointerType::get(context)};
+  SmallVector<Type> types;
+  for (const KernelArgument &argument : arguments) {
+    allTypes.push_back(argument.type);
+    if (!argument.isConstant())
+      types.push_back(argument.type);
+  }
   std::string name =
-      (kernel + "." + Twine(specialisationCount[kernel]++)).str();
+      (kernel + "." + Twine(specialisationCount[kernel]++) + "." + suffix)
+          .str();
+  OpBuilder atCaller = OpBuilder::atBlockEnd(caller.getBody());
+  declaration = makeHidden(atCaller, name, types);
+
+  OwningOpRef<ModuleOp> &module = modules[kernel.str()];
+  if (!module)
+    module = ModuleOp::create(loc);
+  OpBuilder b = OpBuilder::atBlockEnd(module->getBody());
+  auto callee = module->lookupSymbol<LLVM::LLVMFuncOp>(kernel);
+  if (!callee)
+    callee = LLVM::LLVMFuncOp::create(
+        b, loc, kernel,
+        LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context),
+                                    allTypes));
   auto bytes = LLVM::LLVMArrayType::get(b.getI8Type(), config.size());
   auto global = LLVM::GlobalOp::create(
       b, loc, bytes, /*isConstant=*/true, LLVM::Linkage::Private,
       name + ".config", b.getStringAttr(config), /*alignment=*/8);
-
-  SmallVector<Type> types;
-  for (const KernelArgument &argument : arguments)
-    if (!argument.isConstant())
-      types.push_back(argument.type);
-  function = LLVM::LLVMFuncOp::create(
-      b, loc, name,
-      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
-                                  types),
-      LLVM::Linkage::Internal);
-  function.setNoInline(true);
+  LLVM::LLVMFuncOp function = makeHidden(b, name, types);
   Block *body = function.addEntryBlock(b);
   b.setInsertionPointToStart(body);
   SmallVector<Value> values = {LLVM::AddressOfOp::create(b, loc, global)};
@@ -77,5 +84,5 @@ LLVM::LLVMFuncOp KernelCalls::specialise(StringRef kernel, StringRef config,
   }
   LLVM::CallOp::create(b, loc, callee, values);
   LLVM::ReturnOp::create(b, loc, ValueRange());
-  return function;
+  return declaration;
 }

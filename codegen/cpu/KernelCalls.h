@@ -13,6 +13,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringMap.h"
 
 #include <map>
@@ -36,28 +37,38 @@ public:
   int64_t constant = 0;
 };
 
-/// Makes the specialisations of one module of the LLVM dialect and calls
-/// them. The module must outlive this.
+/// Makes specialisations of kernels and calls of them. The specialisations of
+/// one kernel stand in a module of their own, so that kernels can be compiled
+/// side by side.
 class KernelCalls {
 public:
-  explicit KernelCalls(mlir::ModuleOp module) : module(module) {}
+  /// Calls stand in `caller`, which must outlive this; the names of
+  /// specialisations end in `suffix`, as those of all variants of a program
+  /// meet when it is linked.
+  KernelCalls(mlir::ModuleOp caller, llvm::StringRef suffix)
+      : caller(caller), suffix(suffix) {}
 
   /// Calls `kernel` with `config` (configBytes() of its config struct) and
   /// `arguments` at the insertion point of `b`.
   void call(mlir::OpBuilder &b, mlir::Location loc, llvm::StringRef kernel,
             llvm::StringRef config, llvm::ArrayRef<KernelArgument> arguments);
 
+  /// The modules of the kernels that were called, by the kernel's name.
+  std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> takeModules() {
+    return std::move(modules);
+  }
+
 private:
+  /// Defines a function, in the kernel's module, and declares it for callers.
   mlir::LLVM::LLVMFuncOp specialise(llvm::StringRef kernel,
                                     llvm::StringRef config,
                                     llvm::ArrayRef<KernelArgument> arguments);
-  mlir::LLVM::LLVMFuncOp declare(mlir::OpBuilder &b, llvm::StringRef kernel,
-                                 llvm::ArrayRef<KernelArgument> arguments);
 
-  mlir::ModuleOp module;
-  /// By kernel, config and constants.
+  mlir::ModuleOp caller;
+  std::string suffix;
+  std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> modules;
+  /// The declarations in `caller`, by kernel, config and constants.
   std::map<std::string, mlir::LLVM::LLVMFuncOp> specialisations;
-  llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels;
   llvm::StringMap<unsigned> specialisationCount;
 };
 

@@ -177,6 +177,11 @@ LogicalResult EntryLowering::lowerOp(Operation *op) {
         return success();
       })
       .Case([&](krn::LogitsBufferOp buffer) -> LogicalResult {
+        // It has fewer rows than the step has tokens.
+        for (Operation *user : buffer->getUsers())
+          if (!isa<krn::GemmOp>(user))
+            return user->emitOpError("uses the caller's logits; only a "
+                                     "krn.gemm may");
         addresses[buffer] = logits;
         return success();
       })
@@ -399,30 +404,21 @@ LogicalResult EntryLowering::lowerPhase(krn::RopeOp op) {
 }
 
 LogicalResult EntryLowering::lowerPhase(krn::ActivationOp op) {
-  FailureOr<krn::ElementwiseConfig> config = activationConfig(op);
-  if (failed(config))
-    return failure();
-  call("krn_activation", *config,
+  call("krn_activation", activationConfig(op),
        {tokens, address(op.getInput()), address(op.getOutput()), thread,
         threads});
   return success();
 }
 
 LogicalResult EntryLowering::lowerPhase(krn::MulOp op) {
-  FailureOr<krn::ElementwiseConfig> config = mulConfig(op);
-  if (failed(config))
-    return failure();
-  call("krn_mul", *config,
+  call("krn_mul", mulConfig(op),
        {tokens, address(op.getLhs()), address(op.getRhs()),
         address(op.getOutput()), thread, threads});
   return success();
 }
 
 LogicalResult EntryLowering::lowerPhase(krn::AddOp op) {
-  FailureOr<krn::ElementwiseConfig> config = addConfig(op);
-  if (failed(config))
-    return failure();
-  call("krn_add", *config,
+  call("krn_add", addConfig(op),
        {tokens, address(op.getLhs()), address(op.getRhs()),
         address(op.getOutput()), thread, threads});
   return success();
@@ -434,19 +430,20 @@ std::string cpu::entryFunctionName(krn::EntryOp entry, StringRef suffix) {
   return (entry.getSymName() + "_" + suffix).str();
 }
 
-FailureOr<OwningOpRef<ModuleOp>>
-cpu::lowerKrnToLLVM(ArrayRef<krn::EntryOp> entries, StringRef suffix) {
+FailureOr<LoweredProgram> cpu::lowerKrnToLLVM(ArrayRef<krn::EntryOp> entries,
+                                              StringRef suffix) {
+  LoweredProgram program;
   if (entries.empty())
-    return OwningOpRef<ModuleOp>();
+    return program;
   krn::EntryOp first = entries.front();
   first->getContext()->getOrLoadDialect<LLVM::LLVMDialect>();
-  OwningOpRef<ModuleOp> module =
-      ModuleOp::create(UnknownLoc::get(first->getContext()));
-  KernelCalls kernels(*module);
+  program.entries = ModuleOp::create(UnknownLoc::get(first->getContext()));
+  KernelCalls kernels(*program.entries, suffix);
   for (krn::EntryOp entry : entries)
-    if (failed(EntryLowering(*module, entry, kernels,
+    if (failed(EntryLowering(*program.entries, entry, kernels,
                              entryFunctionName(entry, suffix))
                    .lower()))
       return failure();
-  return module;
+  program.kernels = kernels.takeModules();
+  return program;
 }

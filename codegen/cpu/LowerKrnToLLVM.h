@@ -8,6 +8,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
+#include <map>
 #include <string>
 
 namespace qcc::cpu {
@@ -15,12 +16,19 @@ namespace qcc::cpu {
 /// The function that `entry` becomes: `<entry>_<suffix>`.
 std::string entryFunctionName(krn::EntryOp entry, llvm::StringRef suffix);
 
-/// Makes a module of the LLVM dialect with one function
-/// `void <entry>_<suffix>(ptr %step, i32 %thread)` (a qrt_entry_fn of
-/// runtime/abi/kernel_abi.h) for each of `entries`. It declares the kernels
-/// that it calls. Loads the LLVM dialect into the context. Where an entry says
-/// what the CPU's kernels cannot do, emits an error at the op and fails.
-mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
+/// Modules of the LLVM dialect that are compiled apart and linked together.
+struct LoweredProgram {
+  /// The entries' functions. They call the specialised kernels.
+  mlir::OwningOpRef<mlir::ModuleOp> entries;
+  /// By a kernel's name: its specialisations, which call the kernel itself.
+  std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> kernels;
+};
+
+/// Makes one function `void <entry>_<suffix>(ptr %step, i32 %thread)` (a
+/// qrt_entry_fn of runtime/abi/kernel_abi.h) for each of `entries`, and what it
+/// calls. Loads the LLVM dialect into the context. Where an entry says what
+/// the CPU's kernels cannot do, emits an error at the op and fails.
+mlir::FailureOr<LoweredProgram>
 lowerKrnToLLVM(llvm::ArrayRef<krn::EntryOp> entries, llvm::StringRef suffix);
 
 } // namespace qcc::cpu

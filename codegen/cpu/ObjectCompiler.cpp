@@ -75,8 +75,10 @@ struct TargetAttributes {
   }
 };
 
+/// Hidden functions are defined in another object of the same program.
 bool isKernelDeclaration(const Function &function) {
-  return function.isDeclaration() && !function.isIntrinsic();
+  return function.isDeclaration() && !function.isIntrinsic() &&
+         !function.hasHiddenVisibility();
 }
 
 } // namespace
@@ -125,6 +127,8 @@ void ObjectCompiler::linkKernels(Module &module,
   for (Function &function : module)
     if (isKernelDeclaration(function))
       called.insert(function.getName());
+  if (called.empty())
+    return;
   for (GlobalValue &value : module.global_values())
     if (!value.isDeclaration() && !value.hasLocalLinkage())
       own.insert(value.getName());

@@ -26,10 +26,10 @@ public:
                  unsigned optLevel);
   ~ObjectCompiler();
 
-  /// Links into `module` the functions of `bitcode` that it declares, and what
-  /// these need. All of `module` then has the target attributes that the
-  /// bitcode was compiled with; its direct callees are inlined, and everything
-  /// that was not visible outside of `module` before is internal.
+  /// Links into `module` the functions of `bitcode` that it declares without
+  /// hidden visibility, and what these need. All of `module` then has the
+  /// target attributes that the bitcode was compiled with; the functions that
+  /// it called are inlined, and everything that it did not define is internal.
   /// Fails if a function stays undefined.
   void linkKernels(llvm::Module &module, std::span<const char> bitcode);
 

@@ -18,15 +18,11 @@ namespace {
 
 bool isExtent(int64_t value) { return value >= 1 && value <= kMaxExtent; }
 
-/// What kernels.h calls an element of type `type`, if it has it.
-std::optional<int32_t> elementOf(Type type) {
-  if (type.isF32())
-    return krn::ElemF32;
-  if (type.isF16())
-    return krn::ElemF16;
-  if (type.isBF16())
-    return krn::ElemBF16;
-  return std::nullopt;
+/// What kernels.h calls an element of a cache (f32, f16 or bf16).
+int32_t elementOf(Type type) {
+  return type.isF16()    ? krn::ElemF16
+         : type.isBF16() ? krn::ElemBF16
+                         : krn::ElemF32;
 }
 
 std::optional<int32_t> elementOf(qrt::Code code) {
@@ -82,18 +78,18 @@ int32_t normOf(StringRef norm) {
       .Default(krn::NormNone);
 }
 
-/// Checks that `value` (may be null) is a plain vector of `elements` f32.
-LogicalResult checkVector(Operation *op, StringRef what, Value value,
-                          int64_t elements) {
-  if (!value)
-    return success();
-  auto type = cast<qnt::PackedType>(value.getType());
-  const qrt::Format &format = type.getFormat().getValue();
-  if (format.code != qrt::Code::F32 || !type.getLayout() ||
-      type.getLayout().getValue() != "rows" || type.getRows() != 1 ||
-      type.getColumns() != elements)
-    return op->emitOpError() << "needs " << what << " as 1 by " << elements
-                             << " f32 in layout \"rows\", not " << type;
+/// Checks that `values` (those that are not null) are stored as plain f32.
+/// Their sizes are the op's verifier's concern.
+LogicalResult checkVectors(Operation *op, ArrayRef<Value> values) {
+  for (Value value : values) {
+    if (!value)
+      continue;
+    auto type = cast<qnt::PackedType>(value.getType());
+    if (type.getFormat().getValue().code != qrt::Code::F32 ||
+        !type.getLayout() || type.getLayout().getValue() != "rows")
+      return op->emitOpError()
+             << "needs vectors of f32 in layout \"rows\", not " << type;
+  }
   return success();
 }
 
@@ -106,68 +102,8 @@ LogicalResult checkDense(Operation *op, StringRef what, Value buffer) {
   return success();
 }
 
-LogicalResult checkColumns(Operation *op, StringRef what, Value buffer,
-                           int64_t columns) {
-  auto type = cast<krn::BufferType>(buffer.getType());
-  if (type.getColumns() != columns || !isExtent(type.rowStride()))
-    return op->emitOpError() << "needs " << columns << " columns as its "
-                             << what << ", not " << type;
-  return success();
-}
-
 int64_t strideOf(Value buffer) {
   return cast<krn::BufferType>(buffer.getType()).rowStride();
-}
-int64_t columnsOf(Value buffer) {
-  return cast<krn::BufferType>(buffer.getType()).getColumns();
-}
-
-/// Checks the weight of a GEMM, or a table that shares a GEMM's layout.
-LogicalResult checkTiled(Operation *op, qnt::PackedType type) {
-  const qrt::Format &format = type.getFormat().getValue();
-  if (!isExtent(type.getRows()) || !isExtent(type.getColumns()))
-    return op->emitOpError() << "has a weight of " << type.getRows() << " by "
-                             << type.getColumns() << "; up to " << kMaxExtent
-                             << " each can be compiled";
-  if (!type.getLayout() || type.getLayout().getValue() != "t16")
-    return op->emitOpError()
-           << "needs a weight in layout \"t16\", not " << type;
-  if (format.flattened)
-    return op->emitOpError() << "needs groups along rows, not " << type;
-  return success();
-}
-
-struct HeadShape {
-  int64_t heads, kvHeads, headDim;
-  int32_t element;
-};
-
-/// The shape of an attention over `cache`, if the kernels can do it.
-FailureOr<HeadShape> headShape(Operation *op, Type cacheType, int64_t heads) {
-  auto cache = cast<tfm::CacheType>(cacheType);
-  std::optional<int32_t> element = elementOf(cache.getElement());
-  if (!element)
-    return op->emitOpError()
-           << "needs a cache of f32, f16 or bf16, not " << cache;
-  if (!isExtent(heads) || !isExtent(cache.getHeads()) ||
-      !isExtent(cache.getDim()) || heads % cache.getHeads() != 0)
-    return op->emitOpError() << "has " << heads << " heads over " << cache;
-  return HeadShape{heads, cache.getHeads(), cache.getDim(), *element};
-}
-
-LogicalResult checkRotary(Operation *op, int64_t rotary, int64_t headDim,
-                          Value table) {
-  if (rotary < 0 || rotary > headDim || rotary % 2 != 0)
-    return op->emitOpError()
-           << "rotates " << rotary << " dimensions of heads of " << headDim;
-  if (rotary == 0)
-    return success();
-  if (!table)
-    return op->emitOpError()
-           << "rotates " << rotary << " dimensions without a table";
-  if (failed(checkDense(op, "rope table", table)))
-    return failure();
-  return checkColumns(op, "rope table", table, rotary);
 }
 
 /// Checks that `offset` is planned and that `bytes` from it are inside `room`.
@@ -235,8 +171,7 @@ FailureOr<int64_t> cpu::bufferOffset(krn::StagedBufferOp op,
   if (!isFixed && type.getActivations() != "f32")
     return op.emitOpError()
            << "needs activations f32 or i16, not " << type.getActivations();
-  int64_t group =
-      type.getGroup() > 0 ? std::min(type.getGroup(), columns) : columns;
+  int64_t group = groupOf(type);
   int64_t elements = krn::stagedColumns(
       columns, group, krn::paddedGroup(group, int(type.getBits())));
   int64_t groups = (columns + group - 1) / group;
@@ -255,17 +190,16 @@ FailureOr<int64_t> cpu::bufferOffset(krn::StagedBufferOp op,
 
 FailureOr<krn::EmbedConfig> cpu::embedConfig(krn::EmbedOp op) {
   qnt::PackedType table = op.getTable().getType();
-  krn::EmbedConfig config = {};
   StringRef layout = table.getLayout() ? table.getLayout().getValue() : "";
   std::optional<int32_t> element = elementOf(table.getFormat().getValue().code);
   if (!element || (layout != "rows" && layout != "t16") ||
-      !isExtent(table.getRows()) || !isExtent(table.getColumns()))
+      !isExtent(table.getRows()))
     return op.emitOpError() << "needs a table of f32, f16 or bf16 in layout "
                                "\"rows\" or \"t16\", not "
                             << table;
-  if (failed(checkDense(op, "output", op.getOutput())) ||
-      failed(checkColumns(op, "output", op.getOutput(), table.getColumns())))
+  if (failed(checkDense(op, "output", op.getOutput())))
     return failure();
+  krn::EmbedConfig config = {};
   config.vocabulary = table.getRows();
   config.hidden = table.getColumns();
   config.element = *element;
@@ -275,31 +209,23 @@ FailureOr<krn::EmbedConfig> cpu::embedConfig(krn::EmbedOp op) {
 }
 
 FailureOr<krn::RopeTableConfig> cpu::ropeTableConfig(krn::RopeTableOp op) {
-  int64_t columns = columnsOf(op.getOutput());
-  if (columns % 2 != 0)
-    return op.emitOpError()
-           << "makes " << columns << " columns, which are no pairs";
   if (failed(checkDense(op, "output", op.getOutput())) ||
-      failed(checkVector(op, "frequencies", op.getFrequencies(), columns / 2)))
+      failed(checkVectors(op, {op.getFrequencies()})))
     return failure();
   krn::RopeTableConfig config = {};
-  config.half = columns / 2;
+  config.half = op.getFrequencies().getType().getColumns();
   config.attentionFactor = op.getAttentionFactor().convertToFloat();
   return config;
 }
 
 FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
-  krn::StagedType staged = op.getOutput().getType();
-  int64_t columns = staged.getColumns();
-  if (failed(checkColumns(op, "input", op.getInput(), columns)) ||
-      failed(checkVector(op, "a norm's weight", op.getNormWeight(), columns)) ||
-      failed(checkVector(op, "a norm's bias", op.getNormBias(), columns)))
+  if (failed(checkVectors(op, {op.getNormWeight(), op.getNormBias()})))
     return failure();
+  krn::StagedType staged = op.getOutput().getType();
   krn::StageConfig config = {};
-  config.columns = columns;
+  config.columns = staged.getColumns();
   config.inputStride = strideOf(op.getInput());
-  config.group =
-      staged.getGroup() > 0 ? std::min(staged.getGroup(), columns) : columns;
+  config.group = groupOf(staged);
   config.paddedGroup = krn::paddedGroup(config.group, int(staged.getBits()));
   config.norm = normOf(op.getNorm());
   config.epsilon = op.getEps().convertToFloat();
@@ -309,45 +235,65 @@ FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
   return config;
 }
 
-FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
+/// Checks that the kernel `op` names is the one for its weight and input.
+static LogicalResult checkKernel(krn::GemmOp op) {
   qnt::PackedType weight = op.getWeight().getType();
   krn::StagedType staged = op.getInput().getType();
-  if (failed(checkTiled(op, weight)))
-    return failure();
   const qrt::Format &format = weight.getFormat().getValue();
-  int64_t columns = weight.getColumns(), group = groupOf(weight);
-  int64_t stagedGroup =
-      staged.getGroup() > 0 ? std::min(staged.getGroup(), columns) : columns;
-  if (staged.getColumns() != columns || stagedGroup != group ||
+  if (!isExtent(weight.getRows()) || !isExtent(weight.getColumns()))
+    return op.emitOpError() << "has a weight of " << weight.getRows() << " by "
+                            << weight.getColumns() << "; up to " << kMaxExtent
+                            << " each can be compiled";
+  if (!weight.getLayout() || weight.getLayout().getValue() != "t16")
+    return op.emitOpError()
+           << "needs a weight in layout \"t16\", not " << weight;
+  if (format.flattened)
+    return op.emitOpError() << "needs groups along rows, not " << weight;
+  if (groupOf(staged) != groupOf(weight) ||
       staged.getBits() != format.codeBits())
     return op.emitOpError()
            << "reads " << staged << " with a weight of " << weight;
+  std::string_view code = qrt::codeName(format.code);
   if (staged.getActivations() == "i16" && !qrt::isIntCode(format.code))
-    return op.emitOpError() << "has no kernel for i16 activations and "
-                            << qrt::codeName(format.code) << " codes";
-  std::string suffix = std::string(qrt::codeName(format.code)) + "_" +
-                       staged.getActivations().str();
+    return op.emitOpError()
+           << "has no kernel for i16 activations and " << code << " codes";
+  std::string suffix = std::string(code) + "_" + staged.getActivations().str();
   if (op.getKernel() != "krn_gemv_" + suffix &&
       op.getKernel() != "krn_gemm_" + suffix)
     return op.emitOpError()
            << "needs kernel krn_gemv_" << suffix << " or krn_gemm_" << suffix
            << ", not " << op.getKernel();
+  return success();
+}
+
+/// Checks that all that `op` reads and writes has as many rows as it works on.
+static LogicalResult checkRows(krn::GemmOp op) {
   bool isLogits = op.getOutput().getDefiningOp<krn::LogitsBufferOp>();
   if (isLogits != op.getGather())
     return op.emitOpError(
         "must write the caller's logits if it gathers rows, and only then");
-  int64_t outputs = op.getGlu() ? weight.getRows() / 2 : weight.getRows();
-  if (failed(checkColumns(op, "output", op.getOutput(), outputs)) ||
-      (op.getResidual() &&
-       failed(checkColumns(op, "residual", op.getResidual(), outputs))) ||
-      failed(checkVector(op, "the bias", op.getBias(), weight.getRows())))
-    return failure();
+  if (op.getResidual() &&
+      (op.getGather() || op.getResidual().getDefiningOp<krn::LogitsBufferOp>()))
+    return op.emitOpError("adds a residual of other rows than it works on");
+  for (Operation *user : op.getInput().getUsers())
+    if (auto stage = dyn_cast<krn::StageOp>(user);
+        stage && stage.getGather() != op.getGather())
+      return op.emitOpError("does not read the rows that its input's stage "
+                            "wrote: only one of them gathers");
+  return success();
+}
 
+FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
+  if (failed(checkKernel(op)) || failed(checkRows(op)) ||
+      failed(checkVectors(op, {op.getBias()})))
+    return failure();
+  qnt::PackedType weight = op.getWeight().getType();
+  const qrt::Format &format = weight.getFormat().getValue();
   krn::GemmConfig config = {};
   config.rows = weight.getRows();
-  config.columns = columns;
-  config.group = group;
-  config.paddedGroup = krn::paddedGroup(group, format.codeBits());
+  config.columns = weight.getColumns();
+  config.group = groupOf(weight);
+  config.paddedGroup = krn::paddedGroup(config.group, format.codeBits());
   config.outputStride = strideOf(op.getOutput());
   config.residualStride = op.getResidual() ? strideOf(op.getResidual()) : 0;
   config.maxTokens = maxTokens;
@@ -364,30 +310,20 @@ FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
 }
 
 FailureOr<krn::RopeAppendConfig> cpu::ropeAppendConfig(krn::RopeAppendOp op) {
-  FailureOr<HeadShape> shape = headShape(op, op.getCache(), op.getHeads());
-  if (failed(shape))
+  if ((op.getTable() && failed(checkDense(op, "rope table", op.getTable()))) ||
+      failed(checkVectors(op, {op.getQNorm(), op.getKNorm()})))
     return failure();
-  int64_t queries = shape->heads * shape->headDim;
-  int64_t keys = shape->kvHeads * shape->headDim;
-  if (failed(checkColumns(op, "query", op.getQuery(), queries)) ||
-      failed(checkColumns(op, "key", op.getKey(), keys)) ||
-      failed(checkColumns(op, "value", op.getValue(), keys)) ||
-      failed(checkRotary(op, op.getRotary(), shape->headDim, op.getTable())) ||
-      failed(checkVector(op, "q_norm", op.getQNorm(), shape->headDim)) ||
-      failed(checkVector(op, "k_norm", op.getKNorm(), shape->headDim)))
-    return failure();
-  if (bool(op.getQNorm()) != bool(op.getKNorm()))
-    return op.emitOpError("norms only one of query and key");
+  auto cache = cast<tfm::CacheType>(op.getCache());
   krn::RopeAppendConfig config = {};
-  config.heads = shape->heads;
-  config.kvHeads = shape->kvHeads;
-  config.headDim = shape->headDim;
+  config.heads = op.getHeads();
+  config.kvHeads = cache.getHeads();
+  config.headDim = cache.getDim();
   config.rotary = op.getRotary();
   config.interleaved = op.getInterleaved();
   config.qStride = strideOf(op.getQuery());
   config.kStride = strideOf(op.getKey());
   config.vStride = strideOf(op.getValue());
-  config.kvElement = shape->element;
+  config.kvElement = elementOf(cache.getElement());
   config.normQk = bool(op.getQNorm());
   config.epsilon = op.getEps().convertToFloat();
   config.normOffset = op.getNormOffset().convertToFloat();
@@ -395,22 +331,17 @@ FailureOr<krn::RopeAppendConfig> cpu::ropeAppendConfig(krn::RopeAppendOp op) {
 }
 
 FailureOr<krn::AttentionConfig> cpu::attentionConfig(krn::AttentionOp op) {
-  FailureOr<HeadShape> shape = headShape(op, op.getCache(), op.getHeads());
-  if (failed(shape))
+  if (failed(checkVectors(op, {op.getSlopes()})))
     return failure();
-  int64_t columns = shape->heads * shape->headDim;
-  if (failed(checkColumns(op, "query", op.getQuery(), columns)) ||
-      failed(checkColumns(op, "output", op.getOutput(), columns)) ||
-      failed(checkVector(op, "slopes", op.getSlopes(), shape->heads)))
-    return failure();
+  auto cache = cast<tfm::CacheType>(op.getCache());
   krn::AttentionConfig config = {};
-  config.heads = shape->heads;
-  config.kvHeads = shape->kvHeads;
-  config.headDim = shape->headDim;
+  config.heads = op.getHeads();
+  config.kvHeads = cache.getHeads();
+  config.headDim = cache.getDim();
   config.qStride = strideOf(op.getQuery());
   config.outputStride = strideOf(op.getOutput());
-  config.window = cast<tfm::CacheType>(op.getCache()).getWindow();
-  config.kvElement = shape->element;
+  config.window = cache.getWindow();
+  config.kvElement = elementOf(cache.getElement());
   config.scale = op.getScale().convertToFloat();
   config.softCap = op.getSoftCap().convertToFloat();
   config.alibi = bool(op.getSlopes());
@@ -418,81 +349,59 @@ FailureOr<krn::AttentionConfig> cpu::attentionConfig(krn::AttentionOp op) {
 }
 
 FailureOr<krn::StageConfig> cpu::normConfig(krn::NormOp op) {
-  int64_t heads = op.getHeads(), columns = columnsOf(op.getInput());
-  if (heads < 1 || columns % heads != 0)
-    return op.emitOpError()
-           << "norms " << columns << " columns as " << heads << " heads";
-  int32_t norm = normOf(op.getNorm());
-  if (norm == krn::NormNone)
-    return op.emitOpError() << "has unknown norm '" << op.getNorm() << "'";
-  if (failed(checkColumns(op, "output", op.getOutput(), columns)) ||
-      failed(checkVector(op, "a weight", op.getWeight(), columns / heads)) ||
-      failed(checkVector(op, "a bias", op.getBias(), columns / heads)))
+  if (failed(checkVectors(op, {op.getWeight(), op.getBias()})))
     return failure();
   krn::StageConfig config = {};
-  config.columns = columns / heads;
+  config.columns =
+      op.getInput().getType().getColumns() / int64_t(op.getHeads());
   config.inputStride = strideOf(op.getInput());
   config.group = config.paddedGroup = config.columns;
-  config.norm = norm;
+  config.norm = normOf(op.getNorm());
   config.epsilon = op.getEps().convertToFloat();
   config.normOffset = op.getNormOffset().convertToFloat();
   config.hasNormBias = bool(op.getBias());
-  config.heads = int32_t(heads);
+  config.heads = int32_t(op.getHeads());
   return config;
 }
 
 FailureOr<krn::RopeAppendConfig> cpu::ropeConfig(krn::RopeOp op) {
-  int64_t heads = op.getHeads(), columns = columnsOf(op.getInput());
-  if (heads < 1 || columns % heads != 0)
+  int64_t stride = strideOf(op.getInput());
+  if (stride != strideOf(op.getOutput()))
     return op.emitOpError()
-           << "rotates " << columns << " columns as " << heads << " heads";
-  if (failed(checkColumns(op, "output", op.getOutput(), columns)) ||
-      failed(checkRotary(op, op.getRotary(), columns / heads, op.getTable())))
+           << "reads rows " << stride << " elements apart and writes them "
+           << strideOf(op.getOutput()) << " apart";
+  if (failed(checkDense(op, "rope table", op.getTable())))
     return failure();
-  if (strideOf(op.getInput()) != strideOf(op.getOutput()))
-    return op.emitOpError()
-           << "reads rows " << strideOf(op.getInput())
-           << " apart and writes them " << strideOf(op.getOutput()) << " apart";
   krn::RopeAppendConfig config = {};
-  config.heads = heads;
-  config.headDim = columns / heads;
+  config.heads = op.getHeads();
+  config.headDim = op.getInput().getType().getColumns() / config.heads;
   config.rotary = op.getRotary();
   config.interleaved = op.getInterleaved();
-  config.qStride = strideOf(op.getInput());
+  config.qStride = stride;
   return config;
 }
 
-namespace {
-
-FailureOr<krn::ElementwiseConfig> elementwise(Operation *op, Value a, Value b,
-                                              Value output) {
-  int64_t columns = columnsOf(output);
-  if (failed(checkColumns(op, "input", a, columns)) ||
-      failed(checkColumns(op, "input", b, columns)) ||
-      failed(checkColumns(op, "output", output, columns)))
-    return failure();
+static krn::ElementwiseConfig elementwise(Value a, Value b,
+                                          krn::BufferType output) {
   krn::ElementwiseConfig config = {};
-  config.columns = columns;
+  config.columns = output.getColumns();
   config.aStride = strideOf(a);
   config.bStride = strideOf(b);
-  config.outputStride = strideOf(output);
+  config.outputStride = output.rowStride();
   return config;
 }
 
-} // namespace
-
-FailureOr<krn::ElementwiseConfig> cpu::activationConfig(krn::ActivationOp op) {
-  FailureOr<krn::ElementwiseConfig> config =
-      elementwise(op, op.getInput(), op.getInput(), op.getOutput());
-  if (succeeded(config))
-    config->activation = activationOf(op.getKind());
+krn::ElementwiseConfig cpu::activationConfig(krn::ActivationOp op) {
+  krn::ElementwiseConfig config =
+      elementwise(op.getInput(), op.getInput(), op.getOutput().getType());
+  config.activation = activationOf(op.getKind());
   return config;
 }
 
-FailureOr<krn::ElementwiseConfig> cpu::mulConfig(krn::MulOp op) {
-  return elementwise(op, op.getLhs(), op.getRhs(), op.getOutput());
+krn::ElementwiseConfig cpu::mulConfig(krn::MulOp op) {
+  return elementwise(op.getLhs(), op.getRhs(), op.getOutput().getType());
 }
 
-FailureOr<krn::ElementwiseConfig> cpu::addConfig(krn::AddOp op) {
-  return elementwise(op, op.getLhs(), op.getRhs(), op.getOutput());
+krn::ElementwiseConfig cpu::addConfig(krn::AddOp op) {
+  return elementwise(op.getLhs(), op.getRhs(), op.getOutput().getType());
 }

@@ -2,7 +2,8 @@
 //
 // One function a phase: checks that the CPU's kernels can do what the op says
 // and returns the config that they take (codegen/cpu/kernels/kernels.h). Where
-// they cannot, an error is emitted at the op.
+// they cannot, an error is emitted at the op. What KRN's verifiers guarantee is
+// taken for granted.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,9 +40,9 @@ mlir::FailureOr<krn::RopeAppendConfig> ropeAppendConfig(krn::RopeAppendOp op);
 mlir::FailureOr<krn::AttentionConfig> attentionConfig(krn::AttentionOp op);
 mlir::FailureOr<krn::StageConfig> normConfig(krn::NormOp op);
 mlir::FailureOr<krn::RopeAppendConfig> ropeConfig(krn::RopeOp op);
-mlir::FailureOr<krn::ElementwiseConfig> activationConfig(krn::ActivationOp op);
-mlir::FailureOr<krn::ElementwiseConfig> mulConfig(krn::MulOp op);
-mlir::FailureOr<krn::ElementwiseConfig> addConfig(krn::AddOp op);
+krn::ElementwiseConfig activationConfig(krn::ActivationOp op);
+krn::ElementwiseConfig mulConfig(krn::MulOp op);
+krn::ElementwiseConfig addConfig(krn::AddOp op);
 
 } // namespace qcc::cpu
 

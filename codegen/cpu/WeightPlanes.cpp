@@ -15,6 +15,11 @@ int64_t cpu::groupOf(qnt::PackedType weight) {
   return std::min(format.groupSize(weight.getColumns()), weight.getColumns());
 }
 
+int64_t cpu::groupOf(krn::StagedType staged) {
+  int64_t group = staged.getGroup(), columns = staged.getColumns();
+  return group > 0 ? std::min(group, columns) : columns;
+}
+
 cpu::WeightPlanes cpu::weightPlanes(qnt::PackedType weight) {
   const qrt::Format &format = weight.getFormat().getValue();
   WeightPlanes planes;

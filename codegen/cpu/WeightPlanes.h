@@ -3,7 +3,7 @@
 #ifndef QCC_CODEGEN_CPU_WEIGHTPLANES_H
 #define QCC_CODEGEN_CPU_WEIGHTPLANES_H
 
-#include "dialects/QNT/QNT.h"
+#include "dialects/KRN/KRN.h"
 
 #include <cstdint>
 #include <optional>
@@ -20,6 +20,8 @@ struct WeightPlanes {
 /// Elements of the weight's group along a row: what a GEMM's config calls
 /// `group`. The whole row for unscaled formats, and where a group is longer.
 int64_t groupOf(qnt::PackedType weight);
+/// The same of the weight that staged activations are for.
+int64_t groupOf(krn::StagedType staged);
 
 /// The planes of `weight`, whose format must not be flattened and whose
 /// extents must not exceed 2^28.

@@ -21,17 +21,13 @@ std::string tiny() {
   return text.str();
 }
 
-/// The error of compiling Inputs/tiny.mlir with the first `from` replaced.
-std::string errorWith(const std::string &from, const std::string &to,
-                      const CompileCpuOptions &options = {}) {
-  std::string text = tiny();
-  size_t at = text.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  text.replace(at, from.size(), to);
+/// The error of compiling `text`; "none" if there is none.
+std::string errorOf(const std::string &text,
+                    const CompileCpuOptions &options = {}) {
   mlir::MLIRContext context;
   context.loadDialect<krn::KRNDialect>();
   auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
-  EXPECT_TRUE(module) << to;
+  EXPECT_TRUE(module) << text;
   if (!module)
     return "";
   try {
@@ -40,6 +36,38 @@ std::string errorWith(const std::string &from, const std::string &to,
     return error.what();
   }
   return "none";
+}
+
+/// The error of compiling an entry with `body`, for which %x and %y are whole
+/// buffers and %view is some columns of %y.
+std::string errorIn(const std::string &body) {
+  return errorOf(R"(
+    !x = !krn.buffer<64>
+    !view = !krn.buffer<64, stride = 128>
+    !vector = !qnt.packed<1 by 64, <f32>, layout = "rows">
+    !matrix = !qnt.packed<64 by 64, <f32>, layout = "t16">
+    !staged = !krn.staged<"f32", 64, group = 0, bits = 32>
+    !cache = !tfm.cache<4 by 16 by f32>
+    krn.program @cpu target <"cpu", activations = "f32", kv = "f32"> kv_bytes 512 {
+      krn.entry @decode max_tokens 1 arena 1024 scratch 524544 {
+        %x = krn.buffer at 0 : !x
+        %y = krn.buffer at 256 : !krn.buffer<128>
+        %view = krn.view %y[0] : !krn.buffer<128> -> !view
+        %staged = krn.staged_buffer private at 0 : !staged
+        %logits = krn.logits_buffer : !x
+        %vector = krn.weight 0 "vector" : !vector
+        %matrix = krn.weight 1 "matrix" : !matrix
+)" + body + "}}");
+}
+
+/// The error of compiling Inputs/tiny.mlir with the first `from` replaced.
+std::string errorWith(const std::string &from, const std::string &to,
+                      const CompileCpuOptions &options = {}) {
+  std::string text = tiny();
+  size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  text.replace(at, from.size(), to);
+  return errorOf(text, options);
 }
 
 TEST(CompileCpuErrors, bufferIsNotPlanned) {
@@ -107,8 +135,8 @@ TEST(CompileCpuErrors, weightIsFlattened) {
 TEST(CompileCpuErrors, vectorIsNotPlain) {
   EXPECT_EQ(errorWith("!norm = !qnt.packed<1 by 64, <f32>",
                       "!norm = !qnt.packed<1 by 64, <bf16>"),
-            "'krn.stage' op needs a norm's weight as 1 by 64 f32 in layout "
-            "\"rows\", not '!qnt.packed<1 by 64, <bf16>, layout = \"rows\">'");
+            "'krn.stage' op needs vectors of f32 in layout \"rows\", not "
+            "'!qnt.packed<1 by 64, <bf16>, layout = \"rows\">'");
 }
 
 TEST(CompileCpuErrors, tableIsQuantized) {
@@ -117,32 +145,6 @@ TEST(CompileCpuErrors, tableIsQuantized) {
             "'krn.embed' op needs a table of f32, f16 or bf16 in layout "
             "\"rows\" or \"t16\", not '!qnt.packed<48 by 64, <int8, row>, "
             "layout = \"rows\">'");
-}
-
-TEST(CompileCpuErrors, attentionHasWrongColumns) {
-  EXPECT_EQ(errorWith("heads 4 scale", "heads 8 scale"),
-            "'krn.attention' op needs 128 columns as its query, not "
-            "'!krn.buffer<64, stride = 128>'");
-}
-
-TEST(CompileCpuErrors, headsDoNotDivide) {
-  EXPECT_EQ(errorWith("heads 4 scale", "heads 3 scale"),
-            "'krn.attention' op has 3 heads over '!tfm.cache<2 by 16 by "
-            "f32>'");
-}
-
-TEST(CompileCpuErrors, rotationIsOdd) {
-  EXPECT_EQ(errorWith("rotary 16", "rotary 15"),
-            "'krn.rope_append' op rotates 15 dimensions of heads of 16");
-}
-
-TEST(CompileCpuErrors, rotationHasNoTable) {
-  std::string text = errorWith(
-      "%q, %k, %v table %rope into !tfm.cache<2 by 16 by f32> heads 4 rotary "
-      "16 : !q, !kv, !kv, !rope",
-      "%q, %k, %v into !tfm.cache<2 by 16 by f32> heads 4 rotary 16 : !q, "
-      "!kv, !kv");
-  EXPECT_EQ(text, "'krn.rope_append' op rotates 16 dimensions without a table");
 }
 
 TEST(CompileCpuErrors, targetIsNotCpu) {
@@ -155,6 +157,73 @@ TEST(CompileCpuErrors, gatheredRowsMustBeLogits) {
                       "%head to %logits because \"f32\""),
             "'krn.gemm' op must write the caller's logits if it gathers rows, "
             "and only then");
+}
+
+TEST(CompileCpuErrors, onlyGemmsWriteLogits) {
+  EXPECT_EQ(errorIn("krn.add %x, %x to %logits : !x, !x, !x"),
+            "'krn.add' op uses the caller's logits; only a krn.gemm may");
+}
+
+TEST(CompileCpuErrors, gatheredRowsHaveNoResidual) {
+  EXPECT_EQ(errorIn("krn.gemm \"krn_gemv_f32_f32\" %staged, %matrix residual "
+                    "%x to %logits because \"\" {gather} : !staged, !matrix, "
+                    "!x, !x"),
+            "'krn.gemm' op adds a residual of other rows than it works on");
+}
+
+TEST(CompileCpuErrors, stagedRowsAreTheGemms) {
+  EXPECT_EQ(errorIn("krn.stage %x to %staged {gather} : !x, !staged\n"
+                    "krn.gemm \"krn_gemv_f32_f32\" %staged, %matrix to %x "
+                    "because \"\" : !staged, !matrix, !x"),
+            "'krn.gemm' op does not read the rows that its input's stage "
+            "wrote: only one of them gathers");
+}
+
+TEST(CompileCpuErrors, embeddingNeedsWholeRows) {
+  EXPECT_EQ(errorIn("krn.embed %matrix to %view : !matrix, !view"),
+            "'krn.embed' op needs whole rows as its output, not "
+            "'!krn.buffer<64, stride = 128>'");
+}
+
+TEST(CompileCpuErrors, ropeKeepsTheStride) {
+  EXPECT_EQ(errorIn("krn.rope %x table %x heads 1 rotary 64 to %view : !x, "
+                    "!x, !view"),
+            "'krn.rope' op reads rows 64 elements apart and writes them 128 "
+            "apart");
+}
+
+TEST(CompileCpuErrors, attentionStandsInARepeat) {
+  EXPECT_EQ(errorIn("krn.attention %x over !cache heads 4 scale 1.0 to %x : "
+                    "!x, !x"),
+            "'krn.attention' op stands in no krn.repeat, which says where the "
+            "layer's cache lies");
+  EXPECT_EQ(errorIn("krn.rope_append %x, %x, %x into !cache heads 4 : !x, !x, "
+                    "!x"),
+            "'krn.rope_append' op stands in no krn.repeat, which says where "
+            "the layer's cache lies");
+}
+
+TEST(CompileCpuErrors, repeatInARepeat) {
+  EXPECT_EQ(errorIn("krn.repeat layers 1 from 0 weights [] kv_offset 0 "
+                    "kv_stride 0 { krn.repeat layers 1 from 0 weights [] "
+                    "kv_offset 0 kv_stride 0 { krn.barrier } }"),
+            "'krn.repeat' op stands inside another repeat");
+}
+
+TEST(CompileCpuErrors, weightIndex) {
+  EXPECT_EQ(errorIn("%w = krn.weight 300000000 \"w\" : !vector"),
+            "'krn.weight' op has index 300000000");
+}
+
+TEST(CompileCpuErrors, otherOperations) {
+  EXPECT_EQ(errorIn("builtin.module {}"),
+            "'builtin.module' op is nothing that code is generated for");
+}
+
+TEST(CompileCpuErrors, programIsEmpty) {
+  EXPECT_EQ(errorOf("krn.program @cpu target <\"cpu\", activations = \"f32\", "
+                    "kv = \"f32\"> kv_bytes 512 {}"),
+            "the program has no entry");
 }
 
 TEST(CompileCpuErrors, variantIsNamedTwice) {
