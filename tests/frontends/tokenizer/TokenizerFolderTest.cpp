@@ -178,7 +178,7 @@ TEST(TokenizerFolder, EncodesALongTextInTime) {
   auto model = importTokenizerFolder(testInputs() / "mini-bpe4096");
   Tokenizer tokenizer(*model);
   std::string spaces(1000000, ' '), word, digits(1000000, '7');
-  for (int i = 0; word.size() < 5000000; ++i)
+  for (uint32_t i = 0; word.size() < 5000000; ++i)
     word += static_cast<char>('a' + i * i % 26);
   for (const std::string &text : {spaces, word, digits}) {
     Ids ids = tokenizer.encode(text, false);
