@@ -2,6 +2,8 @@
 
 #include "frontends/architectures/Rope.h"
 
+#include "runtime/formats/HalfFloat.h"
+
 #include <cmath>
 
 namespace qcc {
@@ -23,6 +25,18 @@ static double scaleLlama3(double frequency, const ConfigReader &scaling) {
     return frequency / factor;
   double smooth = (original / wavelength - low) / (high - low);
   return (1 - smooth) * frequency / factor + smooth * frequency;
+}
+
+/// The frequencies of a checkpoint in bf16 or f16 as transformers has them:
+/// moving a model to a 16-bit type rounds its buffers, these included, and so
+/// do the reference logits (docs/adr/0002).
+static float roundAsStored(const ConfigReader &config, float frequency) {
+  std::string dtype = config.string({"dtype", "torch_dtype"});
+  if (dtype == "bfloat16")
+    return qrt::bfloatToFloat(qrt::floatToBfloat(frequency));
+  if (dtype == "float16")
+    return qrt::halfToFloat(qrt::floatToHalf(frequency));
+  return frequency;
 }
 
 RopeSpec readRope(const ConfigReader &config, int64_t rotary) {
@@ -66,7 +80,7 @@ RopeSpec readRope(const ConfigReader &config, int64_t rotary) {
                       "is '" + kind +
                           "'; only default, linear and llama3 are supported");
     }
-    rope.frequencies.push_back(float(frequency));
+    rope.frequencies.push_back(roundAsStored(config, float(frequency)));
   }
   return rope;
 }
