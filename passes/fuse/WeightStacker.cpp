@@ -114,9 +114,13 @@ static std::string joinNames(ArrayRef<tfm::DefineOp> parts) {
 
 tfm::DefineOp WeightStacker::define(const Definitions &parts, Build build) {
   OpBuilder b(module.getContext());
-  StringAttr name = b.getStringAttr(joinNames(parts));
-  if (tfm::DefineOp known = program.defines.lookup(name))
+  std::string joined = joinNames(parts);
+  if (tfm::DefineOp known = made.lookup(joined))
     return known;
+  // An earlier pass may have stacked the same weights in another way.
+  StringAttr name = b.getStringAttr(joined);
+  for (int i = 2; program.defines.contains(name); ++i)
+    name = b.getStringAttr(joined + "#" + Twine(i));
   SmallVector<Attribute> modules;
   tfm::DefineOp last = parts.front();
   SmallVector<Location> locations;
@@ -135,6 +139,7 @@ tfm::DefineOp WeightStacker::define(const Definitions &parts, Build build) {
       b, b.getFusedLoc(locations), name, value, /*module=*/StringAttr(),
       modules.empty() ? ArrayAttr() : b.getArrayAttr(modules));
   program.defines[name] = define;
+  made[joined] = define;
   return define;
 }
 

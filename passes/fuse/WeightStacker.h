@@ -12,6 +12,8 @@
 
 #include "passes/quantize/Utils.h"
 
+#include "llvm/ADT/StringMap.h"
+
 namespace qcc {
 
 class WeightStacker {
@@ -58,6 +60,8 @@ private:
 
   mlir::ModuleOp module;
   Program program;
+  /// What stack() has defined, by joined name.
+  llvm::StringMap<tfm::DefineOp> made;
 };
 
 } // namespace qcc

@@ -102,9 +102,15 @@ def QuantizeBnbPass : Pass<"qnt-quantize-bnb", "::mlir::ModuleOp"> {
 def VerifyQuantizedPass : Pass<"qnt-verify", "::mlir::ModuleOp"> {
   let summary = "Checks that all that was selected is quantized";
   let description = [{
-    Every definition with a `qnt.scheme` is packed in the scheme's format, all
-    types of weights agree, no `tfm.linear` reads a packed weight and no
-    embedding a quantized one. The program is left as it is.
+    The rules, by the numbers that messages begin with:
+
+    * `quantized_c1`: a definition with a `qnt.scheme` is packed
+    * `quantized_c2`: it is packed in the scheme's format
+    * `quantized_c3`: a `tfm.weight` has the type of its definition
+    * `quantized_c4`: no `tfm.linear` reads a packed weight
+    * `quantized_c5`: no embedding reads a quantized table
+
+    The program is left as it is.
   }];
 }
 

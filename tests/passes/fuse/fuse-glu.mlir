@@ -80,3 +80,38 @@ module @separate {
     return %0 : tensor<?x32xf32>
   }
 }
+
+// -----
+
+// Another block has stacked the same weights without interleaving them: that
+// stack is left alone.
+
+// CHECK-LABEL: module @stacked_elsewhere
+module @stacked_elsewhere {
+  func.func @weights() {
+    %0 = tfm.param <"checkpoint"::"w"> : tensor<32x64xf32>
+    %1 = qnt.convert %0 : tensor<32x64xf32> -> !qnt.packed<32 by 64, <f32>>
+    tfm.define "l.up" = %1 : !qnt.packed<32 by 64, <f32>>
+    tfm.define "l.gate" = %1 : !qnt.packed<32 by 64, <f32>>
+    // CHECK: qnt.stack_rows %{{.*}}, %{{.*}} interleave 16 :
+    // CHECK-NEXT: tfm.define "l.gate+up#2"
+    // CHECK: qnt.stack_rows %{{.*}}, %{{[^ ]*}} :
+    // CHECK-NEXT: tfm.define "l.gate+up"
+    %2 = qnt.stack_rows %1, %1 : !qnt.packed<32 by 64, <f32>>, !qnt.packed<32 by 64, <f32>> -> !qnt.packed<64 by 64, <f32>>
+    tfm.define "l.gate+up" = %2 : !qnt.packed<64 by 64, <f32>>
+    return
+  }
+  func.func @model(%x: tensor<?x64xf32>) -> (tensor<?x32xf32>, tensor<?x64xf32>) {
+    %u = tfm.weight "l.up" : !qnt.packed<32 by 64, <f32>>
+    %g = tfm.weight "l.gate" : !qnt.packed<32 by 64, <f32>>
+    %w = tfm.weight "l.gate+up" : !qnt.packed<64 by 64, <f32>>
+    // CHECK: %[[W:.*]] = tfm.weight "l.gate+up#2"
+    // CHECK: qnt.fused_gemm %{{.*}}, %[[W]] activation gelu glu splits [32] :
+    %0 = qnt.fused_gemm %x, %u splits [32] : (tensor<?x64xf32>, !qnt.packed<32 by 64, <f32>>) -> tensor<?x32xf32>
+    %1 = qnt.fused_gemm %x, %g splits [32] : (tensor<?x64xf32>, !qnt.packed<32 by 64, <f32>>) -> tensor<?x32xf32>
+    %2 = tfm.activation gelu %1 : tensor<?x32xf32>
+    %3 = tfm.mul %2, %0 : tensor<?x32xf32>
+    %4 = qnt.fused_gemm %x, %w splits [64] : (tensor<?x64xf32>, !qnt.packed<64 by 64, <f32>>) -> tensor<?x64xf32>
+    return %3, %4 : tensor<?x32xf32>, tensor<?x64xf32>
+  }
+}
