@@ -23,8 +23,9 @@ static constexpr std::string_view kFeatures[] = {"t16"};
 
 Artifact::Artifact(const std::string &path) : file(path) {
   verifyHeader();
-  for (uint32_t i = 0; i < root->required_features()->size(); ++i) {
-    std::string feature = root->required_features()->Get(i)->str();
+  const auto *features = root->required_features();
+  for (uint32_t i = 0; features && i < features->size(); ++i) {
+    std::string feature = features->Get(i)->str();
     if (std::ranges::find(kFeatures, feature) == std::end(kFeatures))
       throw Error("the artifact needs the feature '" + feature +
                       "', which this version does not have",
@@ -78,8 +79,6 @@ void Artifact::verifyHeader() {
       !fb::VerifyManifestBuffer(verifier))
     refuse("manifest", "is no valid FlatBuffer");
   root = fb::GetManifest(manifest.data());
-  if (!root->required_features())
-    refuse("required_features", "is missing");
   if (!root->model())
     refuse("model", "is missing");
   if (!root->tensors())
@@ -158,6 +157,11 @@ void Artifact::verifyTensor(uint32_t index) const {
     refuse(place + ".layout", "is '" + std::string(layout) + "'");
   bool tiled = layout == "t16";
   uint64_t storedRows = tiled ? (rows + 15) / 16 * 16 : rows;
+  // Nothing below takes more than 64 bits an element.
+  if (columns > UINT64_MAX / 64 / storedRows)
+    refuse(place + ".columns", "is " + std::to_string(columns) +
+                                   ", too many for " + std::to_string(rows) +
+                                   " rows");
   part(tensor.codes(),
        (storedRows * columns * uint64_t(format.codeBits()) + 7) / 8, "codes");
   if (format.isQuantized()) {
