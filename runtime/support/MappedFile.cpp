@@ -4,6 +4,7 @@
 
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -15,7 +16,8 @@
 namespace qrt {
 
 MappedFile::MappedFile(const std::string &path) : name(path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK, opening a pipe would wait for its writer.
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     throw Error(std::string("cannot open the file: ") + std::strerror(errno),
                 path);
@@ -53,18 +55,33 @@ MappedFile::~MappedFile() {
     ::munmap(const_cast<uint8_t *>(data), size);
 }
 
-void MappedFile::release(uint64_t offset, uint64_t length) const {
-  // Whole pages inside the range only: neighbours may still be in use.
-  constexpr uint64_t page = 4096;
-  uint64_t first = (offset + page - 1) / page * page;
-  uint64_t last = (offset + length) / page * page;
-  if (data && first < last && last <= size)
-    ::madvise(const_cast<uint8_t *>(data) + first, last - first, MADV_DONTNEED);
+/// Gives `advice` on the pages of [offset, offset + length), as far as the file
+/// goes. Pages at the ends belong to the range if `outward`.
+static void advise(std::span<const uint8_t> file, uint64_t offset,
+                   uint64_t length, bool outward, int advice) {
+  if (offset >= file.size())
+    return;
+  static const auto page = uint64_t(::sysconf(_SC_PAGESIZE));
+  uint64_t end = offset + std::min<uint64_t>(length, file.size() - offset);
+  uint64_t first =
+      outward ? offset / page * page : (offset + page - 1) / page * page;
+  // The file's last page is whole, whatever its length.
+  uint64_t last = outward || end == file.size() ? end : end / page * page;
+  if (first < last)
+    ::madvise(const_cast<uint8_t *>(file.data()) + first, last - first, advice);
 }
 
-void MappedFile::willNeed() const {
-  if (data)
-    ::madvise(const_cast<uint8_t *>(data), size, MADV_WILLNEED);
+void MappedFile::release(uint64_t offset, uint64_t length) const {
+  // Whole pages only: neighbours may still be in use.
+  advise(bytes(), offset, length, /*outward=*/false, MADV_DONTNEED);
+}
+
+void MappedFile::willNeed(uint64_t offset, uint64_t length) const {
+  advise(bytes(), offset, length, /*outward=*/true, MADV_WILLNEED);
+}
+
+void MappedFile::sequential() const {
+  advise(bytes(), 0, size, /*outward=*/true, MADV_SEQUENTIAL);
 }
 
 } // namespace qrt
