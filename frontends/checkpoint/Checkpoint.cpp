@@ -8,47 +8,30 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using qrt::Error;
 
 namespace qcc {
 
-int64_t elementCount(const std::vector<int64_t> &shape) {
-  constexpr int64_t limit = int64_t(1) << 62;
-  int64_t count = 1;
-  for (int64_t size : shape) {
-    if (size < 0 || (size > 0 && count > limit / size))
-      return -1;
-    count *= size;
-  }
-  return count;
-}
-
-int64_t TensorInfo::elements() const { return elementCount(shape); }
-
-nlohmann::json readJsonFile(const std::string &path) {
+json readJsonFile(const std::string &path) {
   qrt::MappedFile file(path);
   auto bytes = file.bytes();
   if (bytes.size() > (size_t(256) << 20))
     throw Error("the file is too large for JSON (" +
                     std::to_string(bytes.size()) + " bytes)",
                 path);
+  auto bound = [&](int depth, json::parse_event_t, json &) {
+    if (depth > 64)
+      throw Error("JSON is nested more than 64 levels deep", path);
+    return true;
+  };
   try {
-    // The callback bounds nesting: the parser's own recursion has no limit
-    // when values are destroyed.
-    return nlohmann::json::parse(
-        bytes.begin(), bytes.end(),
-        [&](int depth, nlohmann::json::parse_event_t, nlohmann::json &) {
-          if (depth > 64)
-            throw Error("JSON is nested more than 64 levels deep", path);
-          return true;
-        });
-  } catch (const nlohmann::json::parse_error &error) {
+    return json::parse(bytes.begin(), bytes.end(), bound);
+  } catch (const json::parse_error &error) {
     throw Error("invalid JSON at byte " + std::to_string(error.byte), path);
-  } catch (const nlohmann::json::exception &error) {
+  } catch (const json::exception &) {
     throw Error("invalid JSON", path);
   }
 }
@@ -59,32 +42,29 @@ const TensorInfo *Checkpoint::find(const std::string &name) const {
 }
 
 void Checkpoint::add(TensorInfo info) {
-  const std::string &file = files[info.file].path();
-  uint64_t size = files[info.file].bytes().size();
-  if (info.offset > size || info.bytes > size - info.offset)
-    throw Error("tensor '" + info.name + "' ends at byte " +
-                    std::to_string(info.offset + info.bytes) +
-                    ", past the end of the file (" + std::to_string(size) +
-                    " bytes)",
-                file, "the file may be truncated");
-  if (!byName.emplace(info.name, infos.size()).second)
-    throw Error("tensor '" + info.name + "' is there twice", file);
+  auto [it, isNew] = byName.emplace(info.name, infos.size());
+  if (!isNew) {
+    const std::string &first = fileName(infos[it->second]);
+    const std::string &second = files[info.file].path();
+    throw Error("tensor " + quoteText(info.name) + " is there twice", second,
+                first == second ? "" : "it is also in " + first);
+  }
   infos.push_back(std::move(info));
 }
 
 void Checkpoint::readF32(const TensorInfo &info, int64_t first, int64_t count,
                          float *out) const {
-  const TypeTraits &type = traits(info.type);
-  if (!type.isFloat)
-    throw Error("tensor '" + info.name + "' holds " + std::string(type.name) +
-                    ", not floats",
+  int64_t elements = info.elements();
+  if (first < 0 || count < 0 || first > elements || count > elements - first)
+    throw Error("tensor " + quoteText(info.name) + " has " +
+                    std::to_string(elements) + " elements, not " +
+                    std::to_string(count) + " from element " +
+                    std::to_string(first) + " on",
                 fileName(info));
+  const TypeTraits &type = traits(info.type);
   const uint8_t *data = bytes(info).data();
-  if (type.elements == 1)
-    return convertToF32(info.type, data + first * type.bytes, count, out);
 
   // Whole blocks go straight to the output, the ends through a buffer.
-  float block[256];
   while (count > 0) {
     const uint8_t *at = data + first / type.elements * type.bytes;
     int64_t skip = first % type.elements, taken;
@@ -92,6 +72,7 @@ void Checkpoint::readF32(const TensorInfo &info, int64_t first, int64_t count,
       taken = count / type.elements * type.elements;
       convertToF32(info.type, at, taken, out);
     } else {
+      float block[kMaxBlockElements];
       taken = std::min(count, type.elements - skip);
       convertToF32(info.type, at, type.elements, block);
       std::copy_n(block + skip, taken, out);
@@ -107,27 +88,52 @@ uint64_t Checkpoint::contentHash() const {
   for (const TensorInfo &info : infos)
     sorted.push_back(&info);
   std::ranges::sort(sorted, {}, [](const TensorInfo *i) { return i->name; });
-  std::ostringstream text;
-  text << configuration.dump();
+  // GGUF's strings may hold bytes that are no UTF-8.
+  std::string text =
+      configuration.dump(-1, ' ', false, json::error_handler_t::replace);
   for (const TensorInfo *info : sorted) {
-    text << '\n' << info->name << ' ' << traits(info->type).name;
+    text += '\n' + info->name + ' ' + std::string(traits(info->type).name);
     for (int64_t size : info->shape)
-      text << ' ' << size;
-    text << ' ' << qrt::checksum(bytes(*info));
+      text += ' ' + std::to_string(size);
+    text += ' ' + std::to_string(qrt::checksum(bytes(*info)));
     release(*info);
   }
-  std::string all = text.str();
   return qrt::checksum(
-      {reinterpret_cast<const uint8_t *>(all.data()), all.size()});
+      {reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+}
+
+/// The GGUF file of a folder without a configuration, or empty.
+static std::string findGguf(const std::string &folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error))
+    if (it->path().extension() == ".gguf")
+      found.push_back(it->path().string());
+  if (found.empty())
+    return "";
+  std::ranges::sort(found);
+  if (found.size() > 1)
+    throw Error("the folder has " + std::to_string(found.size()) +
+                    " GGUF files, from " +
+                    fs::path(found.front()).filename().string() + " to " +
+                    fs::path(found.back()).filename().string(),
+                folder, "name one of them");
+  return found[0];
 }
 
 std::unique_ptr<Checkpoint> Checkpoint::open(const std::string &path) {
   std::error_code error;
-  if (fs::is_directory(path, error))
-    return openSafetensorsFolder(path);
-  if (!fs::exists(path, error))
-    throw Error("no such file or folder", path);
-  return openGguf(path);
+  fs::file_status status = fs::status(path, error);
+  if (!fs::is_directory(status)) {
+    if (!fs::exists(status))
+      throw Error("no such file or folder", path);
+    return openGguf(path);
+  }
+  if (!fs::exists(fs::path(path) / "config.json", error))
+    if (std::string gguf = findGguf(path); !gguf.empty())
+      return openGguf(gguf);
+  return openHuggingFaceFolder(path);
 }
 
 } // namespace qcc

@@ -16,13 +16,15 @@
 
 namespace qcc {
 
-/// A metadata value: numbers are widened, arrays are of one kind.
+/// A metadata value: numbers are widened, arrays are of one kind (booleans are
+/// integers there).
 using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string,
                                std::vector<std::string>, std::vector<int64_t>,
                                std::vector<double>>;
 
 /// The key-value part of a GGUF file, with typed access: a value of the wrong
-/// kind is a qrt::Error that names the key.
+/// kind is a qrt::Error that names the key. A key that is not there gives
+/// nothing, or an empty array.
 class GgufMetadata {
 public:
   std::map<std::string, GgufValue> values;
@@ -30,30 +32,55 @@ public:
 
   bool has(const std::string &key) const { return values.contains(key); }
   std::optional<int64_t> integer(const std::string &key) const;
+  /// A float or an integer.
   std::optional<double> number(const std::string &key) const;
   std::optional<bool> boolean(const std::string &key) const;
   std::optional<std::string> string(const std::string &key) const;
   std::vector<std::string> strings(const std::string &key) const;
   std::vector<double> numbers(const std::string &key) const;
   std::vector<int64_t> integers(const std::string &key) const;
-  /// integer(), or an error that says that the key is missing.
+  /// integer() and number(), or an error that says that the key is missing.
   int64_t required(const std::string &key) const;
+  double requiredNumber(const std::string &key) const;
 };
+
+/// What a GGUF file says before its tensors' bytes.
+struct GgufContents {
+  GgufMetadata metadata;
+  std::vector<TensorInfo> tensors; ///< under GGUF's names, in the file's order
+};
+
+/// Parses a file with the content `bytes`. Throws qrt::Error, naming `file`,
+/// for whatever does not follow the format.
+GgufContents parseGguf(std::span<const uint8_t> bytes, const std::string &file);
+
+/// The Hugging Face name of a tensor of GGUF's architecture llama
+/// ("blk.0.attn_q.weight": "model.layers.0.self_attn.q_proj.weight"), or the
+/// name itself ("rope_freqs.weight").
+std::string huggingFaceName(const std::string &ggufName);
+
+/// True for the q and k of GGUF's llama, weights and biases: the conversion to
+/// GGUF permutes their rows for ggml's rotary embedding.
+bool isRotaryPermuted(const std::string &ggufName);
+
+/// The configuration that transformers would have for a GGUF file of
+/// architecture llama. `checkpoint` has its tensors, under Hugging Face names.
+/// Llama 3's frequency factors (rope_freqs.weight) become
+/// {"rope_type": "factors", "factors": [...]}.
+nlohmann::json makeLlamaConfig(const GgufMetadata &metadata,
+                               const Checkpoint &checkpoint);
 
 /// A GGUF file under Hugging Face names. Architectures: llama.
 class GgufCheckpoint : public Checkpoint {
 public:
-  explicit GgufCheckpoint(const std::string &path) : Checkpoint(path) {}
+  /// Throws qrt::Error if that is no such file.
+  explicit GgufCheckpoint(const std::string &path);
   bool isGguf() const override { return true; }
   const GgufMetadata &metadata() const { return meta; }
-  /// True if a weight is in a block type, or in 8 bits.
+  /// True if a tensor is in a block type.
   bool isQuantized() const;
 
 private:
-  friend std::unique_ptr<Checkpoint> openGguf(const std::string &path);
-  void open();
-  void makeConfig();
-
   GgufMetadata meta;
 };
 

@@ -7,16 +7,18 @@
 
 namespace qcc {
 
-/// The folder or file of MODEL: an existing folder, a .gguf file, a hub id
-/// ("tiiuae/falcon-7b") or a short name ("falcon-7b"), the last two in the
-/// Hugging Face cache as huggingface_hub lays it out
-/// (models--org--name/{refs/main, snapshots/<commit>/}). The cache is
-/// HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub or
-/// ~/.cache/huggingface/hub. Throws qrt::Error with the folders that were
-/// searched, or with the candidates if a short name is ambiguous.
+/// The folder or file of MODEL: an existing folder or file, a hub id
+/// ("tiiuae/falcon-7b") or a short name ("falcon-7b", of any organization), the
+/// last two, in any case of letters, in the Hugging Face cache as
+/// huggingface_hub lays it out (models--org--name/{refs/main,
+/// snapshots/<commit>/}). Nothing is fetched. Throws qrt::Error with the
+/// folders that were searched if there is no such model, or with the candidates
+/// if a short name is ambiguous.
 std::string resolveModel(const std::string &model);
 
-/// The Hugging Face cache's folder of models.
+/// The Hugging Face cache's folder of models: HF_HUB_CACHE, else HF_HOME/hub,
+/// else XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub. "~" at
+/// the start of a variable is the user's home.
 std::string hubCache();
 
 } // namespace qcc

@@ -1,225 +1,168 @@
-//===- Safetensors.cpp - Hugging Face folders -----------------------------===//
-//
-// The format: https://huggingface.co/docs/safetensors (a u64 header length, a
-// JSON header, then the tensors' bytes without holes).
-//
-//===----------------------------------------------------------------------===//
+//===- Safetensors.cpp - The safetensors format ---------------------------===//
 
-#include "frontends/checkpoint/Checkpoint.h"
+#include "frontends/checkpoint/Safetensors.h"
+
 #include "runtime/support/Error.h"
 
-#include <algorithm>
 #include <cstring>
-#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 using qrt::Error;
 
 namespace qcc {
 namespace {
 
-TensorType parseType(const std::string &name, const std::string &tensor,
-                     const std::string &file) {
-  for (int i = 0; i <= int(TensorType::Bool); ++i)
-    if (traits(TensorType(i)).name == name)
-      return TensorType(i);
-  throw Error("tensor '" + tensor + "' has the unknown dtype '" + name + "'",
-              file);
-}
-
-/// An unsigned number of a header, or an error that names it.
-uint64_t parseUnsigned(const json &value, const std::string &what,
-                       const std::string &file) {
-  if (!value.is_number_unsigned() ||
-      value.get<uint64_t>() > (uint64_t(1) << 62))
-    throw Error(what + " is " + value.dump().substr(0, 40) + ", not a size",
-                file);
-  return value.get<uint64_t>();
-}
-
-class SafetensorsFolder : public Checkpoint {
+class SafetensorsReader {
 public:
-  explicit SafetensorsFolder(const std::string &path) : Checkpoint(path) {}
+  SafetensorsReader(std::span<const uint8_t> bytes, const std::string &file)
+      : bytes(bytes), file(file) {}
 
-  void open() {
-    configuration = readJsonFile(join("config.json"));
-    if (fs::exists(join("generation_config.json")))
-      generation = readJsonFile(join("generation_config.json"));
-    readChatTemplate();
-    if (fs::exists(join("model.safetensors.index.json")))
-      openShards();
-    else if (fs::exists(join("model.safetensors")))
-      openFile("model.safetensors");
-    else
-      refuseFolder();
+  std::vector<TensorInfo> read() {
+    json header = readHeader();
+    std::vector<TensorInfo> infos;
+    for (auto &[name, entry] : header.items())
+      if (name != "__metadata__")
+        infos.push_back(readTensor(name, entry));
+
+    uint64_t end = data;
+    for (const TensorInfo *info : sortByPlace(infos, bytes.size(), file)) {
+      refuseHole(end, info->offset);
+      end = info->offset + info->bytes;
+    }
+    refuseHole(end, bytes.size());
+    return infos;
   }
 
 private:
-  std::string join(const std::string &name) const {
-    return (fs::path(location) / name).string();
+  /// The largest header that the format's own implementation accepts.
+  static constexpr uint64_t kMaxHeader = 100'000'000;
+
+  void refuseHole(uint64_t from, uint64_t to) const {
+    if (from < to)
+      throw Error("bytes " + std::to_string(from) + " to " +
+                      std::to_string(to) + " belong to no tensor",
+                  file);
   }
 
-  [[noreturn]] void refuseFolder() const {
-    for (const char *name :
-         {"pytorch_model.bin", "pytorch_model.bin.index.json"})
-      if (fs::exists(join(name)))
-        throw Error("PyTorch pickles are not supported", join(name),
-                    "convert the checkpoint to safetensors");
-    throw Error("the folder has neither model.safetensors nor "
-                "model.safetensors.index.json",
-                location);
-  }
-
-  void readChatTemplate() {
-    if (fs::exists(join("chat_template.jinja"))) {
-      auto file = qrt::MappedFile(join("chat_template.jinja"));
-      chat.assign(file.bytes().begin(), file.bytes().end());
-    } else if (fs::exists(join("tokenizer_config.json"))) {
-      json tokenizer = readJsonFile(join("tokenizer_config.json"));
-      auto it = tokenizer.find("chat_template");
-      if (it != tokenizer.end() && it->is_string())
-        chat = it->get<std::string>();
-    }
-  }
-
-  void openShards() {
-    std::string index = join("model.safetensors.index.json");
-    json content = readJsonFile(index);
-    auto map = content.find("weight_map");
-    if (map == content.end() || !map->is_object())
-      throw Error("field 'weight_map' is missing", index);
-    std::set<std::string> shards;
-    for (auto &[tensor, shard] : map->items()) {
-      if (!shard.is_string())
-        throw Error("weight_map['" + tensor + "'] is no file name", index);
-      auto name = shard.get<std::string>();
-      // A shard lies beside its index: no way out of the folder.
-      if (name.empty() || name != fs::path(name).filename().string())
-        throw Error("weight_map['" + tensor + "'] is '" + name +
-                        "', not a name of a file in this folder",
-                    index);
-      shards.insert(name);
-    }
-    for (const std::string &shard : shards) {
-      if (!fs::exists(join(shard)))
-        throw Error("shard '" + shard + "' is missing", index);
-      openFile(shard);
-    }
-    for (auto &[tensor, shard] : map->items())
-      if (!find(tensor))
-        throw Error("tensor '" + tensor + "' is not in its shard '" +
-                        shard.get<std::string>() + "'",
-                    index);
-  }
-
-  void openFile(const std::string &name) {
-    std::string path = join(name);
-    files.emplace_back(path);
-    std::span<const uint8_t> bytes = files.back().bytes();
-    uint64_t headerSize = 0;
+  json readHeader() {
     if (bytes.size() < 8)
       throw Error("the file is " + std::to_string(bytes.size()) +
                       " bytes, too short for safetensors",
-                  path);
-    std::memcpy(&headerSize, bytes.data(), 8);
-    if (headerSize > bytes.size() - 8 || headerSize > (uint64_t(100) << 20))
-      throw Error("the header length is " + std::to_string(headerSize) +
+                  file);
+    uint64_t size;
+    std::memcpy(&size, bytes.data(), sizeof(size));
+    if (size > bytes.size() - 8 || size > kMaxHeader)
+      throw Error("the header's length is " + std::to_string(size) +
                       " in a file of " + std::to_string(bytes.size()) +
                       " bytes",
-                  path);
-    json header = parseHeader(bytes.subspan(8, headerSize), path);
-    uint64_t data = 8 + headerSize;
-    std::vector<std::pair<uint64_t, uint64_t>> ranges;
-    for (auto &[tensor, entry] : header.items())
-      if (tensor != "__metadata__")
-        ranges.push_back(addTensor(tensor, entry, data, path));
-    std::ranges::sort(ranges);
-    uint64_t end = data;
-    for (auto [from, to] : ranges) {
-      if (from < end)
-        throw Error("tensors overlap at byte " + std::to_string(from), path);
-      if (from > end)
-        throw Error("bytes " + std::to_string(end) + " to " +
-                        std::to_string(from) + " belong to no tensor",
-                    path);
-      end = to;
-    }
-    if (end != bytes.size())
-      throw Error("the tensors end at byte " + std::to_string(end) +
-                      " of a file of " + std::to_string(bytes.size()) +
-                      " bytes",
-                  path);
-  }
+                  file);
+    data = 8 + size;
 
-  static json parseHeader(std::span<const uint8_t> text,
-                          const std::string &path) {
-    // Tensors are objects of arrays: anything deeper is no header. Names may
-    // not repeat.
-    std::set<std::string> names;
+    // Tensors are objects of arrays: anything deeper is no header. Keys may not
+    // repeat, neither tensors nor fields.
+    std::set<std::string> names, fields;
     auto check = [&](int depth, json::parse_event_t event, json &value) {
-      if (depth > 8)
-        throw Error("the header is nested too deeply", path);
-      if (depth == 1 && event == json::parse_event_t::key &&
-          !names.insert(value.get<std::string>()).second)
-        throw Error("tensor '" + value.get<std::string>() + "' is there twice",
-                    path);
+      if (depth > 4)
+        throw Error("the header is nested too deeply", file);
+      if (event != json::parse_event_t::key)
+        return true;
+      const auto &key = value.get_ref<const std::string &>();
+      if (depth == 1) {
+        fields.clear();
+        if (!names.insert(key).second)
+          throw Error("tensor " + quoteText(key) + " is there twice", file);
+      } else if (!fields.insert(key).second) {
+        throw Error("field " + quoteText(key) + " is there twice in one entry",
+                    file);
+      }
       return true;
     };
     try {
-      json header = json::parse(text.begin(), text.end(), check);
+      json header = json::parse(bytes.begin() + 8, bytes.begin() + data, check);
       if (!header.is_object())
-        throw Error("the header is no JSON object", path);
+        throw Error("the header is no JSON object", file);
       return header;
+    } catch (const json::parse_error &error) {
+      throw Error("the header is no valid JSON at byte " +
+                      std::to_string(8 + error.byte),
+                  file);
     } catch (const json::exception &) {
-      throw Error("the header is no valid JSON", path);
+      throw Error("the header is no valid JSON", file);
     }
   }
 
-  std::pair<uint64_t, uint64_t> addTensor(const std::string &name,
-                                          const json &entry, uint64_t data,
-                                          const std::string &path) {
-    std::string what = "tensor '" + name + "'";
+  TensorInfo readTensor(const std::string &name, const json &entry) const {
+    std::string what = "tensor " + quoteText(name);
+    if (!entry.is_object())
+      throw Error(what + " has an entry that is no object", file);
     auto field = [&](const char *key) -> const json & {
       auto it = entry.find(key);
-      if (!entry.is_object() || it == entry.end())
-        throw Error(what + " has no field '" + key + "'", path);
+      if (it == entry.end())
+        throw Error(what + " has no field '" + key + "'", file);
       return *it;
     };
-    TensorInfo info;
-    info.name = name;
-    info.file = files.size() - 1;
     const json &dtype = field("dtype"), &shape = field("shape"),
                &offsets = field("data_offsets");
-    if (!dtype.is_string() || !shape.is_array() || !offsets.is_array() ||
-        offsets.size() != 2)
-      throw Error(what + " has a malformed header entry", path);
-    info.type = parseType(dtype.get<std::string>(), name, path);
+    TensorInfo info;
+    info.name = name;
+    info.type = parseType(dtype, what);
+    if (!shape.is_array())
+      throw Error(what + " has a 'shape' that is no array", file);
     for (const json &size : shape)
-      info.shape.push_back(int64_t(parseUnsigned(size, what + ".shape", path)));
-    uint64_t begin = parseUnsigned(offsets[0], what + ".data_offsets", path);
-    uint64_t end = parseUnsigned(offsets[1], what + ".data_offsets", path);
-    int64_t elements = info.elements();
-    if (end < begin || elements < 0 ||
-        uint64_t(elements) > (uint64_t(1) << 62) / 8 ||
-        uint64_t(elements) * uint64_t(traits(info.type).bytes) != end - begin)
-      throw Error(what + " has " + std::to_string(end - begin) +
-                      " bytes where its shape and dtype ask for another size",
-                  path);
+      info.shape.push_back(int64_t(parseSize(size, what, "shape")));
+    if (!offsets.is_array() || offsets.size() != 2)
+      throw Error(what + " has 'data_offsets' that are no two numbers", file);
+    uint64_t begin = parseSize(offsets[0], what, "data_offsets");
+    uint64_t end = parseSize(offsets[1], what, "data_offsets");
+    int64_t expected = byteCount(info.type, info.shape);
+    if (expected < 0)
+      throw Error(what + " has a shape that is too large", file);
+    if (end < begin || end - begin != uint64_t(expected))
+      throw Error(what + " has the data_offsets " + std::to_string(begin) +
+                      " and " + std::to_string(end) + " but " +
+                      std::to_string(expected) +
+                      " bytes by its shape and dtype",
+                  file);
     info.offset = data + begin;
     info.bytes = end - begin;
-    add(info);
-    return {info.offset, info.offset + info.bytes};
+    return info;
   }
+
+  TensorType parseType(const json &dtype, const std::string &what) const {
+    if (!dtype.is_string())
+      throw Error(what + " has a 'dtype' that is no string", file);
+    const auto &name = dtype.get_ref<const std::string &>();
+    for (int i = 0; i < kNumTensorTypes; ++i)
+      if (!isBlockType(TensorType(i)) && traits(TensorType(i)).name == name)
+        return TensorType(i);
+    throw Error(what + " has the dtype " + quoteText(name) +
+                    ", which is not supported",
+                file);
+  }
+
+  uint64_t parseSize(const json &value, const std::string &what,
+                     const char *field) const {
+    // Sums of two sizes and a position in a file fit into 64 bits.
+    if (!value.is_number_unsigned() ||
+        value.get<uint64_t>() > (uint64_t(1) << 62))
+      throw Error(what + " has " + quoteText(value.dump()) + " in '" + field +
+                      "', not a size",
+                  file);
+    return value.get<uint64_t>();
+  }
+
+  std::span<const uint8_t> bytes;
+  const std::string &file;
+  uint64_t data = 0; ///< where the tensors' bytes begin
 };
 
 } // namespace
 
-std::unique_ptr<Checkpoint> openSafetensorsFolder(const std::string &path) {
-  auto folder = std::make_unique<SafetensorsFolder>(path);
-  folder->open();
-  return folder;
+std::vector<TensorInfo> parseSafetensors(std::span<const uint8_t> bytes,
+                                         const std::string &file) {
+  return SafetensorsReader(bytes, file).read();
 }
 
 } // namespace qcc

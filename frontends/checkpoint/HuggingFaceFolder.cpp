@@ -1,0 +1,149 @@
+//===- HuggingFaceFolder.cpp - Models as transformers saves them ----------===//
+
+#include "frontends/checkpoint/Checkpoint.h"
+#include "frontends/checkpoint/Safetensors.h"
+#include "runtime/support/Error.h"
+
+#include <filesystem>
+#include <map>
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using qrt::Error;
+
+namespace qcc {
+namespace {
+
+class SafetensorsCheckpoint : public Checkpoint {
+public:
+  explicit SafetensorsCheckpoint(const std::string &path) : Checkpoint(path) {}
+
+  void openFile(const std::string &path) {
+    files.emplace_back(path);
+    for (TensorInfo &info : parseSafetensors(files.back().bytes(), path)) {
+      info.file = files.size() - 1;
+      add(std::move(info));
+    }
+  }
+
+  void openFolder() {
+    configuration = readObject("config.json");
+    if (exists("generation_config.json"))
+      generation = readObject("generation_config.json");
+    readChatTemplate();
+    // In transformers' order.
+    if (exists("model.safetensors"))
+      openFile(join("model.safetensors"));
+    else if (exists("model.safetensors.index.json"))
+      openShards("model.safetensors.index.json");
+    else
+      refuseFolder();
+  }
+
+private:
+  std::string join(const std::string &name) const {
+    return (fs::path(location) / name).string();
+  }
+  bool exists(const std::string &name) const {
+    std::error_code error;
+    return fs::exists(fs::path(location) / name, error);
+  }
+
+  json readObject(const std::string &name) const {
+    json content = readJsonFile(join(name));
+    if (!content.is_object())
+      throw Error("the file holds no JSON object", join(name));
+    return content;
+  }
+
+  [[noreturn]] void refuseFolder() const {
+    for (const char *name :
+         {"pytorch_model.bin", "pytorch_model.bin.index.json"})
+      if (exists(name))
+        throw Error("PyTorch pickles are not read yet", join(name),
+                    "convert the checkpoint to safetensors");
+    throw Error("the folder has neither model.safetensors nor "
+                "model.safetensors.index.json",
+                location);
+  }
+
+  /// A file of its own comes first, as in transformers.
+  void readChatTemplate() {
+    if (exists("chat_template.jinja")) {
+      qrt::MappedFile file(join("chat_template.jinja"));
+      chat.assign(file.bytes().begin(), file.bytes().end());
+    } else if (exists("tokenizer_config.json")) {
+      json tokenizer = readObject("tokenizer_config.json");
+      if (auto it = tokenizer.find("chat_template"); it != tokenizer.end())
+        chat = chooseTemplate(*it);
+    }
+  }
+
+  /// The template, or of several named ones ([{"name", "template"}]) that
+  /// called "default".
+  static std::string chooseTemplate(const json &value) {
+    if (value.is_string())
+      return value.get<std::string>();
+    if (value.is_array())
+      for (const json &entry : value)
+        if (entry.is_object() && entry.value("name", json()) == "default" &&
+            entry.value("template", json()).is_string())
+          return entry["template"].get<std::string>();
+    return "";
+  }
+
+  void openShards(const std::string &name) {
+    std::string index = join(name);
+    json content = readObject(name);
+    auto map = content.find("weight_map");
+    if (map == content.end() || !map->is_object() || map->empty())
+      throw Error("field 'weight_map' is no object with tensors", index);
+
+    std::map<std::string, size_t> shards; // name to index of the file
+    for (auto &[tensor, shard] : map->items()) {
+      if (!shard.is_string())
+        throw Error("weight_map[" + quoteText(tensor) + "] is no file name",
+                    index);
+      // A shard lies beside its index: no way out of the folder.
+      const auto &file = shard.get_ref<const std::string &>();
+      if (file.empty() || file == "." || file == ".." ||
+          file.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
+        throw Error("weight_map[" + quoteText(tensor) + "] is " +
+                        quoteText(file) +
+                        ", not the name of a file in this folder",
+                    index);
+      shards.emplace(file, 0);
+    }
+    for (auto &[shard, file] : shards) {
+      if (!exists(shard))
+        throw Error("shard " + quoteText(shard) + " is missing", index,
+                    "the download may be incomplete");
+      file = files.size();
+      openFile(join(shard));
+    }
+    for (auto &[tensor, shard] : map->items()) {
+      const auto &file = shard.get_ref<const std::string &>();
+      const TensorInfo *info = find(tensor);
+      if (!info || info->file != shards[file])
+        throw Error("tensor " + quoteText(tensor) + " is not in its shard " +
+                        quoteText(file),
+                    index);
+    }
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Checkpoint> openHuggingFaceFolder(const std::string &path) {
+  auto checkpoint = std::make_unique<SafetensorsCheckpoint>(path);
+  checkpoint->openFolder();
+  return checkpoint;
+}
+
+std::unique_ptr<Checkpoint> openSafetensorsFile(const std::string &path) {
+  auto checkpoint = std::make_unique<SafetensorsCheckpoint>(path);
+  checkpoint->openFile(path);
+  return checkpoint;
+}
+
+} // namespace qcc
