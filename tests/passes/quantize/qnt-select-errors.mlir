@@ -1,15 +1,12 @@
-// RUN: split-file %s %t
-// RUN: not qcc-opt %t/model.mlir --qnt-select="rules=gate" 2>&1 | FileCheck %s --check-prefix=RULE
-// RUN: not qcc-opt %t/model.mlir --qnt-select="rules=(gate=none" 2>&1 | FileCheck %s --check-prefix=REGEX
-// RUN: not qcc-opt %t/model.mlir --qnt-select="default=rtn:int5.g32" 2>&1 | FileCheck %s --check-prefix=FORMAT
-// RUN: not qcc-opt %t/model.mlir --qnt-select="default=rtn:int4" 2>&1 | FileCheck %s --check-prefix=GROUP
-// RUN: not qcc-opt %t/model.mlir --qnt-select="default=gptq:int4.g32" 2>&1 | FileCheck %s --check-prefix=METHOD
-// RUN: not qcc-opt %t/model.mlir --qnt-select="rules=a=bnb:int4.g32" 2>&1 | FileCheck %s --check-prefix=MIXED
-// RUN: not qcc-opt %t/model.mlir --qnt-select="lm-head=rtn:int4.g32:sym" 2>&1 | FileCheck %s --check-prefix=OPTION
-// RUN: not qcc-opt %t/model.mlir --qnt-select="default=int4" 2>&1 | FileCheck %s --check-prefix=SPELLING
-// RUN: qcc-opt %t/model.mlir --qnt-select="rules=gate=none,gates?$=rtn:int4.g32,nothing=none" 2>&1 | FileCheck %s --check-prefix=UNMATCHED
-// RUN: not qcc-opt %t/taken.mlir --qnt-select="lm-head=rtn:int4.g32" 2>&1 | FileCheck %s --check-prefix=TAKEN
-// RUN: not qcc-opt %t/undefined.mlir --qnt-select 2>&1 | FileCheck %s --check-prefix=UNDEFINED
+// RUN: not qcc-opt %s --qnt-select="rules=gate" 2>&1 | FileCheck %s --check-prefix=RULE
+// RUN: not qcc-opt %s --qnt-select="rules=(gate=none" 2>&1 | FileCheck %s --check-prefix=REGEX
+// RUN: not qcc-opt %s --qnt-select="default=rtn:int5.g32" 2>&1 | FileCheck %s --check-prefix=FORMAT
+// RUN: not qcc-opt %s --qnt-select="default=rtn:int4" 2>&1 | FileCheck %s --check-prefix=GROUP
+// RUN: not qcc-opt %s --qnt-select="default=gptq:int4.g32" 2>&1 | FileCheck %s --check-prefix=METHOD
+// RUN: not qcc-opt %s --qnt-select="rules=a=bnb:int4.g32" 2>&1 | FileCheck %s --check-prefix=MIXED
+// RUN: not qcc-opt %s --qnt-select="lm-head=rtn:int4.g32:sym" 2>&1 | FileCheck %s --check-prefix=OPTION
+// RUN: not qcc-opt %s --qnt-select="default=int4" 2>&1 | FileCheck %s --check-prefix=SPELLING
+// RUN: qcc-opt %s --qnt-select="rules=gate=none,gates?$=rtn:int4.g32,nothing=none" 2>&1 | FileCheck %s --check-prefix=UNMATCHED
 
 // RULE: error: select_c1: rule 'gate' is not spelled REGEX=SCHEME
 // REGEX: error: select_c2: '(gate' is no regular expression: parentheses not balanced
@@ -21,10 +18,7 @@
 // SPELLING: error: scheme 'int4' is neither none nor spelled like rtn:int4.g128
 // UNMATCHED: warning: rule 'gates?$' matches no module before another rule does
 // UNMATCHED: warning: rule 'nothing' matches no module before another rule does
-// TAKEN: error: 'tfm.weight' op select_c3: 'embedding' is also the head, but 'lm_head' is defined already
-// UNDEFINED: error: 'tfm.weight' op program_c3: 'w' is not defined in @weights
 
-//--- model.mlir
 func.func @weights() {
   %0 = tfm.param <"checkpoint"::"gate"> : tensor<64x64xf32>
   tfm.define "gate" = %0 of "gate" : tensor<64x64xf32>
@@ -32,30 +26,6 @@ func.func @weights() {
 }
 func.func @model(%step: !tfm.step, %x: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %0 = tfm.weight "gate" : tensor<64x64xf32>
-  %1 = tfm.linear %x, %0 : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
-  return %1 : tensor<?x64xf32>
-}
-
-//--- taken.mlir
-func.func @weights() {
-  %0 = tfm.param <"checkpoint"::"e"> : tensor<64x64xf32>
-  tfm.define "embedding" = %0 : tensor<64x64xf32>
-  tfm.define "lm_head" = %0 : tensor<64x64xf32>
-  return
-}
-func.func @model(%step: !tfm.step) -> tensor<?x64xf32> {
-  %0 = tfm.weight "embedding" : tensor<64x64xf32>
-  %1 = tfm.embedding %step, %0 : tensor<64x64xf32> -> tensor<?x64xf32>
-  %2 = tfm.logits %step, %1, %0 : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
-  return %2 : tensor<?x64xf32>
-}
-
-//--- undefined.mlir
-func.func @weights() {
-  return
-}
-func.func @model(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
-  %0 = tfm.weight "w" : tensor<64x64xf32>
   %1 = tfm.linear %x, %0 : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
   return %1 : tensor<?x64xf32>
 }
