@@ -1,0 +1,85 @@
+//===- AtomicFileTest.cpp - Files that appear when complete ---------------===//
+
+#include "runtime/support/AtomicFile.h"
+
+#include "runtime/support/Error.h"
+#include "tests/runtime/support/TemporaryFolder.h"
+
+#include <string_view>
+#include <sys/stat.h>
+
+using namespace qrt;
+
+namespace {
+class AtomicFileTest : public test::FolderTest {
+protected:
+  static std::span<const uint8_t> bytesOf(std::string_view text) {
+    return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+  }
+};
+} // namespace
+
+TEST_F(AtomicFileTest, appearsOnCommit) {
+  {
+    AtomicFile file(path("a"));
+    file.writeAt(6, bytesOf("world"));
+    file.writeAt(0, bytesOf("hello "));
+    EXPECT_FALSE(std::filesystem::exists(path("a")));
+    file.commit();
+  }
+  EXPECT_EQ(read("a"), "hello world");
+  EXPECT_EQ(fileCount(), 1u);
+}
+
+TEST_F(AtomicFileTest, leavesNothingWithoutCommit) {
+  {
+    AtomicFile file(path("a"));
+    file.writeAt(0, bytesOf("half"));
+  }
+  EXPECT_EQ(fileCount(), 0u);
+}
+
+TEST_F(AtomicFileTest, keepsTheOldFileUntilCommit) {
+  write("a", "old");
+  {
+    AtomicFile file(path("a"));
+    file.writeAt(0, bytesOf("new"));
+    EXPECT_EQ(read("a"), "old");
+  }
+  EXPECT_EQ(read("a"), "old");
+  AtomicFile file(path("a"));
+  file.writeAt(0, bytesOf("new"));
+  file.commit();
+  EXPECT_EQ(read("a"), "new");
+}
+
+TEST_F(AtomicFileTest, followsTheUmask) {
+  mode_t mask = ::umask(027);
+  AtomicFile file(path("a"));
+  file.commit();
+  ::umask(mask);
+  struct stat info;
+  ASSERT_EQ(::stat(path("a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640u);
+}
+
+TEST_F(AtomicFileTest, refusesWhatCannotBeWritten) {
+  auto errorOf = [](const std::string &path) -> std::string {
+    try {
+      AtomicFile file(path);
+      return "";
+    } catch (const Error &error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(errorOf(path("missing/a")),
+            "cannot write the file: No such file or directory in " +
+                path("missing/a"));
+  EXPECT_NE(errorOf(folder.string()).find("is a folder"), std::string::npos);
+}
+
+TEST_F(AtomicFileTest, reportsWhatTheSystemRefuses) {
+  AtomicFile file(path("a"));
+  constexpr uint64_t tooFar = uint64_t(1) << 62;
+  EXPECT_THROW(file.writeAt(tooFar, bytesOf("x")), Error);
+}
