@@ -174,16 +174,21 @@ private:
     copy(1);
     if (pos < in.size() && in[pos] == '^')
       copy(1);
-    bool isFirst = true;
-    while (pos < in.size()) {
+    translateClassItems(/*depth=*/0);
+    if (pos < in.size())
+      copy(1); // The closing bracket.
+  }
+
+  /// Up to the closing bracket, which is left.
+  void translateClassItems(int depth) {
+    for (bool isFirst = true; pos < in.size(); isFirst = false) {
       char c = in[pos];
-      if (c == ']' && !isFirst)
-        return copy(1);
-      isFirst = false;
+      if (c == ']' && (!isFirst || depth > 0))
+        return;
       if (c == '\\')
         translateEscape(/*inClass=*/true);
       else if (c == '[')
-        translatePosixClass();
+        translateInnerClass(depth);
       else if (in.substr(pos, 2) == "&&")
         refuse("&& in a class");
       else
@@ -191,7 +196,9 @@ private:
     }
   }
 
-  void translatePosixClass() {
+  /// A class within a class adds its items, which is what they do without the
+  /// brackets, too.
+  void translateInnerClass(int depth) {
     for (const auto &[name, set] : posixClasses) {
       std::string text = "[:" + std::string(name) + ":]";
       if (in.substr(pos, text.size()) == text) {
@@ -200,7 +207,15 @@ private:
         return;
       }
     }
-    refuse("a class within a class");
+    char next = pos + 1 < in.size() ? in[pos + 1] : ']';
+    if (next == '^' || next == ':' || next == '-' || next == ']' ||
+        out.back() == '-' || depth == 16)
+      refuse("such a class within a class");
+    ++pos;
+    translateClassItems(depth + 1);
+    if (pos == in.size() || out.back() == '-')
+      refuse("such a class within a class");
+    ++pos;
   }
 
   void translateInterval() {

@@ -10,10 +10,11 @@
 //   \v \uHHHH  single characters
 //   [:space:]  and other such classes: by Unicode's properties
 //   ^ $        at every line
+//   [a[b]]     a class within a class adds to it
 //   {n,m}+     a repeated repetition (PCRE2: a possessive one)
 //
 // What is rare and means something else in each, or nothing in PCRE2, is
-// refused: a class within a class, && in a class, conditions, \K, \G, \R, \X.
+// refused: [^ ] within a class, && in a class, conditions, \K, \G, \R, \X.
 //
 //===----------------------------------------------------------------------===//
 

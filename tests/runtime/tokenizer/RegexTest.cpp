@@ -31,6 +31,13 @@ TEST(Regex, HasOnigurumasClasses) {
   EXPECT_EQ(matches("\\bna\\b", "na na\u0301 na"), "[na][na]");
 }
 
+TEST(Regex, HasClassesWithinClasses) {
+  EXPECT_EQ(matches("[a[b[c]]d]+", "xabcdx"), "[abcd]");
+  // BLOOM's.
+  EXPECT_EQ(matches(" ?[^(\\s|[.,!?\u2026])]+", "Hi you, (a|b)."),
+            "[Hi][ you][a][b]");
+}
+
 TEST(Regex, HasOnigurumasRepetitions) {
   EXPECT_EQ(matches("a{2}+", "aaaaa"), "[aaaa]");
   EXPECT_EQ(matches("(ab){1,2}+c", "abababc"), "[abababc]");
@@ -54,9 +61,12 @@ TEST(Regex, RefusesWhatItDoesNotKnow) {
   auto errorOfPattern = [](std::string_view pattern) {
     return errorOf([&] { Regex(pattern, "here"); });
   };
-  EXPECT_EQ(errorOfPattern("[a[b]]"),
-            "the regular expression has a class within a class at byte 2, "
-            "which is not supported in here");
+  EXPECT_EQ(errorOfPattern("[a[^b]]"),
+            "the regular expression has such a class within a class at byte "
+            "2, which is not supported in here");
+  EXPECT_NE(errorOfPattern("[a-[b]]"), "");
+  EXPECT_NE(errorOfPattern("[a[b"), "");
+  EXPECT_NE(errorOfPattern("[" + std::string(100, '[') + "a]"), "");
   EXPECT_NE(errorOfPattern("[a&&b]").find("&& in a class"), std::string::npos);
   EXPECT_NE(errorOfPattern("a\\Kb").find("\\K at byte 1"), std::string::npos);
   EXPECT_NE(errorOfPattern("(?m:.)").find("a group '(?m'"), std::string::npos);
