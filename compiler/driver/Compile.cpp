@@ -264,6 +264,7 @@ void compile(const CompileOptions &options) {
   std::string dtype = options.dtype.empty() ? loaded.dtype : options.dtype;
   if (options.emit == "tfm") {
     module.print(llvm::outs());
+    llvm::outs() << '\n';
     return;
   }
   saveTemp(options, "0-tfm.mlir", module);
@@ -284,6 +285,7 @@ void compile(const CompileOptions &options) {
   runPasses(pm, module, options.quiet);
   if (options.emit == "qnt" || options.emit == "krn") {
     module.print(llvm::outs());
+    llvm::outs() << '\n';
     return;
   }
   saveTemp(options, "1-krn.mlir", module);
