@@ -51,22 +51,41 @@ constexpr int64_t stagedColumns(int64_t columns, int64_t group,
          (room < paddedGroup ? room : paddedGroup) * (last != 0);
 }
 
-/// Bytes of a staged buffer for up to `maxRows` rows of `staged` elements.
-/// f32: f32 [maxRows][padded]. i16: s8 high halves [maxRows][padded64], low
-/// halves likewise, i32 sums of each [maxRows][groups], f32 scales [maxRows]
-/// (codegen/cpu/kernels/staged.h).
+/// A GEMM sums the products of a row piece by piece: a piece is a group, or up
+/// to 256 elements of a longer one. The sum of a piece is exact with i16
+/// activations (256 * 255 * 32512 < 2^31) and has two chains with f32; pieces
+/// are scaled and added in order, so that results depend on nothing else.
+constexpr int64_t kPieceElements = 256;
+
+/// Pieces of a full group of `paddedGroup` elements.
+constexpr int64_t groupPieces(int64_t paddedGroup) {
+  return (paddedGroup + kPieceElements - 1) / kPieceElements;
+}
+
+/// Pieces of a row.
+constexpr int64_t rowPieces(int64_t columns, int64_t group,
+                            int64_t paddedGroup) {
+  return columns / group * groupPieces(paddedGroup) +
+         groupPieces(columns % group);
+}
+
+/// Bytes of a staged buffer for up to `maxRows` rows of `staged` elements in
+/// `groups` groups.
+/// f32: f32 [maxRows][staged16]. i16: two bytes an element [maxRows][staged64],
+/// i32 [maxRows][pieces], f32 [maxRows] (codegen/cpu/kernels/staged.h), each
+/// part at a multiple of 64 bytes.
 constexpr int64_t stagedBytesF32(int64_t maxRows, int64_t staged) {
   return roundUp(maxRows * roundUp(staged, 16) * 4, 64);
 }
 constexpr int64_t stagedBytesI16(int64_t maxRows, int64_t staged,
                                  int64_t groups) {
-  return 2 * roundUp(maxRows * roundUp(staged, 64), 64) +
-         2 * roundUp(maxRows * roundUp(groups, 16) * 4, 64) +
+  return 2 * maxRows * roundUp(staged, 64) +
+         roundUp(maxRows * (groups + staged / kPieceElements + 1) * 4, 64) +
          roundUp(maxRows * 4, 64);
 }
 
 /// Scratch of one thread in a GEMM: an unpacked panel of the weight and the
-/// accumulators of a block of tokens.
+/// sums of a block of tokens.
 constexpr int64_t gemmScratchBytes() { return 512 * 1024; }
 
 /// Scratch of one thread in an attention phase.

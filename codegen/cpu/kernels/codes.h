@@ -4,35 +4,40 @@
 // "unit" is the smallest run of whole lines: kElements elements of each of the
 // 16 rows in kBytes bytes.
 //
+// For f32 activations, each() gives the elements as f32, one call an element.
+// What it gives times kFold (a power of two) is the value, before zero point
+// and scale. For i16 activations, the int codes give bytes (eachQuad) or 16-bit
+// halves (eachPair).
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_CODEGEN_CPU_KERNELS_CODES_H
 #define QCC_CODEGEN_CPU_KERNELS_CODES_H
 
+#include "codegen/cpu/kernels/Layout.h"
 #include "codegen/cpu/kernels/kernels.h"
 #include "codegen/cpu/kernels/simd.h"
-#include "codegen/cpu/kernels/staged.h"
 
 namespace qcc::krn {
 
-/// bitsandbytes' values (runtime/formats/Reference.cpp).
-inline constexpr float kNf4Values[16] = {-1.0f,
-                                         -0.6961928009986877f,
-                                         -0.5250730514526367f,
-                                         -0.39491748809814453f,
-                                         -0.28444138169288635f,
-                                         -0.18477343022823334f,
-                                         -0.09105003625154495f,
-                                         0.0f,
-                                         0.07958029955625534f,
-                                         0.16093020141124725f,
-                                         0.24611230194568634f,
-                                         0.33791524171829224f,
-                                         0.44070982933044434f,
-                                         0.5626170039176941f,
-                                         0.7229568362236023f,
-                                         1.0f};
-inline constexpr float kFp4Values[16] = {
+/// The values of nf4 and fp4 that bitsandbytes uses (docs/formats.md).
+alignas(64) inline constexpr float kNf4Values[16] = {-1.0f,
+                                                     -0.6961928009986877f,
+                                                     -0.5250730514526367f,
+                                                     -0.39491748809814453f,
+                                                     -0.28444138169288635f,
+                                                     -0.18477343022823334f,
+                                                     -0.09105003625154495f,
+                                                     0.0f,
+                                                     0.07958029955625534f,
+                                                     0.16093020141124725f,
+                                                     0.24611230194568634f,
+                                                     0.33791524171829224f,
+                                                     0.44070982933044434f,
+                                                     0.5626170039176941f,
+                                                     0.7229568362236023f,
+                                                     1.0f};
+alignas(64) inline constexpr float kFp4Values[16] = {
     0.0f,         0.005208333333f, 0.66666667f,  1.0f,  0.33333333f,
     0.5f,         0.16666667f,     0.25f,        0.0f,  -0.005208333333f,
     -0.66666667f, -1.0f,           -0.33333333f, -0.5f, -0.16666667f,
@@ -40,159 +45,227 @@ inline constexpr float kFp4Values[16] = {
 
 /// The table of an int code: code - zero, repeated for codes of fewer bits.
 KRN_INLINE F32x16 intTable(int bits, int32_t zero) {
-  F32x16 table = {};
-  for (int i = 0; i < 16; ++i)
-    table[i] = float((i & ((1 << bits) - 1)) - zero);
-  return table;
+  return toFloat((laneNumbers() & ((1 << bits) - 1)) - zero);
 }
 
-struct CodeF32 {
-  static constexpr int kElements = 1, kBytes = 64;
+/// Codes that are values. A group is the whole row.
+struct UnscaledCode {
   static constexpr bool kScaled = false;
-  static F32x16 table(int32_t) { return {}; }
+  static constexpr float kFold = 1.0f;
+  KRN_INLINE F32x16 table(const GemmConfig *) { return {}; }
+};
+
+struct CodeF32 : UnscaledCode {
+  static constexpr int kElements = 1, kBytes = 64;
   template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16, Use use) {
+  KRN_INLINE void each(const char *unit, F32x16, bool, Use use) {
     use(0, asFloat(loadBits(unit)));
   }
 };
 
-struct CodeBF16 {
+struct CodeBF16 : UnscaledCode {
   static constexpr int kElements = 2, kBytes = 64;
-  static constexpr bool kScaled = false;
-  static F32x16 table(int32_t) { return {}; }
   template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16, Use use) {
+  KRN_INLINE void each(const char *unit, F32x16, bool, Use use) {
     U32x16 v = loadBits(unit);
     use(0, asFloat(v << 16));
     use(1, asFloat(v & 0xffff0000u));
   }
 };
 
-struct CodeF16 {
+struct CodeF16 : UnscaledCode {
   static constexpr int kElements = 2, kBytes = 64;
-  static constexpr bool kScaled = false;
-  static F32x16 table(int32_t) { return {}; }
   template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16, Use use) {
-    U32x16 v = loadBits(unit);
-    use(0, halfToFloat(v));
-    use(1, halfToFloat(v >> 16));
+  KRN_INLINE void each(const char *unit, F32x16, bool, Use use) {
+    // Rows 0 to 7 and 8 to 15, both elements side by side.
+    F32x16 a = loadF16(unit), b = loadF16(unit + 32);
+    use(0, __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20,
+                                   22, 24, 26, 28, 30));
+    use(1, __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21,
+                                   23, 25, 27, 29, 31));
   }
 };
 
-struct CodeInt8 {
-  static constexpr int kElements = 4, kBytes = 64, kBits = 8;
+/// Codes with a scale a group.
+struct ScaledCode {
   static constexpr bool kScaled = true;
-  /// Lane 0 is the zero point; there is no table of 256.
-  static F32x16 table(int32_t zero) { return splat(float(zero)); }
-  template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16 zero, Use use) {
-    U32x16 v = loadBits(unit);
-    use(0, toFloat(v & 255u) - zero);
-    use(1, toFloat(v >> 8 & 255u) - zero);
-    use(2, toFloat(v >> 16 & 255u) - zero);
-    use(3, toFloat(v >> 24) - zero);
+  static constexpr float kFold = 1.0f;
+};
+
+/// What int codes have in common, for i16 activations.
+template <typename Derived> struct IntCode : ScaledCode {
+  /// use(k, pair): the u16 halves of `pair` are the two elements that lie at
+  /// k and k + 1 in the order of staged words (staged.h).
+  template <typename Use> KRN_INLINE void eachPair(const char *unit, Use use) {
+    Derived::eachQuad(unit, [&](int k, U32x16 quad) KRN_LAMBDA {
+      use(k, quad & 0x00ff00ffu);
+      use(k + 2, quad >> 8 & 0x00ff00ffu);
+    });
   }
-  /// Each quadruple of elements as the bytes of dwords.
+};
+
+struct CodeInt8 : IntCode<CodeInt8> {
+  static constexpr int kElements = 4, kBytes = 64;
+  /// Symmetric codes stay in the upper byte of a lane.
+  static constexpr float kFold = 1.0f / 16777216.0f;
+  KRN_INLINE F32x16 table(const GemmConfig *) { return {}; }
   template <typename Use>
-  KRN_INLINE void eachQuad(const char *unit, Use use) {
+  KRN_INLINE void each(const char *unit, F32x16, bool hasZero, Use use) {
+    U32x16 v = loadBits(unit);
+    if (hasZero) {
+      KRN_UNROLL
+      for (uint32_t j = 0; j < 4; ++j)
+        use(int(j), toFloat(v >> (8 * j) & 255u) * (1.0f / kFold));
+      return;
+    }
+    v ^= 0x80808080u;
+    KRN_UNROLL
+    for (uint32_t j = 0; j < 4; ++j)
+      use(int(j), toFloat(v << (24 - 8 * j) & 0xff000000u));
+  }
+  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
     use(0, loadBits(unit));
   }
 };
 
 /// Any 4-bit code: int4, nf4, fp4 differ in the table.
-struct Code4 {
-  static constexpr int kElements = 8, kBytes = 64, kBits = 4;
-  static constexpr bool kScaled = true;
-  static F32x16 table(int32_t zero) { return intTable(4, zero); }
-  template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16 table, Use use) {
-    // A lookup reads the low four bits of a lane: no masking is needed.
-    U32x16 v = loadBits(unit);
-    use(0, lookup(table, v));
-    use(4, lookup(table, v >> 4));
-    use(1, lookup(table, v >> 8));
-    use(5, lookup(table, v >> 12));
-    use(2, lookup(table, v >> 16));
-    use(6, lookup(table, v >> 20));
-    use(3, lookup(table, v >> 24));
-    use(7, lookup(table, v >> 28));
+struct Code4 : IntCode<Code4> {
+  static constexpr int kElements = 8, kBytes = 64;
+  KRN_INLINE F32x16 table(const GemmConfig *config) {
+    return intTable(4, config->hasZero ? 0 : config->defaultZero);
   }
   template <typename Use>
-  KRN_INLINE void eachQuad(const char *unit, Use use) {
+  KRN_INLINE void each(const char *unit, F32x16 table, bool, Use use) {
+    // A lookup reads the low four bits of a lane: no masking is needed.
+    U32x16 v = loadBits(unit);
+    KRN_UNROLL
+    for (uint32_t e = 0; e < 8; ++e)
+      use(int(e), lookup(table, v >> (8 * (e % 4) + 4 * (e / 4))));
+  }
+  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
     U32x16 v = loadBits(unit);
     use(0, v & 0x0f0f0f0fu);
     use(4, v >> 4 & 0x0f0f0f0fu);
   }
+  template <typename Use> KRN_INLINE void eachPair(const char *unit, Use use) {
+    U32x16 v = loadBits(unit);
+    use(0, v & 0x000f000fu);
+    use(2, v >> 8 & 0x000f000fu);
+    use(4, v >> 4 & 0x000f000fu);
+    use(6, v >> 12 & 0x000f000fu);
+  }
 };
 struct CodeNF4 : Code4 {
-  static F32x16 table(int32_t) { return load(kNf4Values); }
+  KRN_INLINE F32x16 table(const GemmConfig *) { return load(kNf4Values); }
 };
 struct CodeFP4 : Code4 {
-  static F32x16 table(int32_t) { return load(kFp4Values); }
+  KRN_INLINE F32x16 table(const GemmConfig *) { return load(kFp4Values); }
 };
 
-struct CodeInt2 {
-  static constexpr int kElements = 16, kBytes = 64, kBits = 2;
-  static constexpr bool kScaled = true;
-  static F32x16 table(int32_t zero) { return intTable(2, zero); }
+struct CodeInt2 : IntCode<CodeInt2> {
+  static constexpr int kElements = 16, kBytes = 64;
+  KRN_INLINE F32x16 table(const GemmConfig *config) {
+    return intTable(2, config->hasZero ? 0 : config->defaultZero);
+  }
   template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16 table, Use use) {
+  KRN_INLINE void each(const char *unit, F32x16 table, bool, Use use) {
     U32x16 v = loadBits(unit);
     // The table repeats every four entries.
-    for (int e = 0; e < 16; ++e)
-      use(e, lookup(table, v >> uint32_t(8 * (e % 4) + 2 * (e / 4))));
+    KRN_UNROLL
+    for (uint32_t e = 0; e < 16; ++e)
+      use(int(e), lookup(table, v >> (8 * (e % 4) + 2 * (e / 4))));
   }
-  template <typename Use>
-  KRN_INLINE void eachQuad(const char *unit, Use use) {
+  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
     U32x16 v = loadBits(unit);
-    for (int i = 0; i < 4; ++i)
-      use(4 * i, v >> uint32_t(2 * i) & 0x03030303u);
+    KRN_UNROLL
+    for (uint32_t i = 0; i < 4; ++i)
+      use(int(4 * i), v >> (2 * i) & 0x03030303u);
   }
-};
-
-struct CodeInt3 {
-  static constexpr int kElements = 32, kBytes = 192, kBits = 3;
-  static constexpr bool kScaled = true;
-  static F32x16 table(int32_t zero) { return intTable(3, zero); }
-  template <typename Use>
-  KRN_INLINE void each(const char *unit, F32x16 table, Use use) {
-    eachQuad(unit, [&](int k, U32x16 quad) {
-      for (int j = 0; j < 4; ++j)
-        use(k + j, lookup(table, quad >> uint32_t(8 * j)));
-    });
-  }
-  template <typename Use>
-  KRN_INLINE void eachQuad(const char *unit, Use use) {
-    U32x16 low0 = loadBits(unit), low1 = loadBits(unit + 64);
-    U32x16 high = loadBits(unit + 128);
-    for (int i = 0; i < 8; ++i) {
-      U32x16 low = (i < 4 ? low0 : low1) >> uint32_t(2 * (i % 4));
-      U32x16 bit = i < 2 ? high << uint32_t(2 - i) : high >> uint32_t(i - 2);
-      use(4 * i, (low & 0x03030303u) | (bit & 0x04040404u));
+  template <typename Use> KRN_INLINE void eachPair(const char *unit, Use use) {
+    U32x16 v = loadBits(unit);
+    KRN_UNROLL
+    for (uint32_t i = 0; i < 4; ++i) {
+      use(int(4 * i), v >> (2 * i) & 0x00030003u);
+      use(int(4 * i + 2), v >> (2 * i + 8) & 0x00030003u);
     }
   }
 };
 
-/// Sixteen scales of a group.
-KRN_INLINE F32x16 loadScales(int32_t type, const void *scales, int64_t index) {
-  return loadElements(type, scales, index * 16);
-}
+struct CodeInt3 : IntCode<CodeInt3> {
+  static constexpr int kElements = 32, kBytes = 192;
+  KRN_INLINE F32x16 table(const GemmConfig *config) {
+    return intTable(3, config->hasZero ? 0 : config->defaultZero);
+  }
+  template <typename Use>
+  KRN_INLINE void each(const char *unit, F32x16 table, bool, Use use) {
+    // The table repeats every eight entries: bits above a code's three must be
+    // zero or repeat nothing, which the masks of a quad see to.
+    eachQuad(unit, [&](int k, U32x16 quad) KRN_LAMBDA {
+      KRN_UNROLL
+      for (uint32_t j = 0; j < 4; ++j)
+        use(k + int(j), lookup(table, quad >> (8 * j)));
+    });
+  }
+  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
+    U32x16 low0 = loadBits(unit), low1 = loadBits(unit + 64);
+    U32x16 high = loadBits(unit + 128);
+    KRN_UNROLL
+    for (uint32_t i = 0; i < 8; ++i) {
+      U32x16 low = (i < 4 ? low0 : low1) >> (2 * (i % 4));
+      U32x16 bit = i < 2 ? high << (2 - i) : high >> (i - 2);
+      use(int(4 * i), (low & 0x03030303u) | (bit & 0x04040404u));
+    }
+  }
+};
 
-/// The groups of a tile and the bytes of its codes.
-template <typename Code>
-struct TileShape {
-  int64_t groups, fullGroups, groupBytes, lastElements, tileBytes;
+/// The pieces (Layout.h) of a tile's rows and the bytes of its codes.
+template <typename Code> struct TileShape {
+  int64_t paddedGroup, fullGroups, lastElements, groups, perGroup, pieces;
+  int64_t rowElements, bytes;
 
   explicit TileShape(const GemmConfig *config)
-      : groups(groupCount(config->columns, config->group)),
+      : paddedGroup(config->paddedGroup),
         fullGroups(config->columns / config->group),
-        groupBytes(config->paddedGroup / Code::kElements * Code::kBytes),
         lastElements(roundUp(config->columns % config->group, Code::kElements)),
-        tileBytes(fullGroups * groupBytes +
-                  lastElements / Code::kElements * Code::kBytes) {}
-  int64_t elements(const GemmConfig *config, int64_t g) const {
-    return g < fullGroups ? config->paddedGroup : lastElements;
+        groups(fullGroups + (lastElements != 0)),
+        perGroup(groupPieces(paddedGroup)),
+        pieces(fullGroups * perGroup + groupPieces(lastElements)),
+        rowElements(fullGroups * paddedGroup + lastElements),
+        bytes(rowElements / Code::kElements * Code::kBytes) {}
+
+  int64_t group(int64_t piece) const { return piece / perGroup; }
+  /// Where a piece begins in the staged row.
+  int64_t begin(int64_t piece) const {
+    return group(piece) * paddedGroup + piece % perGroup * kPieceElements;
+  }
+  int64_t end(int64_t piece) const {
+    return piece + 1 < pieces ? begin(piece + 1) : rowElements;
+  }
+  /// The end of a run of pieces from `piece` on, of up to `elements` elements
+  /// (but one piece at least): runs of a row are about equally long.
+  int64_t panelEnd(int64_t piece, int64_t elements) const {
+    int64_t runs = (rowElements + elements - 1) / elements;
+    int64_t perRun = (pieces + runs - 1) / runs;
+    if (perRun > elements / longestPiece())
+      perRun = elements / longestPiece();
+    return smaller(piece + perRun, pieces);
+  }
+  int64_t longestPiece() const { return smaller(paddedGroup, kPieceElements); }
+};
+
+/// The planes of a packed weight (kernels.h), and how wide the second is.
+struct Planes {
+  const char *codes;
+  const void *scales;
+  const uint8_t *zeros;
+
+  KRN_METHOD F32x16 scale(const GemmConfig *config, int64_t index) const {
+    return loadElements(config->scaleType, scales, index * kTileRows);
+  }
+  /// Zero points, those stored or the format's.
+  KRN_METHOD I32x16 zero(const GemmConfig *config, int64_t index) const {
+    return config->hasZero ? (I32x16)loadBytes(zeros + index * kTileRows)
+                           : splat(config->defaultZero);
   }
 };
 

@@ -1,238 +1,231 @@
 //===- gemm_f32.cpp - Packed weights times f32 activations ----------------===//
 //
-// gemv: every weight is decoded to f32 and used for up to 8 tokens at once.
-// gemm: a pair of tiles is decoded, panel by panel, to f32 in the scratch, and
-// a register block of 12 tokens x 2 tiles runs over it.
+// The sum of a piece of a row (Layout.h) has two chains, of the elements at
+// even and odd places. It is scaled when it is complete: codes are decoded to
+// small numbers or table values, not to weights. Gemv and gemm add in the same
+// order: the results for a token do not depend on the tokens beside it.
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/cpu/kernels/codes.h"
-#include "codegen/cpu/kernels/epilogue.h"
-#include "codegen/cpu/kernels/staged.h"
+#include "codegen/cpu/kernels/gemm.h"
 
 using namespace qcc::krn;
 
 namespace {
 
-/// One tile times `M` tokens.
-template <typename Code, int M>
-KRN_INLINE void dotTile(const GemmConfig *config, const TileShape<Code> &shape,
-                        const char *codes, const void *scales,
-                        const uint8_t *zeros, int64_t tile, const float *x,
-                        int64_t xStride, F32x16 *sums) {
-  // With one token, four chains of additions hide their latency.
-  constexpr int kChains = M == 1 ? 4 : M == 2 ? 2 : 1;
-  codes += tile * shape.tileBytes;
-  const F32x16 table = Code::table(config->hasZero ? 0 : config->defaultZero);
-  F32x16 total[M] = {};
-  F32x16 part[kChains * M] = {};
-  for (int64_t g = 0; g < shape.groups; ++g) {
-    F32x16 zero = {};
-    if (config->hasZero)
-      zero = toFloat(loadBytes(zeros + (tile * shape.groups + g) * 16));
-    int64_t units = shape.elements(config, g) / Code::kElements;
-    for (int64_t u = 0; u < units; ++u, codes += Code::kBytes) {
-      __builtin_prefetch(codes + 1024);
-      int chain = Code::kElements == 1 ? int(u & (kChains - 1)) : 0;
-      Code::each(codes, table, [&](int k, F32x16 w) {
-        if (config->hasZero)
-          w -= zero;
-        for (int m = 0; m < M; ++m)
-          part[((chain + k) % kChains) * M + m] += w * x[m * xStride + k];
-      });
-      x += Code::kElements;
+/// Scale of a group, or 1, with what a code leaves to it.
+template <typename Code>
+KRN_INLINE F32x16 groupScale(const GemmConfig *config, const Planes &planes,
+                             int64_t index) {
+  if constexpr (!Code::kScaled)
+    return splat(1.0f);
+  return planes.scale(config, index) * splat(Code::kFold);
+}
+
+/// Zero points of a group as each() would give them.
+template <typename Code>
+KRN_INLINE F32x16 groupZero(const GemmConfig *config, const Planes &planes,
+                            int64_t index) {
+  if (!Code::kScaled || !config->hasZero)
+    return F32x16{};
+  return toFloat(planes.zero(config, index)) * splat(1.0f / Code::kFold);
+}
+
+/// The elements of a unit, minus the zero point where one is stored.
+template <typename Code, typename Use>
+KRN_INLINE void eachValue(const GemmConfig *config, const char *unit,
+                          F32x16 table, F32x16 zero, Use use) {
+  bool hasZero = Code::kScaled && config->hasZero;
+  Code::each(unit, table, hasZero, [&](int k, F32x16 w) KRN_LAMBDA {
+    use(k, hasZero ? w - zero : w);
+  });
+}
+
+template <typename Code> struct Gemv {
+  static constexpr int kTiles =
+      (kHas32Registers ? 4 : 2) / (Code::kElements > 16 ? 2 : 1);
+  static constexpr int kBlockTiles =
+      (kHas32Registers ? 2 : 1) /
+      (Code::kElements > 16 && kHas32Registers ? 2 : 1);
+  static constexpr int kTokens = kHas32Registers ? 4 : 2;
+  static constexpr int kUnits = Code::kElements >= 8 ? 1 : 8 / Code::kElements;
+
+  const GemmConfig *config;
+  TileShape<Code> shape;
+  Planes planes;
+  StagedF32 x;
+
+  template <int T, int M>
+  KRN_METHOD void dot(int64_t tile, int64_t m, F32x16 (*sums)[M]) const {
+    const F32x16 table = Code::table(config);
+    const float *at = x.row(m);
+    const char *codes[T];
+    KRN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      codes[t] = planes.codes + (tile + t) * shape.bytes;
+      KRN_UNROLL
+      for (int i = 0; i < M; ++i)
+        sums[t][i] = F32x16{};
     }
-    if (Code::kScaled) {
-      F32x16 scale =
-          loadScales(config->scaleType, scales, tile * shape.groups + g);
-      for (int m = 0; m < M; ++m) {
-        F32x16 group = part[m];
-        part[m] = F32x16{};
-        for (int c = 1; c < kChains; ++c) {
-          group += part[c * M + m];
-          part[c * M + m] = F32x16{};
+    for (int64_t piece = 0; piece < shape.pieces; ++piece) {
+      int64_t elements = shape.end(piece) - shape.begin(piece);
+      F32x16 zero[T], chains[2][M][T] = {};
+      int64_t group[T];
+      KRN_UNROLL
+      for (int t = 0; t < T; ++t) {
+        group[t] = (tile + t) * shape.groups + shape.group(piece);
+        zero[t] = groupZero<Code>(config, planes, group[t]);
+      }
+      auto step = [&]<int U>() KRN_LAMBDA {
+        KRN_UNROLL
+        for (int t = 0; t < T; ++t) {
+          __builtin_prefetch(codes[t] + 2048);
+          KRN_UNROLL
+          for (int u = 0; u < U; ++u) {
+            eachValue<Code>(config, codes[t], table, zero[t],
+                            [&](int e, F32x16 w) KRN_LAMBDA {
+                              int place = u * Code::kElements + e;
+                              KRN_UNROLL
+                              for (int i = 0; i < M; ++i) {
+                                F32x16 &chain = chains[place % 2][i][t];
+                                chain = fma(w, at[i * x.stride + place], chain);
+                              }
+                            });
+            codes[t] += Code::kBytes;
+          }
         }
-        total[m] += group * scale;
-      }
-    }
-    // Only the last group is short, so that x is where the next group begins.
-  }
-  for (int m = 0; m < M; ++m) {
-    sums[m] = total[m];
-    if (!Code::kScaled) {
-      sums[m] = part[m];
-      for (int c = 1; c < kChains; ++c)
-        sums[m] += part[c * M + m];
-    }
-  }
-}
-
-template <typename Code, int M>
-KRN_INLINE void gemvTokens(const GemmConfig *config, int64_t firstToken,
-                           const void *staged, const void *codes,
-                           const void *scales, const void *zeros,
-                           const float *bias, const float *residual,
-                           float *output, uint32_t part, uint32_t parts) {
-  TileShape<Code> shape(config);
-  StagedF32 x(staged, stagedColumns(config->columns, config->group,
-                                    config->paddedGroup));
-  int64_t tiles = (config->rows + 15) / 16;
-  int64_t step = config->glu ? 2 : 1;
-  Share share = shareOf(tiles / step, part, parts);
-  for (int64_t i = share.begin; i < share.end; ++i) {
-    F32x16 sums[2][M];
-    for (int64_t t = 0; t < step; ++t)
-      dotTile<Code, M>(config, shape, (const char *)codes, scales,
-                       (const uint8_t *)zeros, i * step + t, x.row(firstToken),
-                       x.stride, sums[t]);
-    for (int m = 0; m < M; ++m) {
-      F32x16 pair[2] = {sums[0][m], sums[step - 1][m]};
-      epilogues(config, firstToken + m, i * step, 1, pair, bias, residual,
-                output);
-    }
-  }
-}
-
-template <typename Code>
-KRN_INLINE void gemv(const GemmConfig *config, int64_t tokens,
-                     const void *staged, const void *codes, const void *scales,
-                     const void *zeros, const float *bias,
-                     const float *residual, float *output, uint32_t part,
-                     uint32_t parts) {
-  // The results for a token do not depend on the tokens beside it: all sizes
-  // of blocks add up in the same order, except that chains merge differently,
-  // which is why a block of 1 is used only for single tokens.
-  int64_t m = 0;
-  if (tokens == 1) {
-    gemvTokens<Code, 1>(config, 0, staged, codes, scales, zeros, bias, residual,
-                        output, part, parts);
-    return;
-  }
-  for (; m + 4 <= tokens; m += 4)
-    gemvTokens<Code, 4>(config, m, staged, codes, scales, zeros, bias, residual,
-                        output, part, parts);
-  for (; m + 2 <= tokens; m += 2)
-    gemvTokens<Code, 2>(config, m, staged, codes, scales, zeros, bias, residual,
-                        output, part, parts);
-  for (; m < tokens; ++m)
-    gemvTokens<Code, 1>(config, m, staged, codes, scales, zeros, bias, residual,
-                        output, part, parts);
-}
-
-/// f32 registers of a block: 12 x 2 sums, two weights, one x.
-constexpr int kBlock = 12;
-/// Elements of K in a panel: 256 x 32 f32 are 32 KiB, most of an L1 cache.
-constexpr int64_t kPanel = 256;
-/// Tokens whose sums the scratch has room for beside a panel.
-constexpr int64_t kScratchTokens = 2048;
-static_assert((kPanel * 32 + kScratchTokens * 32) * 4 <= gemmScratchBytes());
-
-template <int M>
-KRN_INLINE void multiplyPanel(const float *panel, int64_t depth, const float *x,
-                              int64_t xStride, float *sums, bool first) {
-  F32x16 s[M][2];
-  for (int m = 0; m < M; ++m)
-    for (int t = 0; t < 2; ++t)
-      s[m][t] = first ? F32x16{} : load(sums + (m * 2 + t) * 16);
-  for (int64_t k = 0; k < depth; ++k) {
-    F32x16 w0 = load(panel + k * 32), w1 = load(panel + k * 32 + 16);
-    for (int m = 0; m < M; ++m) {
-      F32x16 v = splat(x[m * xStride + k]);
-      s[m][0] += w0 * v;
-      s[m][1] += w1 * v;
-    }
-  }
-  for (int m = 0; m < M; ++m)
-    for (int t = 0; t < 2; ++t)
-      store(sums + (m * 2 + t) * 16, s[m][t]);
-}
-
-/// Decodes elements [begin, end) of the staged order of one tile.
-template <typename Code>
-KRN_INLINE void
-unpackPanel(const GemmConfig *config, const TileShape<Code> &shape,
-            const char *codes, const void *scales, const uint8_t *zeros,
-            int64_t tile, int64_t begin, int64_t end, float *out) {
-  const F32x16 table = Code::table(config->hasZero ? 0 : config->defaultZero);
-  codes += tile * shape.tileBytes + begin / Code::kElements * Code::kBytes;
-  for (int64_t k = begin; k < end;) {
-    int64_t g = k / config->paddedGroup;
-    int64_t groupEnd = g * config->paddedGroup + shape.elements(config, g);
-    int64_t stop = groupEnd < end ? groupEnd : end;
-    F32x16 scale = splat(1.0f), zero = {};
-    if (Code::kScaled)
-      scale = loadScales(config->scaleType, scales, tile * shape.groups + g);
-    if (config->hasZero)
-      zero = toFloat(loadBytes(zeros + (tile * shape.groups + g) * 16));
-    for (; k < stop; k += Code::kElements, codes += Code::kBytes)
-      Code::each(codes, table, [&](int e, F32x16 w) {
-        if (config->hasZero)
-          w -= zero;
-        if (Code::kScaled)
-          w *= scale;
-        store(out + (k - begin + e) * 32, w);
-      });
-  }
-}
-
-template <typename Code>
-KRN_INLINE void gemm(const GemmConfig *config, int64_t tokens,
-                     const void *staged, const void *codes, const void *scales,
-                     const void *zeros, const float *bias,
-                     const float *residual, float *output, void *scratch,
-                     uint32_t part, uint32_t parts) {
-  TileShape<Code> shape(config);
-  StagedF32 x(staged, stagedColumns(config->columns, config->group,
-                                    config->paddedGroup));
-  float *panel = (float *)scratch, *sums = panel + kPanel * 32;
-  int64_t depth = shape.fullGroups * config->paddedGroup + shape.lastElements;
-  int64_t tiles = (config->rows + 15) / 16, pairs = (tiles + 1) / 2;
-  Share share = shareOf(pairs, part, parts);
-  for (int64_t base = 0; base < tokens; base += kScratchTokens) {
-    int64_t count =
-        tokens - base < kScratchTokens ? tokens - base : kScratchTokens;
-    for (int64_t pair = share.begin; pair < share.end; ++pair) {
-      int64_t width = tiles - pair * 2 < 2 ? 1 : 2;
-      for (int64_t k = 0; k < depth; k += kPanel) {
-        int64_t end = k + kPanel < depth ? k + kPanel : depth;
-        for (int64_t t = 0; t < width; ++t)
-          unpackPanel<Code>(config, shape, (const char *)codes, scales,
-                            (const uint8_t *)zeros, pair * 2 + t, k, end,
-                            panel + t * 16);
-        if (width == 1)
-          for (int64_t i = 0; i < end - k; ++i)
-            store(panel + i * 32 + 16, F32x16{});
-        int64_t m = 0;
-        for (; m + kBlock <= count; m += kBlock)
-          multiplyPanel<kBlock>(panel, end - k, x.row(base + m) + k, x.stride,
-                                sums + m * 32, k == 0);
-        for (; m + 4 <= count; m += 4)
-          multiplyPanel<4>(panel, end - k, x.row(base + m) + k, x.stride,
-                           sums + m * 32, k == 0);
-        for (; m < count; ++m)
-          multiplyPanel<1>(panel, end - k, x.row(base + m) + k, x.stride,
-                           sums + m * 32, k == 0);
-      }
-      for (int64_t m = 0; m < count; ++m) {
-        F32x16 both[2] = {load(sums + m * 32), load(sums + m * 32 + 16)};
-        epilogues(config, base + m, pair * 2, width, both, bias, residual,
-                  output);
+        at += U * Code::kElements;
+        elements -= U * Code::kElements;
+      };
+      while (elements >= kUnits * Code::kElements)
+        step.template operator()<kUnits>();
+      // Two units keep even places even.
+      if constexpr (kUnits > 2)
+        while (elements >= 2 * Code::kElements)
+          step.template operator()<2>();
+      if constexpr (kUnits > 1)
+        if (elements > 0)
+          step.template operator()<1>();
+      KRN_UNROLL
+      for (int t = 0; t < T; ++t) {
+        F32x16 scale = groupScale<Code>(config, planes, group[t]);
+        KRN_UNROLL
+        for (int i = 0; i < M; ++i)
+          sums[t][i] =
+              fma(chains[0][i][t] + chains[1][i][t], scale, sums[t][i]);
       }
     }
   }
-}
+};
+
+template <typename Code> struct Gemm {
+  static constexpr int kTiles = kHas32Registers ? 2 : 1;
+  static constexpr int kTokens = kHas32Registers ? 6 : 3;
+  /// 2 tiles x 256 x 4 bytes x 16 rows are 32 KiB.
+  static constexpr int64_t kPanelElements = kPieceElements;
+  static constexpr int64_t kMaxPieces = kPanelElements;
+
+  const GemmConfig *config;
+  TileShape<Code> shape;
+  Planes planes;
+  StagedF32 x;
+  float *panel;  ///< [element][kTiles][16]
+  float *scales; ///< [piece of the panel][kTiles][16]
+
+  KRN_METHOD float tokenScale(int64_t) const { return 1.0f; }
+
+  KRN_METHOD int64_t panelEnd(int64_t piece) const {
+    return shape.panelEnd(piece, kPanelElements);
+  }
+
+  KRN_METHOD void unpack(int64_t tile, int t, int64_t first,
+                         int64_t end) const {
+    const F32x16 table = Code::table(config);
+    const char *codes = planes.codes + tile * shape.bytes +
+                        shape.begin(first) / Code::kElements * Code::kBytes;
+    float *to = panel + t * 16;
+    for (int64_t piece = first; piece < end; ++piece) {
+      int64_t group = tile * shape.groups + shape.group(piece);
+      F32x16 zero = groupZero<Code>(config, planes, group);
+      store(scales + ((piece - first) * kTiles + t) * 16,
+            groupScale<Code>(config, planes, group));
+      int64_t elements = shape.end(piece) - shape.begin(piece);
+      for (int64_t k = 0; k < elements; k += Code::kElements) {
+        eachValue<Code>(config, codes, table, zero,
+                        [&](int e, F32x16 w)
+                            KRN_LAMBDA { store(to + e * kTiles * 16, w); });
+        codes += Code::kBytes;
+        to += Code::kElements * kTiles * 16;
+      }
+    }
+  }
+
+  template <int M>
+  KRN_METHOD void multiply(int64_t first, int64_t end, int64_t m, float *out,
+                           bool isFirst) const {
+    const float *at = x.row(m) + shape.begin(first);
+    const float *w = panel;
+    for (int64_t piece = first; piece < end; ++piece) {
+      int64_t elements = shape.end(piece) - shape.begin(piece);
+      F32x16 chains[2][M][kTiles] = {};
+      auto step = [&]<int C>() KRN_LAMBDA {
+        KRN_UNROLL
+        for (int place = 0; place < C; ++place) {
+          F32x16 row[kTiles];
+          KRN_UNROLL
+          for (int t = 0; t < kTiles; ++t)
+            row[t] = load(w + (place * kTiles + t) * 16);
+          KRN_UNROLL
+          for (int i = 0; i < M; ++i) {
+            F32x16 v = splat(at[i * x.stride + place]);
+            KRN_UNROLL
+            for (int t = 0; t < kTiles; ++t)
+              chains[place][i][t] = fma(row[t], v, chains[place][i][t]);
+          }
+        }
+        w += C * kTiles * 16;
+        at += C;
+      };
+      for (int64_t k = 0; k + 2 <= elements; k += 2)
+        step.template operator()<2>();
+      if (Code::kElements == 1 && elements % 2 != 0)
+        step.template operator()<1>();
+      KRN_UNROLL
+      for (int t = 0; t < kTiles; ++t) {
+        F32x16 scale = load(scales + ((piece - first) * kTiles + t) * 16);
+        KRN_UNROLL
+        for (int i = 0; i < M; ++i) {
+          float *to = out + i * 32 + t * 16;
+          F32x16 before = isFirst ? F32x16{} : load(to);
+          store(to, fma(chains[0][i][t] + chains[1][i][t], scale, before));
+        }
+      }
+      isFirst = false;
+    }
+  }
+};
 
 } // namespace
 
 #define DEFINE(code, Code)                                                     \
   extern "C" QCC_KRN_GEMM(krn_gemv_##code##_f32) {                             \
     (void)scratch;                                                             \
-    gemv<Code>(config, tokens, staged, codes, scales, zeros, bias, residual,   \
-               output, part, parts);                                           \
+    Gemv<Code> kernel{config,                                                  \
+                      TileShape<Code>(config),                                 \
+                      {(const char *)codes, scales, (const uint8_t *)zeros},   \
+                      StagedF32(config, staged)};                              \
+    gemv(kernel, {config, bias, residual, output}, tokens, part, parts);       \
   }                                                                            \
   extern "C" QCC_KRN_GEMM(krn_gemm_##code##_f32) {                             \
-    gemm<Code>(config, tokens, staged, codes, scales, zeros, bias, residual,   \
-               output, scratch, part, parts);                                  \
+    auto *panel = (float *)scratch;                                            \
+    Gemm<Code> kernel{config,                                                  \
+                      TileShape<Code>(config),                                 \
+                      {(const char *)codes, scales, (const uint8_t *)zeros},   \
+                      StagedF32(config, staged),                               \
+                      panel,                                                   \
+                      panel + Gemm<Code>::kPanelElements * 32};                \
+    gemm(kernel, kernel.shape, {config, bias, residual, output}, tokens,       \
+         scratch, part, parts);                                                \
   }
 
 DEFINE(f32, CodeF32)

@@ -1,42 +1,107 @@
 //===- rope.cpp - Rotary embedding and the KV cache -----------------------===//
 
+#include "codegen/cpu/kernels/kernels.h"
 #include "codegen/cpu/kernels/math.h"
 
 using namespace qcc::krn;
 
 namespace {
 
-/// Rotates one head of `from` into `to`, which may be the same.
+constexpr int64_t kMaxHeadDim = 2048;
+
+/// Even and odd elements of 32 floats, and back.
+KRN_INLINE void deinterleave(const float *at, int64_t count, F32x16 &even,
+                             F32x16 &odd) {
+  F32x16 a = loadUpTo(at, count);
+  F32x16 b = count > 16 ? loadUpTo(at + 16, count - 16) : F32x16{};
+  even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20,
+                                 22, 24, 26, 28, 30);
+  odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23,
+                                25, 27, 29, 31);
+}
+KRN_INLINE void interleave(float *at, int64_t count, F32x16 even, F32x16 odd) {
+  storeUpTo(at,
+            __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4,
+                                    20, 5, 21, 6, 22, 7, 23),
+            count);
+  if (count > 16)
+    storeUpTo(at + 16,
+              __builtin_shufflevector(even, odd, 8, 24, 9, 25, 10, 26, 11, 27,
+                                      12, 28, 13, 29, 14, 30, 15, 31),
+              count - 16);
+}
+
+/// Rotates one head of `from` into `to`, which may be the same. `table` holds
+/// cos and sin of each pair.
 KRN_INLINE void rotate(const RopeAppendConfig *config, const float *from,
                        const float *table, float *to) {
   int64_t half = config->rotary / 2;
-  for (int64_t i = 0; i < half; ++i) {
-    int64_t a = config->interleaved ? 2 * i : i;
-    int64_t b = config->interleaved ? 2 * i + 1 : i + half;
-    float c = table[2 * i], s = table[2 * i + 1];
-    float x = from[a], y = from[b];
-    to[a] = x * c - y * s;
-    to[b] = y * c + x * s;
+  for (int64_t i = 0; i < half; i += 16) {
+    int64_t count = half - i;
+    F32x16 cosine, sine, x, y;
+    deinterleave(table + 2 * i, 2 * count, cosine, sine);
+    if (config->interleaved) {
+      deinterleave(from + 2 * i, 2 * count, x, y);
+    } else {
+      x = loadUpTo(from + i, count);
+      y = loadUpTo(from + half + i, count);
+    }
+    F32x16 a = x * cosine - y * sine;
+    F32x16 b = y * cosine + x * sine;
+    if (config->interleaved) {
+      interleave(to + 2 * i, 2 * count, a, b);
+    } else {
+      storeUpTo(to + i, a, count);
+      storeUpTo(to + half + i, b, count);
+    }
   }
-  for (int64_t d = config->rotary; d < config->headDim; ++d)
-    to[d] = from[d];
+  if (from == to)
+    return;
+  for (int64_t d = config->rotary; d < config->headDim; d += 16)
+    storeUpTo(to + d, loadUpTo(from + d, config->headDim - d),
+              config->headDim - d);
 }
 
-/// RMS norm of one head, then its rotation.
+/// RMS norm of one head (if the config says so), then its rotation.
 KRN_INLINE void normAndRotate(const RopeAppendConfig *config, const float *from,
                               const float *norm, const float *table,
                               float *to) {
+  int64_t dim = config->headDim;
   if (config->normQk) {
-    float squares = 0;
-    for (int64_t d = 0; d < config->headDim; ++d)
-      squares += from[d] * from[d];
-    float mean = squares / float(config->headDim);
-    float inverse = 1.0f / sqrt(splat(mean + config->epsilon))[0];
-    for (int64_t d = 0; d < config->headDim; ++d)
-      to[d] = from[d] * inverse * (norm[d] + config->normOffset);
+    F32x16 squares = {};
+    for (int64_t d = 0; d < dim; d += 16) {
+      F32x16 v = loadUpTo(from + d, dim - d);
+      squares += v * v;
+    }
+    F32x16 inverse =
+        splat(1.0f / sqrt(sum(squares) / float(dim) + config->epsilon));
+    for (int64_t d = 0; d < dim; d += 16)
+      storeUpTo(to + d,
+                loadUpTo(from + d, dim - d) * inverse *
+                    (loadUpTo(norm + d, dim - d) + splat(config->normOffset)),
+                dim - d);
     from = to;
   }
   rotate(config, from, table, to);
+}
+
+/// Writes one head's key and value at `position` of a layer's cache
+/// (AttentionConfig says where they lie).
+KRN_INLINE void append(const RopeAppendConfig *config, char *layer,
+                       int64_t capacity, int64_t kvHead, int64_t position,
+                       const float *key, const float *value) {
+  int64_t dim = config->headDim, element = config->kvElement;
+  int64_t bytes = elementBytes(config->kvElement);
+  char *tile = layer + (kvHead * capacity + position / 16 * 16) * dim * bytes;
+  for (int64_t d = 0; d < dim; ++d)
+    storeElement(int32_t(element), tile, d * 16 + position % 16, key[d]);
+  char *row =
+      layer + ((config->kvHeads + kvHead) * capacity + position) * dim * bytes;
+  int64_t d = 0;
+  for (; d + 16 <= dim; d += 16)
+    storeElements(config->kvElement, row, d, load(value + d));
+  for (; d < dim; ++d)
+    storeElement(config->kvElement, row, d, value[d]);
 }
 
 } // namespace
@@ -64,7 +129,6 @@ void krn_rope_append(const RopeAppendConfig *config, const qrt_step *step,
                      const float *v, const float *ropeTable, const float *qNorm,
                      const float *kNorm, uint32_t part, uint32_t parts) {
   int64_t dim = config->headDim;
-  int64_t bytes = elementBytes(config->kvElement);
   int64_t heads = config->heads + config->kvHeads;
   // Items are heads of tokens, those of q before the kv heads.
   Share share = shareOf(int64_t(step->tokens) * heads, part, parts);
@@ -83,21 +147,16 @@ void krn_rope_append(const RopeAppendConfig *config, const qrt_step *step,
                     int64_t(step->sequences[s].tokens))
       ++s;
     const qrt_sequence &sequence = step->sequences[s];
-    int64_t position = sequence.past + (m - sequence.first_token);
-    int64_t capacity = sequence.capacity;
-    char *layer = (char *)sequence.kv + capacity * kvLayerOffset;
-    float rotated[1024];
-    normAndRotate(config, k + m * config->kStride + head * dim, kNorm, table,
-                  rotated);
-    char *keys = layer + head * capacity * dim * bytes +
-                 position / 16 * 16 * dim * bytes;
-    for (int64_t d = 0; d < dim; ++d)
-      storeElement(config->kvElement, keys, d * 16 + position % 16, rotated[d]);
-    char *values =
-        layer + ((config->kvHeads + head) * capacity + position) * dim * bytes;
-    const float *from = v + m * config->vStride + head * dim;
-    for (int64_t d = 0; d < dim; ++d)
-      storeElement(config->kvElement, values, d, from[d]);
+    const float *key = k + m * config->kStride + head * dim;
+    alignas(64) float rotated[kMaxHeadDim];
+    if (config->normQk || config->rotary) {
+      normAndRotate(config, key, kNorm, table, rotated);
+      key = rotated;
+    }
+    append(config, (char *)sequence.kv + sequence.capacity * kvLayerOffset,
+           sequence.capacity, head,
+           int64_t(sequence.past) + m - sequence.first_token, key,
+           v + m * config->vStride + head * dim);
   }
 }
 
@@ -107,11 +166,8 @@ void krn_rope(const RopeAppendConfig *config, const qrt_step *step,
   Share share = shareOf(int64_t(step->tokens) * config->heads, part, parts);
   for (int64_t item = share.begin; item < share.end; ++item) {
     int64_t m = item / config->heads, head = item % config->heads;
-    // The output's rows are dense; the input may be a view.
-    rotate(config, input + m * config->qStride + head * config->headDim,
-           ropeTable + m * config->rotary,
-           output + m * config->heads * config->headDim +
-               head * config->headDim);
+    int64_t at = m * config->qStride + head * config->headDim;
+    rotate(config, input + at, ropeTable + m * config->rotary, output + at);
   }
 }
 

@@ -1,86 +1,125 @@
 //===- stage.cpp - Activations, normalized, in the form of a GEMM ---------===//
 
-#include "codegen/cpu/kernels/math.h"
 #include "codegen/cpu/kernels/staged.h"
 
 using namespace qcc::krn;
 
 namespace {
 
-/// y = norm(x) for one row of `columns` elements; y may be x.
-KRN_INLINE void normalizeRow(const StageConfig *config, const float *x,
-                             const float *weight, const float *bias, float *y) {
-  int64_t columns = config->columns, whole = columns / 16 * 16;
-  int64_t tail = columns - whole;
-  float mean = 0;
-  if (config->norm == NormLayer) {
-    F32x16 total = {};
-    for (int64_t k = 0; k < whole; k += 16)
-      total += load(x + k);
-    total += loadPart(x + whole, tail);
-    mean = sum(total) / float(columns);
+/// A row of activations whose elements are read normalized.
+struct NormedRow {
+  const StageConfig *config;
+  const float *x, *weight, *bias;
+  F32x16 mean, inverse;
+
+  KRN_METHOD NormedRow(const StageConfig *config, const float *x,
+                       const float *weight, const float *bias)
+      : config(config), x(x), weight(weight), bias(bias), mean(), inverse() {
+    if (config->norm == NormNone)
+      return;
+    float columns = float(config->columns);
+    if (config->norm == NormLayer)
+      mean = splat(total([](F32x16 v) KRN_LAMBDA { return v; }) / columns);
+    F32x16 centre = mean;
+    float squares = total([&](F32x16 v) KRN_LAMBDA {
+      v -= centre;
+      return v * v;
+    });
+    inverse = splat(1.0f / sqrt(squares / columns + config->epsilon));
   }
-  F32x16 squares = {};
-  for (int64_t k = 0; k < whole; k += 16) {
-    F32x16 v = load(x + k) - mean;
-    squares += v * v;
+
+  /// The sum of f over the row, in four chains.
+  template <typename F> KRN_METHOD float total(F f) const {
+    F32x16 sums[4] = {};
+    int64_t columns = config->columns, k = 0;
+    for (; k + 64 <= columns; k += 64) {
+      KRN_UNROLL
+      for (int i = 0; i < 4; ++i)
+        sums[i] += f(load(x + k + 16 * i));
+    }
+    for (; k + 16 <= columns; k += 16)
+      sums[0] += f(load(x + k));
+    if (k < columns)
+      sums[1] += keep(f(loadPart(x + k, columns - k)), columns - k);
+    return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
-  for (int64_t k = whole; k < columns; ++k)
-    squares[k - whole] += (x[k] - mean) * (x[k] - mean);
-  float variance = sum(squares) / float(columns);
-  float inverse = 1.0f / sqrt(splat(variance + config->epsilon))[0];
-  for (int64_t k = 0; k < whole; k += 16) {
-    F32x16 v = (load(x + k) - mean) * inverse *
-               (load(weight + k) + config->normOffset);
+
+  /// `v` in the first `count` lanes, 0 in the others.
+  KRN_INLINE F32x16 keep(F32x16 v, int64_t count) {
+    return laneNumbers() < splat(int32_t(count)) ? v : F32x16{};
+  }
+
+  /// Elements [k, k + count) for 0 < count; up to 16 of them, then zeros.
+  KRN_METHOD F32x16 at(int64_t k, int64_t count) const {
+    F32x16 v = loadUpTo(x + k, count);
+    if (config->norm == NormNone)
+      return v;
+    if (config->norm == NormLayer)
+      v -= mean;
+    v = v * inverse * (loadUpTo(weight + k, count) + splat(config->normOffset));
     if (config->hasNormBias)
-      v += load(bias + k);
-    store(y + k, v);
+      v += loadUpTo(bias + k, count);
+    return count >= 16 ? v : keep(v, count);
   }
-  for (int64_t k = whole; k < columns; ++k) {
-    float v = (x[k] - mean) * inverse * (weight[k] + config->normOffset);
-    y[k] = config->hasNormBias ? v + bias[k] : v;
+};
+
+/// Calls use(piece, k, size, to, padded) for each piece (Layout.h) of a row:
+/// elements [k, k + size) go to [to, to + size) of the staged row, and the rest
+/// up to to + padded is 0.
+template <typename Use>
+KRN_INLINE void eachPiece(const StageConfig *config, Use use) {
+  int64_t columns = config->columns, group = config->group;
+  int64_t piece = 0, to = 0;
+  for (int64_t k = 0; k < columns; k += group) {
+    int64_t size = smaller(group, columns - k);
+    int64_t room = size == group
+                       ? config->paddedGroup
+                       : smaller(roundUp(size, 32), config->paddedGroup);
+    for (int64_t i = 0; i < size; i += kPieceElements) {
+      // What pads the group belongs to its last piece.
+      bool isLast = i + kPieceElements >= size;
+      use(piece++, k + i, isLast ? size - i : kPieceElements, to + i,
+          isLast ? room - i : kPieceElements);
+    }
+    to += room;
   }
 }
 
-/// Elements that the group at `k` takes in the staged row.
-KRN_INLINE int64_t stagedGroup(const StageConfig *config, int64_t k) {
-  return k + config->group <= config->columns
-             ? config->paddedGroup
-             : stagedColumns(config->columns - k, config->group,
-                             config->paddedGroup);
-}
-
-KRN_INLINE int64_t stagedRow(const StageConfig *config) {
-  return stagedColumns(config->columns, config->group, config->paddedGroup);
-}
-
-/// Sixteen values in 16-bit fixed point to `at` of row m.
-KRN_INLINE void storeFixed(const StagedI16 &layout, int64_t m, int64_t at,
-                           [[maybe_unused]] I32x16 q,
-                           [[maybe_unused]] I32x16 high,
-                           [[maybe_unused]] I32x16 low, int64_t room) {
-#ifdef __AVX512VNNI__
-  Bits h{.i = high}, l{.i = low};
-  auto mask = __mmask16((1u << room) - 1);
-  _mm512_mask_cvtepi32_storeu_epi8(layout.high(m) + at, mask, h.zmm);
-  _mm512_mask_cvtepi32_storeu_epi8(layout.low(m) + at, mask, l.zmm);
-#else
-  // Quadruples 0, 2, 1, 3: see StagedI16.
-  int16_t *words = layout.words(m) + at;
-  for (int64_t j = 0; j < room; j += 4) {
-    words[j] = int16_t(q[j]);
-    words[j + 1] = int16_t(q[j + 2]);
-    words[j + 2] = int16_t(q[j + 1]);
-    words[j + 3] = int16_t(q[j + 3]);
+/// Stores 16 values, of which those from `room` on are not needed, but may be
+/// written where the row has room.
+KRN_INLINE void storeWords(const StagedI16 &layout, int64_t m, int64_t at,
+                           I32x16 v, int64_t room) {
+  typedef int16_t I16x16 __attribute__((vector_size(32)));
+  typedef int16_t I16x16u __attribute__((vector_size(32), aligned(2)));
+  // Quadruples 0, 2, 1, 3 (StagedI16).
+  v = __builtin_shufflevector(v, v, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12,
+                              14, 13, 15);
+  I16x16 words = __builtin_convertvector(v, I16x16);
+  int16_t *to = layout.words(m) + at;
+  if (at + 16 <= layout.stride) {
+    *(I16x16u *)to = words;
+    return;
   }
-#endif
+  for (int64_t i = 0; i < room; ++i)
+    to[i] = words[i];
 }
 
-KRN_INLINE int32_t sumLanes(I32x16 v) {
-  int32_t total = 0;
-  for (int i = 0; i < 16; ++i)
-    total += v[i];
-  return total;
+KRN_INLINE void storeBytes(int8_t *row, int64_t stride, int64_t at, I32x16 v,
+                           int64_t room) {
+  typedef int8_t I8x16 __attribute__((vector_size(16)));
+  typedef int8_t I8x16u __attribute__((vector_size(16), aligned(1)));
+  I8x16 bytes = __builtin_convertvector(v, I8x16);
+  if (at + 16 <= stride) {
+    *(I8x16u *)(row + at) = bytes;
+    return;
+  }
+  for (int64_t i = 0; i < room; ++i)
+    row[at + i] = bytes[i];
+}
+
+KRN_INLINE const float *inputRow(const StageConfig *config, const float *input,
+                                 const int32_t *rowIndex, int64_t m) {
+  return input + (rowIndex ? rowIndex[m] : m) * config->inputStride;
 }
 
 } // namespace
@@ -92,34 +131,20 @@ void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t maxRows,
                    const float *normWeight, const float *normBias, void *staged,
                    uint32_t part, uint32_t parts) {
   (void)maxRows;
-  StagedF32 layout(staged, stagedRow(config));
-  int64_t columns = config->columns, group = config->group;
+  StagedF32 layout(config, staged);
   Share share = shareOf(rows, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
-    const float *x = input + (rowIndex ? rowIndex[m] : m) * config->inputStride;
-    float *y = (float *)layout.row(m);
-    bool contiguous = config->paddedGroup == group || columns <= group;
-    // A row without holes is normalized in place of a copy.
-    if (config->norm != NormNone && contiguous) {
-      normalizeRow(config, x, normWeight, normBias, y);
-      x = y;
-    } else if (config->norm != NormNone) {
-      // The row's end has room for itself: groups are spread from the back.
-      float *end = y + layout.stride - columns;
-      normalizeRow(config, x, normWeight, normBias, end);
-      x = end;
-    }
-    int64_t to = 0;
-    for (int64_t k = 0; k < columns; k += group) {
-      int64_t size = columns - k < group ? columns - k : group;
-      int64_t padded = stagedGroup(config, k);
-      if (x + k != y + to)
-        for (int64_t i = 0; i < size; ++i)
-          y[to + i] = x[k + i];
-      for (int64_t i = size; i < padded && to + i < layout.stride; ++i)
-        y[to + i] = 0;
-      to += padded;
-    }
+    NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
+                  normBias);
+    float *out = (float *)layout.row(m);
+    eachPiece(config, [&](int64_t, int64_t k, int64_t size, int64_t to,
+                          int64_t padded) KRN_LAMBDA {
+      int64_t i = 0;
+      for (; i < size; i += 16)
+        storeUpTo(out + to + i, row.at(k + i, size - i), padded - i);
+      for (; i < padded; i += 16)
+        storeUpTo(out + to + i, F32x16{}, padded - i);
+    });
   }
 }
 
@@ -127,91 +152,59 @@ void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t maxRows,
                    const float *input, const int32_t *rowIndex,
                    const float *normWeight, const float *normBias, void *staged,
                    uint32_t part, uint32_t parts) {
-  int64_t columns = config->columns, group = config->group;
-  StagedI16 layout(staged, maxRows, stagedRow(config),
-                   groupCount(columns, group));
+  StagedI16 layout(config, staged, maxRows);
+  bool planes = isInPlanes(maxRows);
   Share share = shareOf(rows, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
-    const float *x = input + (rowIndex ? rowIndex[m] : m) * config->inputStride;
-    int64_t whole = columns / 16 * 16;
-    float mean = 0, inverse = 1;
-    bool normed = config->norm != NormNone;
-    if (config->norm == NormLayer) {
-      F32x16 total = {};
-      for (int64_t k = 0; k < whole; k += 16)
-        total += load(x + k);
-      total += loadPart(x + whole, columns - whole);
-      mean = sum(total) / float(columns);
-    }
-    if (normed) {
-      F32x16 squares = {};
-      for (int64_t k = 0; k < whole; k += 16) {
-        F32x16 v = load(x + k) - mean;
-        squares += v * v;
-      }
-      for (int64_t k = whole; k < columns; ++k)
-        squares[k - whole] += (x[k] - mean) * (x[k] - mean);
-      float variance = sum(squares) / float(columns);
-      inverse = 1.0f / sqrt(splat(variance + config->epsilon))[0];
-    }
-    auto value = [&](int64_t k, int64_t count) {
-      F32x16 v = count == 16 ? load(x + k) : loadPart(x + k, count);
-      if (normed) {
-        F32x16 w = count == 16 ? load(normWeight + k)
-                               : loadPart(normWeight + k, count);
-        v = (v - mean) * inverse * (w + config->normOffset);
-        if (config->hasNormBias)
-          v += count == 16 ? load(normBias + k) : loadPart(normBias + k, count);
-      }
-      return v;
-    };
+    NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
+                  normBias);
     F32x16 largest = {};
-    for (int64_t k = 0; k < whole; k += 16)
-      largest = max(largest, abs(value(k, 16)));
-    if (whole < columns) {
-      F32x16 v = abs(value(whole, columns - whole));
-      for (int64_t i = 0; i < columns - whole; ++i)
-        largest[i] = largest[i] > v[i] ? largest[i] : v[i];
-    }
+    for (int64_t k = 0; k < config->columns; k += 16)
+      largest = max(largest, abs(row.at(k, config->columns - k)));
     float absmax = maximum(largest);
-    // 32512 = 127 * 256: the high half of the largest value is 127.
-    float scale = absmax / 32512.0f;
-    float toFixed = absmax > 0 ? 32512.0f / absmax : 0.0f;
-    layout.scales()[m] = scale;
+    // 32512 = 127 * 256: the largest value has 127 as its high half. Rows that
+    // have no finite factor are zeros.
+    layout.scales()[m] = absmax * (1.0f / 32512.0f);
+    F32x16 toFixed = splat(absmax > 1e-30f ? 32512.0f / absmax : 0.0f);
+    int32_t *negatedSums = layout.negatedSums(m);
 
-    int64_t to = 0, g = 0;
-    for (int64_t k = 0; k < columns; k += group, ++g) {
-      int64_t size = columns - k < group ? columns - k : group;
-      int64_t padded = stagedGroup(config, k);
-      I32x16 sumHigh = {}, sumLow = {};
+    eachPiece(config, [&](int64_t piece, int64_t k, int64_t size, int64_t to,
+                          int64_t padded) KRN_LAMBDA {
+      I32x16 sums = {};
       for (int64_t i = 0; i < padded; i += 16) {
-        int64_t count = size - i < 16 ? (size - i < 0 ? 0 : size - i) : 16;
-        F32x16 v = count > 0 ? value(k + i, count) * toFixed : F32x16{};
-        // Adding 1.5 * 2^23 rounds to the nearest integer, in the low bits.
-        I32x16 q = (I32x16)(asBits(v + 12582912.0f) - 0x4b400000u);
-        I32x16 high = (q + 128) >> 8;
-        I32x16 low = q - (high << 8);
-        storeFixed(layout, m, to + i, q, high, low,
-                   padded - i < 16 ? padded - i : 16);
-        sumHigh += high;
-        sumLow += low;
+        I32x16 v = {};
+        // Adding 1.5 * 2^23 rounds to an integer, in the low bits.
+        if (i < size)
+          v = (I32x16)asBits(row.at(k + i, size - i) * toFixed +
+                             splat(12582912.0f)) -
+              0x4b400000;
+        sums += v;
+        if (planes) {
+          I32x16 high = (v + 128) >> 8;
+          storeBytes(layout.high(m), layout.stride, to + i, high, padded - i);
+          storeBytes(layout.low(m), layout.stride, to + i, v - (high << 8),
+                     padded - i);
+        } else {
+          storeWords(layout, m, to + i, v, padded - i);
+        }
       }
-      layout.sumHigh(m)[g] = sumLanes(sumHigh);
-      layout.sumLow(m)[g] = sumLanes(sumLow);
-      to += padded;
-    }
+      negatedSums[piece] = -sum(sums);
+    });
   }
 }
 
 void krn_norm(const StageConfig *config, int64_t rows, const float *input,
               const float *weight, const float *bias, float *output,
               int64_t outputStride, uint32_t part, uint32_t parts) {
-  Share share = shareOf(rows, part, parts);
-  for (int64_t m = share.begin; m < share.end; ++m)
-    for (int64_t h = 0; h < config->heads; ++h)
-      normalizeRow(
-          config, input + m * config->inputStride + h * config->columns, weight,
-          bias, output + m * outputStride + h * config->columns);
+  int64_t columns = config->columns;
+  Share share = shareOf(rows * config->heads, part, parts);
+  for (int64_t i = share.begin; i < share.end; ++i) {
+    int64_t m = i / config->heads, at = i % config->heads * columns;
+    NormedRow row(config, input + m * config->inputStride + at, weight, bias);
+    float *out = output + m * outputStride + at;
+    for (int64_t k = 0; k < columns; k += 16)
+      storeUpTo(out + k, row.at(k, columns - k), columns - k);
+  }
 }
 
 } // extern "C"

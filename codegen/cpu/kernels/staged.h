@@ -1,4 +1,9 @@
 //===- staged.h - Activations as the GEMMs read them ------------*- C++ -*-===//
+//
+// The layout of staged activations is private to the kernels of one variant;
+// only its size is known outside (Layout.h).
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef QCC_CODEGEN_CPU_KERNELS_STAGED_H
 #define QCC_CODEGEN_CPU_KERNELS_STAGED_H
@@ -9,46 +14,64 @@
 
 namespace qcc::krn {
 
-KRN_INLINE int64_t groupCount(int64_t columns, int64_t group) {
-  return (columns + group - 1) / group;
-}
-
 /// f32 rows, `stride` elements apart.
 struct StagedF32 {
-  const float *rows;
+  const float *base;
   int64_t stride;
 
-  StagedF32(const void *staged, int64_t padded)
-      : rows((const float *)staged), stride(roundUp(padded, 16)) {}
-  const float *row(int64_t m) const { return rows + m * stride; }
+  template <typename Config> // GemmConfig or StageConfig
+  StagedF32(const Config *config, const void *staged)
+      : base((const float *)staged),
+        stride(roundUp(
+            stagedColumns(config->columns, config->group, config->paddedGroup),
+            16)) {}
+  const float *row(int64_t m) const { return base + m * stride; }
 };
 
-/// 16-bit fixed point x = scale * (256 * high + low), in two planes of s8 rows
-/// (with VNNI), or in one of s16 whose quadruples are ordered 0, 2, 1, 3 (what
-/// vpmaddwd wants beside the even and odd bytes of a code line). The sums of
-/// high and low of each group follow, then the scales.
+/// 16-bit fixed point: x = scale * v, |v| <= 32512, one scale a row.
+///
+/// Values lie in one of two forms. As words: s16 rows in which every four
+/// elements are ordered 0, 2, 1, 3, which is how the even and odd bytes of a
+/// line of codes want them. As planes: v = 256 * high + low, all high halves
+/// (s8, in order), then all low halves; vpdpbusd and AMX multiply bytes.
+/// The negated sum of each piece (kPieceElements) follows, then the scales.
 struct StagedI16 {
   char *base;
-  int64_t stride, groups, planeBytes, sumsBytes;
+  int64_t stride, pieces, planeBytes, sumBytes;
 
-  StagedI16(const void *staged, int64_t maxRows, int64_t padded, int64_t groups)
-      : base((char *)staged), stride(roundUp(padded, 64)), groups(groups),
-        planeBytes(roundUp(maxRows * stride, 64)),
-        sumsBytes(roundUp(maxRows * roundUp(groups, 16) * 4, 64)) {}
+  template <typename Config> // GemmConfig or StageConfig
+  StagedI16(const Config *config, const void *staged, int64_t maxRows)
+      : base((char *)staged),
+        stride(roundUp(
+            stagedColumns(config->columns, config->group, config->paddedGroup),
+            64)),
+        pieces(rowPieces(config->columns, config->group, config->paddedGroup)),
+        planeBytes(maxRows * stride),
+        sumBytes(roundUp(maxRows * pieces * 4, 64)) {}
 
   int8_t *high(int64_t m) const { return (int8_t *)base + m * stride; }
   int8_t *low(int64_t m) const { return high(m) + planeBytes; }
   int16_t *words(int64_t m) const { return (int16_t *)base + m * stride; }
-  int32_t *sumHigh(int64_t m) const {
-    return (int32_t *)(base + 2 * planeBytes) + m * groups;
+  int32_t *negatedSums(int64_t m) const {
+    return (int32_t *)(base + 2 * planeBytes) + m * pieces;
   }
-  int32_t *sumLow(int64_t m) const {
-    return (int32_t *)(base + 2 * planeBytes + sumsBytes) + m * groups;
-  }
-  float *scales() const {
-    return (float *)(base + 2 * planeBytes + 2 * sumsBytes);
-  }
+  float *scales() const { return (float *)(base + 2 * planeBytes + sumBytes); }
 };
+
+/// Up to so many tokens of a step, the bucket is for gemv.
+constexpr int64_t kGemvTokens = 8;
+
+/// The form in which a bucket of up to `maxRows` tokens is staged. Planes halve
+/// the work of reading codes; words halve that of adding up pieces.
+KRN_INLINE bool isInPlanes([[maybe_unused]] int64_t maxRows) {
+#if defined(__AMX_INT8__)
+  return true;
+#elif defined(__AVX512VNNI__)
+  return maxRows <= kGemvTokens;
+#else
+  return false;
+#endif
+}
 
 } // namespace qcc::krn
 
