@@ -51,7 +51,8 @@ static int run(std::vector<std::string> arguments) {
     if (error.get_exit_code() == 0)
       return app.exit(error);
     std::string text = error.what();
-    if (!text.starts_with("--"))
+    // "The following ..." but not "FILE is required".
+    if (text.size() > 1 && std::islower(text[1]))
       text[0] = char(std::tolower(text[0]));
     printError(text);
     return WrongUsage;

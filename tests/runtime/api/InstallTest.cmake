@@ -10,7 +10,7 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK})
-foreach(part IN ITEMS qrt qrt_static qrt_tool)
+foreach(part IN ITEMS qrt qrt_static qrt_tool qrt_write_fake_model)
   run(${CMAKE_COMMAND} --build ${BUILD} --target ${part})
 endforeach()
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix
