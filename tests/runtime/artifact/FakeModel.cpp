@@ -27,6 +27,8 @@ static TokenizerModel fakeTokenizer() {
     token.special = true;
     model.addedTokens.push_back(token);
   }
+  model.preTokenizers.push_back({});
+  model.preTokenizers.back().useRegex = false;
   model.decoders.push_back({});
   model.bosId = kFakeBos;
   model.eosId = kFakeEos;
