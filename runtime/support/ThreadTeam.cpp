@@ -8,60 +8,58 @@
 
 namespace qrt {
 
+// Turns of waiting before a thread sleeps, some 50 ns each. Within a step the
+// others are near the barrier, or they wait for a core: then spinning keeps one
+// from them. Between steps the next token is near, or there is none.
+static constexpr int kBarrierTurns = 1000;
+static constexpr int kIdleTurns = 4000;
+
 static void pause() {
 #if defined(__x86_64__)
   _mm_pause();
 #endif
 }
 
-/// Spins until `done()`, politely after a while. False if it gave up after
-/// `limit` turns (0: never).
-template <typename Done>
-static bool spin(Done done, int limit) {
-  constexpr int busyTurns = 4096;
-  for (int turn = 0; !done(); ++turn) {
-    if (limit && turn >= limit)
-      return false;
-    if (turn < busyTurns)
-      pause();
-    else
-      std::this_thread::yield();
+/// Waits until `value` is no longer `old`; spins first, then sleeps. Whoever
+/// changes the value does so sequentially consistently before notify_all(),
+/// which looks for sleepers.
+static void waitWhile(const std::atomic<uint32_t> &value, uint32_t old,
+                      int turns) {
+  for (int turn = 0; turn < turns; ++turn) {
+    if (value.load(std::memory_order_acquire) != old)
+      return;
+    pause();
   }
-  return true;
+  value.wait(old, std::memory_order_acquire);
 }
 
 void SpinBarrier::wait() {
+  // Nobody can pass before this thread has arrived.
   uint32_t now = phase.load(std::memory_order_relaxed);
-  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
-    arrived.store(0, std::memory_order_relaxed);
-    phase.store(now + 1, std::memory_order_release);
-    return;
-  }
-  spin([&] { return phase.load(std::memory_order_acquire) != now; }, 0);
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < threads)
+    return waitWhile(phase, now, kBarrierTurns);
+  arrived.store(0, std::memory_order_relaxed);
+  phase.store(now + 1);
+  phase.notify_all();
 }
 
 ThreadTeam::ThreadTeam(uint32_t threads) : count(threads), phases(threads) {
   try {
+    members.reserve(count);
     for (uint32_t i = 1; i < count; ++i)
       members.emplace_back([this, i] { loop(i); });
   } catch (...) {
-    {
-      std::lock_guard<std::mutex> lock(mutex);
-      stopping = true;
-    }
-    wake.notify_all();
-    for (std::thread &member : members)
-      member.join();
+    stop();
     throw;
   }
 }
 
-ThreadTeam::~ThreadTeam() {
-  {
-    std::lock_guard<std::mutex> lock(mutex);
-    stopping = true;
-  }
-  wake.notify_all();
+ThreadTeam::~ThreadTeam() { stop(); }
+
+void ThreadTeam::stop() {
+  stopping = true;
+  ++generation;
+  generation.notify_all();
   for (std::thread &member : members)
     member.join();
 }
@@ -69,31 +67,21 @@ ThreadTeam::~ThreadTeam() {
 void ThreadTeam::run(const std::function<void(uint32_t)> &work) {
   current = &work;
   working.store(count - 1, std::memory_order_relaxed);
-  {
-    std::lock_guard<std::mutex> lock(mutex);
-    generation.fetch_add(1, std::memory_order_release);
-  }
-  wake.notify_all();
+  ++generation;
+  generation.notify_all();
   work(0);
-  spin([&] { return working.load(std::memory_order_acquire) == 0; }, 0);
+  while (uint32_t left = working.load(std::memory_order_acquire))
+    waitWhile(working, left, kBarrierTurns);
 }
 
 void ThreadTeam::loop(uint32_t thread) {
-  uint64_t seen = 0;
-  constexpr int idleTurns = 20000;
-  for (;;) {
-    auto called = [&] {
-      return generation.load(std::memory_order_acquire) != seen || stopping;
-    };
-    if (!spin(called, idleTurns)) {
-      std::unique_lock<std::mutex> lock(mutex);
-      wake.wait(lock, called);
-    }
+  for (uint32_t seen = 0;; ++seen) {
+    waitWhile(generation, seen, kIdleTurns);
     if (stopping)
       return;
-    seen = generation.load(std::memory_order_acquire);
     (*current)(thread);
-    working.fetch_sub(1, std::memory_order_release);
+    if (--working == 0)
+      working.notify_all();
   }
 }
 

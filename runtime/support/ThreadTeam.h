@@ -4,25 +4,26 @@
 #define QRT_SUPPORT_THREADTEAM_H
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 namespace qrt {
 
 /// All threads of a team meet at a barrier. Waiting spins briefly (phases are
-/// microseconds long), then yields, so that a machine with fewer free cores
-/// than threads still makes progress.
+/// microseconds long), then sleeps, so that a machine with fewer free cores
+/// than threads gives them to the threads that have work left.
 class SpinBarrier {
 public:
   explicit SpinBarrier(uint32_t threads) : threads(threads) {}
+  /// Returns when all threads have called it. What any of them wrote before is
+  /// visible to all of them afterwards.
   void wait();
 
 private:
   const uint32_t threads;
+  // Apart, so that arrivals do not disturb those who watch the phase.
   alignas(64) std::atomic<uint32_t> arrived = 0;
   alignas(64) std::atomic<uint32_t> phase = 0;
 };
@@ -46,14 +47,15 @@ public:
 
 private:
   void loop(uint32_t thread);
+  /// Ends and joins the members.
+  void stop();
 
   const uint32_t count;
   SpinBarrier phases;
-  std::mutex mutex;
-  std::condition_variable wake;
   const std::function<void(uint32_t)> *current = nullptr;
-  std::atomic<uint64_t> generation = 0;
-  std::atomic<uint32_t> working = 0;
+  /// Counts the calls of run(); the members wait for it to change.
+  alignas(64) std::atomic<uint32_t> generation = 0;
+  alignas(64) std::atomic<uint32_t> working = 0;
   std::atomic<bool> stopping = false;
   std::vector<std::thread> members;
 };
