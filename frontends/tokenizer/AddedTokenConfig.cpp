@@ -88,6 +88,9 @@ static void readNamed(const JsonView &document, SpecialTokens &special) {
     if (tokens.isArray())
       for (size_t i = 0; i < tokens.size(); ++i)
         read("", tokens[i]);
+    if (tokens.isObject()) // Names that only one model knows.
+      for (const auto &[name, token] : tokens.json().items())
+        read("", tokens.find(name.c_str()));
   }
 }
 

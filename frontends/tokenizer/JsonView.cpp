@@ -26,12 +26,11 @@ void JsonView::fail(const std::string &what) const {
   throw qrt::Error(path.empty() ? what : "'" + path + "' " + what, *file);
 }
 
-static const nlohmann::json nullValue;
-
 JsonView JsonView::find(const char *key) const {
   if (!value->is_object())
     fail("is not an object");
   std::string inner = path.empty() ? key : path + "." + key;
+  static const nlohmann::json nullValue;
   auto it = value->find(key);
   return {it == value->end() ? nullValue : *it, std::move(inner), *file};
 }

@@ -14,7 +14,8 @@ namespace qcc {
 /// Parses \p text; throws qrt::Error that names \p file.
 nlohmann::json parseJson(std::string_view text, const std::string &file);
 
-/// A value in a document, with its path. What does not have the type that is
+/// A value in a document, with its path; refers to the document and to the
+/// file's name, which must outlive it. What does not have the type that is
 /// asked for is a qrt::Error that names path and file.
 class JsonView {
 public:

@@ -17,8 +17,8 @@ namespace {
 /// Far beyond any real tokenizer; keeps a wrong file from filling the memory.
 constexpr uintmax_t maxFileBytes = uintmax_t(1) << 30;
 
-const std::string configName = "tokenizer_config.json";
-const std::string mapName = "special_tokens_map.json";
+constexpr const char *configName = "tokenizer_config.json";
+constexpr const char *mapName = "special_tokens_map.json";
 
 std::string readFile(const fs::path &path) {
   std::error_code error;
@@ -50,11 +50,12 @@ nlohmann::json parseIfThere(std::string_view text, const std::string &file) {
 /// What transformers' Llama and Gemma tokenizers add to SentencePiece's.
 void applyConfig(TokenizerModel &model, std::string_view config,
                  std::string_view specialTokensMap) {
-  nlohmann::json configJson = parseIfThere(config, configName);
-  nlohmann::json mapJson = parseIfThere(specialTokensMap, mapName);
-  JsonView root(configJson, "", configName);
+  const std::string configFile = configName, mapFile = mapName;
+  nlohmann::json configJson = parseIfThere(config, configFile);
+  nlohmann::json mapJson = parseIfThere(specialTokensMap, mapFile);
+  JsonView root(configJson, "", configFile);
   SpecialTokens special =
-      readSpecialTokens(root, JsonView(mapJson, "", mapName));
+      readSpecialTokens(root, JsonView(mapJson, "", mapFile));
   TokenIds ids;
   for (size_t id = 0; id < model.pieces.size(); ++id)
     ids.byText.emplace(model.pieces[id].text, static_cast<int32_t>(id));
@@ -74,11 +75,12 @@ TokenizerModel importVocabAndMerges(std::string_view vocabJson,
                                     std::string_view config,
                                     std::string_view specialTokensMap) {
   const std::string vocabName = "vocab.json", mergesName = "merges.txt";
-  nlohmann::json configJson = parseIfThere(config, configName);
-  nlohmann::json mapJson = parseIfThere(specialTokensMap, mapName);
-  JsonView root(configJson, "", configName);
+  const std::string configFile = configName, mapFile = mapName;
+  nlohmann::json configJson = parseIfThere(config, configFile);
+  nlohmann::json mapJson = parseIfThere(specialTokensMap, mapFile);
+  JsonView root(configJson, "", configFile);
   SpecialTokens special =
-      readSpecialTokens(root, JsonView(mapJson, "", mapName));
+      readSpecialTokens(root, JsonView(mapJson, "", mapFile));
 
   TokenizerModel model;
   PreTokenizerStep byteLevel;
