@@ -128,9 +128,11 @@ OpFoldResult StackRowsOp::fold(FoldAdaptor) {
 
 LogicalResult RelayoutOp::verify() {
   PackedType input = getInput().getType(), result = getResult().getType();
+  // A format that no layout can hold is stored dequantized, as f32.
+  qrt::Code code = result.getFormat().getValue().code;
   if (input.getRows() != result.getRows() ||
       input.getColumns() != result.getColumns() ||
-      input.getFormat().getValue().code != result.getFormat().getValue().code)
+      (code != input.getFormat().getValue().code && code != qrt::Code::F32))
     return emitOpError() << "relayout_c1: " << result
                          << " is not the same weight as " << input;
   if (!result.getLayout())

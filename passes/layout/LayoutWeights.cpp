@@ -10,6 +10,8 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringSet.h"
 
+#include <numeric>
+
 namespace qcc {
 
 #define GEN_PASS_DEF_LAYOUTWEIGHTSPASS
@@ -34,6 +36,21 @@ bool isGemmWeight(Value value, const SymbolTable &symbols) {
     return block && !block.isExternal() &&
            isGemmWeight(block.getArgument(use.getOperandNumber()), symbols);
   });
+}
+
+/// The format as it lies in memory: blocks over the flattened weight become
+/// groups along the row, cut where a block crosses rows; where that leaves
+/// groups of less than 8 elements, the dequantized weight as f32 (the same rule
+/// as packedFormat() of compiler/quantize/Pack.h).
+qrt::Format storedFormat(qrt::Format format, int64_t columns) {
+  if (!format.flattened)
+    return format;
+  int64_t group = std::gcd(format.group, columns);
+  if (group < 8)
+    return {};
+  format.flattened = false;
+  format.group = group;
+  return format;
 }
 
 struct LayoutWeights : qcc::impl::LayoutWeightsPassBase<LayoutWeights> {
@@ -69,7 +86,10 @@ struct LayoutWeights : qcc::impl::LayoutWeightsPassBase<LayoutWeights> {
       }
       OpBuilder b(define);
       auto laidOut = qnt::PackedType::get(
-          &getContext(), type.getRows(), type.getColumns(), type.getFormat(),
+          &getContext(), type.getRows(), type.getColumns(),
+          qnt::FormatAttr::get(
+              &getContext(),
+              storedFormat(type.getFormat().getValue(), type.getColumns())),
           b.getStringAttr(isTiled ? "t16" : "rows"));
       define.getValueMutable().assign(qnt::RelayoutOp::create(
           b, define.getLoc(), laidOut, define.getValue()));

@@ -399,8 +399,13 @@ LogicalResult EntryBuilder::lowerRope(tfm::RopeOp op, Mapping &map) {
                           op.getAttentionFactor().convertToFloat());
   if (!table)
     return op.emitOpError("takes frequencies that differ between layers");
-  Value output = outputFor(op.getResult());
-  krn::RopeOp::create(b, op.getLoc(), map.lookup(op.getInput()), table, output,
+  // The kernel writes rows as far apart as it reads them.
+  Value input = map.lookup(op.getInput());
+  auto type = cast<krn::BufferType>(input.getType());
+  Value output = newBuffer(op.getLoc(), type.rowStride());
+  if (type.rowStride() != type.getColumns())
+    output = krn::ViewOp::create(b, op.getLoc(), type, output, 0);
+  krn::RopeOp::create(b, op.getLoc(), input, table, output,
                       op.getHeadsAttr(), op.getRotaryAttr(),
                       op.getInterleavedAttr());
   map[op.getResult()] = output;
