@@ -56,10 +56,11 @@ TEST_P(Golden, EveryCpuVariantAgrees) {
 }
 
 TEST_P(Golden, Int8StaysNear) {
-  // Eight bits a weight: about 2^-8 of relative error in the logits.
+  // Each of some 21 linears adds about 0.7 % of noise (the step of 8 bits over
+  // the range of 128 near-normal weights); independent, they add up to 3 %.
   EXPECT_LE(relativeError(logits({"--quantize", "rtn.int8"}),
                           readTensor(golden, "logits")),
-            2e-2);
+            4e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, Golden,

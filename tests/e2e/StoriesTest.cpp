@@ -51,8 +51,9 @@ TEST(HubCache, FindsAShortName) {
                       "--quiet", "-o", folder.path("falcon.qbin")},
                      {"HF_HUB_CACHE=" + folder.path("hub")});
   ASSERT_EQ(compiled.status, 0) << compiled.err;
-  Outcome ran = qrt({"generate", folder.path("falcon.qbin"), "--max-new-tokens",
-                     "8", "--temperature", "0"});
+  Outcome ran =
+      qrt({"generate", folder.path("falcon.qbin"), "--prompt",
+           "Hello, my name is", "--max-new-tokens", "8", "--temperature", "0"});
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_TRUE(ran.out.starts_with("Hello, my name is")) << ran.out;
 }
