@@ -43,6 +43,38 @@ static void *loadFromMemory(std::span<const uint8_t> code,
   return handle;
 }
 
+/// What the manifest says about the entries must hold for every variant: tools
+/// show it, and a difference means that the parts are not of one compilation.
+static void checkEntries(const fb::Kernels &described,
+                         const qrt_kernel_table_t &table,
+                         const std::string &path) {
+  auto refuse = [&](const std::string &what) {
+    throw Error("damaged artifact: the kernels have " + what, path);
+  };
+  constexpr uint32_t mostVariants = 64;
+  if (table.variant_count == 0 || table.variant_count > mostVariants ||
+      !table.variants)
+    refuse(std::to_string(table.variant_count) + " variants");
+  for (uint32_t v = 0; v < table.variant_count; ++v) {
+    const qrt_variant &variant = table.variants[v];
+    if (v > 0 && variant.cpu_level <= table.variants[v - 1].cpu_level)
+      refuse("variants that do not ascend");
+    if (variant.entry_count != described.entries()->size() || !variant.entries)
+      refuse(std::to_string(variant.entry_count) +
+             " entries where the manifest says " +
+             std::to_string(described.entries()->size()));
+    for (uint32_t i = 0; i < variant.entry_count; ++i) {
+      const qrt_entry &entry = variant.entries[i];
+      const fb::Entry &expected = *described.entries()->Get(i);
+      if (entry.max_tokens != expected.max_tokens() ||
+          entry.arena_bytes != expected.arena_bytes() ||
+          entry.scratch_bytes != expected.scratch_bytes())
+        refuse("another entry than the manifest's entries[" +
+               std::to_string(i) + "]");
+    }
+  }
+}
+
 KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
   const fb::Kernels *cpu = artifact.kernels("cpu");
   if (!cpu)
@@ -68,6 +100,7 @@ KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
     refuse("have another vocabulary than the manifest");
   if (kernels->kv_bytes_per_token != artifact.manifest().kv_bytes_per_token())
     refuse("have another KV cache than the manifest");
+  checkEntries(*cpu, *kernels, path);
 }
 
 KernelLibrary::Object::~Object() {

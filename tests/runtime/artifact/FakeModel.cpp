@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 namespace qrt::test {
 
@@ -63,7 +64,15 @@ void writeFakeModel(const std::string &path, const FakeModelOptions &options) {
       std::make_unique<fb::Range>(writer.append(bytesOf(code), 4096));
   kernels->checksum = checksum(bytesOf(code));
   kernels->abi_version = QRT_KERNEL_ABI_VERSION;
-  kernels->entries.push_back(std::make_unique<fb::EntryT>());
+  // As in FakeKernels.c.
+  for (auto [name, tokens] : {std::pair("decode", 4u), {"prefill", 16u}}) {
+    auto entry = std::make_unique<fb::EntryT>();
+    entry->name = name;
+    entry->max_tokens = tokens;
+    entry->arena_bytes = 1024;
+    entry->scratch_bytes = 128;
+    kernels->entries.push_back(std::move(entry));
+  }
   manifest.kernels.push_back(std::move(kernels));
 
   manifest.model = std::make_unique<fb::ModelT>();
