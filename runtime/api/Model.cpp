@@ -65,11 +65,11 @@ std::vector<int32_t> Model::encodePrompt(std::string_view prompt) const {
 }
 
 static uint32_t checkedContext(const Model &model, uint32_t context) {
-  uint32_t limit = model.contextLimit();
-  if (limit && context > limit)
+  uint32_t positions = model.positions();
+  if (positions && context > positions)
     throw UsageError("a context of " + std::to_string(context) +
                      " tokens is more than the model's " +
-                     std::to_string(limit));
+                     std::to_string(positions) + " positions");
   return context ? context : model.defaultContext();
 }
 

@@ -40,8 +40,12 @@ public:
   /// -1: has none.
   int32_t bosId() const { return file.model().bos_id(); }
   bool isEos(int32_t token) const;
-  /// The most positions the model can tell apart; 0: no limit is known.
+  /// The positions that the model was trained for; 0: not known. A longer
+  /// session works, though its text degrades.
   uint32_t contextLimit() const { return file.model().context(); }
+  /// The rows of a learned position table, which no session can pass; 0: the
+  /// model has none.
+  uint32_t positions() const { return file.model().positions(); }
   /// What a session holds by default: the limit, at most 4096.
   uint32_t defaultContext() const;
   /// The ids of a prompt: special tokens in and around the text count, and an

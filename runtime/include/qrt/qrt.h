@@ -85,7 +85,7 @@ typedef struct qrt_model_info {
   uint64_t kv_bytes_per_token; /* memory that a position of a session takes */
   uint32_t vocabulary;
   uint32_t layers;
-  uint32_t context_limit;   /* most positions of a session; 0: unlimited */
+  uint32_t context_limit;   /* positions it was trained for; 0: unknown */
   uint32_t default_context; /* what a session holds by default */
   uint32_t threads;
   int32_t bos_id;        /* -1: none */
@@ -133,7 +133,8 @@ typedef struct qrt_session qrt_session;
 typedef struct qrt_session_options {
   size_t struct_size;
   uint32_t context; /* positions it has room for; 0 (default): the model's
-                       limit, at most 4096 */
+                       limit, at most 4096. More than the limit works, except
+                       where positions are learned, but text degrades there */
 } qrt_session_options;
 
 QRT_API void qrt_session_options_init(qrt_session_options *options);

@@ -61,6 +61,7 @@ void EvalVerb::run() {
                 dataset, "use another --context");
 
   Session session(model, windows.context);
+  warnBeyondLimit(model, session.capacity(), common.quiet);
   std::optional<Session> baseSession;
   if (baseModel)
     baseSession.emplace(*baseModel, windows.context);

@@ -19,6 +19,7 @@ struct GenerateVerb {
   std::string promptFile, tokenIds;
   bool noEcho = false;
   std::optional<uint64_t> seed;
+  std::optional<uint32_t> maxNewTokens;
   GenerateOptions options;
 
   void add(CLI::App &verb);
@@ -26,6 +27,7 @@ struct GenerateVerb {
 
 private:
   void readPrompt(const Model &model);
+  uint32_t contextFor(const Model &model) const;
   void printTiming(const GenerateResult &result) const;
   void printResult(const Model &model, const GenerateResult &result) const;
 
@@ -44,8 +46,8 @@ void GenerateVerb::add(CLI::App &verb) {
   text->excludes(file)->excludes(ids);
   file->excludes(ids);
   verb.add_flag("--no-echo", noEcho, "Leave the prompt out");
-  verb.add_option("--max-new-tokens", options.maxNewTokens,
-                  "At most so many new tokens");
+  verb.add_option("--max-new-tokens", maxNewTokens,
+                  "At most so many new tokens (default: 128)");
   verb.add_option("--temperature", options.sampling.temperature,
                   "0 always takes the likeliest token");
   verb.add_option("--top-k", options.sampling.topK,
@@ -91,13 +93,30 @@ void GenerateVerb::readPrompt(const Model &model) {
   promptIds = model.encodePrompt(promptText);
 }
 
+/// Whoever asks for more tokens than a model with a short limit holds wants
+/// them; a prompt that is too long by itself stays an error.
+uint32_t GenerateVerb::contextFor(const Model &model) const {
+  constexpr uint64_t mostByDefault = 4096;
+  uint32_t byDefault = model.defaultContext();
+  if (common.context || !maxNewTokens || promptIds.size() > byDefault)
+    return common.context;
+  uint64_t wanted =
+      std::min(promptIds.size() + uint64_t(*maxNewTokens), mostByDefault);
+  if (model.positions())
+    wanted = std::min<uint64_t>(wanted, model.positions());
+  return std::max(byDefault, uint32_t(wanted));
+}
+
 void GenerateVerb::run() {
   if (!seed)
     seed = std::random_device{}();
   options.sampling.seed = *seed;
+  if (maxNewTokens)
+    options.maxNewTokens = *maxNewTokens;
   Model model(common.file, common.model());
   readPrompt(model);
-  Session session(model, common.context);
+  Session session(model, contextFor(model));
+  warnBeyondLimit(model, session.capacity(), common.quiet);
   InterruptGuard interrupt(&session);
 
   bool streams = !common.json, hasText = model.tokenizer();

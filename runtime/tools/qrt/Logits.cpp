@@ -37,7 +37,7 @@ void LogitsVerb::run() {
   std::vector<int32_t> ids = parseTokenIds(tokenIds);
   Model model(common.file, common.model());
   uint32_t limit = model.contextLimit();
-  if (limit && ids.size() > limit)
+  if (limit && !common.context && ids.size() > limit)
     throw UsageError(std::to_string(ids.size()) +
                      " tokens are more than the model's " +
                      std::to_string(limit));
@@ -47,6 +47,7 @@ void LogitsVerb::run() {
     throw UsageError(std::to_string(ids.size()) +
                      " tokens do not fit into the context of " +
                      std::to_string(session.capacity()));
+  warnBeyondLimit(model, session.capacity(), common.quiet);
   InterruptGuard interrupt(&session);
   AtomicFile file(output);
   std::string head = safetensorsHead(ids.size(), model.vocabulary());

@@ -76,6 +76,15 @@ std::string readFile(const std::string &path) {
   return text;
 }
 
+void warnBeyondLimit(const Model &model, uint32_t context, bool quiet) {
+  uint32_t limit = model.contextLimit();
+  if (!quiet && limit && context > limit)
+    std::fprintf(stderr,
+                 "qrt: warning: a context of %u tokens is more than the %u "
+                 "that the model was trained for; text degrades there\n",
+                 context, limit);
+}
+
 void printJson(const nlohmann::ordered_json &value) {
   std::string text = value.dump(
       2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

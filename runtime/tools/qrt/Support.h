@@ -39,6 +39,8 @@ void addChat(CLI::App &app);
 std::vector<int32_t> parseTokenIds(std::string_view text);
 /// All of a file, of a pipe, or for "-" of standard input. Throws qrt::Error.
 std::string readFile(const std::string &path);
+/// Says on stderr that a session is longer than the model was trained for.
+void warnBeyondLimit(const Model &model, uint32_t context, bool quiet);
 /// Prints one JSON object and a newline on stdout; text that is no UTF-8 is
 /// made so.
 void printJson(const nlohmann::ordered_json &value);
