@@ -41,6 +41,16 @@ struct Variant {
   StringRef suffix;
   /// LLVM's name of the CPU. Features come with the kernels' bitcode.
   StringRef cpu;
+  /// The suffix of the variant that compiles the kernels which would be the
+  /// same here; empty: this one compiles all it calls.
+  StringRef base = {};
+
+  /// AMX adds tiles to the GEMMs of fixed-point activations, and changes how
+  /// these are staged for more tokens than a gemv has.
+  bool compiles(StringRef kernel) const {
+    return base.empty() || kernel == "krn_stage_i16" ||
+           (kernel.starts_with("krn_gemm_") && kernel.ends_with("_i16"));
+  }
 };
 
 Variant describe(qrt_cpu_level level) {
@@ -64,10 +74,14 @@ std::vector<Variant> variantsOf(const CompileCpuOptions &options) {
   });
   if (variants.empty())
     throw qrt::Error("no cpu variant is to be compiled");
-  for (size_t i = 1; i < variants.size(); ++i)
+  for (size_t i = 1; i < variants.size(); ++i) {
+    if (variants[i].level == QRT_CPU_X86_64_AMX &&
+        variants[i - 1].level == QRT_CPU_X86_64_V4)
+      variants[i].base = variants[i - 1].suffix;
     if (variants[i].level == variants[i - 1].level)
       throw qrt::Error("cpu variant " + variants[i].suffix.str() +
                        " is named twice");
+  }
   return variants;
 }
 
@@ -150,7 +164,10 @@ std::vector<Unit> generate(ArrayRef<krn::EntryOp> entries,
   registerLLVMDialectTranslation(registry);
   context->appendDialectRegistry(registry);
   DiagnosticText diagnostics(context);
-  FailureOr<LoweredProgram> program = lowerKrnToLLVM(entries, variant.suffix);
+  FailureOr<LoweredProgram> program =
+      lowerKrnToLLVM(entries, variant.suffix, [&](StringRef kernel) {
+        return (variant.compiles(kernel) ? variant.suffix : variant.base).str();
+      });
   if (failed(program))
     diagnostics.raise("the program cannot be lowered");
 
@@ -165,7 +182,8 @@ std::vector<Unit> generate(ArrayRef<krn::EntryOp> entries,
   };
   add("entries", *program->entries);
   for (auto &[name, module] : program->kernels)
-    add(name, *module);
+    if (variant.compiles(name))
+      add(name, *module);
   return units;
 }
 

@@ -39,11 +39,11 @@ std::string cpu::configBytes(const krn::StageConfig &config) {
 
 std::string cpu::configBytes(const krn::GemmConfig &config) {
   const auto &[rows, columns, group, paddedGroup, outputStride, residualStride,
-               maxTokens, scaleType, hasZero, defaultZero, hasBias, activation,
-               glu, hasResidual, multiplier] = config;
+               scaleType, hasZero, defaultZero, hasBias, activation, glu,
+               hasResidual, mayBeFew, multiplier] = config;
   return place(config, rows, columns, group, paddedGroup, outputStride,
-               residualStride, maxTokens, scaleType, hasZero, defaultZero,
-               hasBias, activation, glu, hasResidual, multiplier);
+               residualStride, scaleType, hasZero, defaultZero, hasBias,
+               activation, glu, hasResidual, mayBeFew, multiplier);
 }
 
 std::string cpu::configBytes(const krn::EmbedConfig &config) {

@@ -48,9 +48,9 @@ LLVM::LLVMFuncOp KernelCalls::specialise(StringRef kernel, StringRef config,
     if (!argument.isConstant())
       types.push_back(argument.type);
   }
-  std::string name =
-      (kernel + "." + Twine(specialisationCount[kernel]++) + "." + suffix)
-          .str();
+  std::string name = (kernel + "." + Twine(specialisationCount[kernel]++) +
+                      "." + suffixOf(kernel))
+                         .str();
   OpBuilder atCaller = OpBuilder::atBlockEnd(caller.getBody());
   declaration = makeHidden(atCaller, name, types);
 

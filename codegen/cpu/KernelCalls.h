@@ -16,6 +16,7 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -37,16 +38,19 @@ public:
   int64_t constant = 0;
 };
 
+/// The suffix of the variant whose code of a kernel is called.
+using KernelSuffix = std::function<std::string(llvm::StringRef kernel)>;
+
 /// Makes specialisations of kernels and calls of them. The specialisations of
 /// one kernel stand in a module of their own, so that kernels can be compiled
 /// side by side.
 class KernelCalls {
 public:
-  /// Calls stand in `caller`, which must outlive this; the names of
-  /// specialisations end in `suffix`, as those of all variants of a program
-  /// meet when it is linked.
-  KernelCalls(mlir::ModuleOp caller, llvm::StringRef suffix)
-      : caller(caller), suffix(suffix) {}
+  /// Calls stand in `caller`, which must outlive this. As the specialisations
+  /// of all variants of a program meet when it is linked, their names end in
+  /// the suffix of the variant that compiles them.
+  KernelCalls(mlir::ModuleOp caller, const KernelSuffix &suffixOf)
+      : caller(caller), suffixOf(suffixOf) {}
 
   /// Calls `kernel` with `config` (configBytes() of its config struct) and
   /// `arguments` at the insertion point of `b`.
@@ -65,7 +69,7 @@ private:
                                     llvm::ArrayRef<KernelArgument> arguments);
 
   mlir::ModuleOp caller;
-  std::string suffix;
+  KernelSuffix suffixOf;
   std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> modules;
   /// The declarations in `caller`, by kernel, config and constants.
   std::map<std::string, mlir::LLVM::LLVMFuncOp> specialisations;

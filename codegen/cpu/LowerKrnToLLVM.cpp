@@ -14,6 +14,7 @@
 #include "codegen/cpu/KernelCalls.h"
 #include "codegen/cpu/PhaseConfigs.h"
 #include "codegen/cpu/WeightPlanes.h"
+#include "codegen/cpu/kernels/Layout.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Builders.h"
@@ -327,7 +328,7 @@ LogicalResult EntryLowering::lowerPhase(krn::StageOp op) {
     KernelArgument part = isPrivate ? KernelArgument(i32, 0) : thread;
     KernelArgument parts = isPrivate ? KernelArgument(i32, 1) : threads;
     call(kernel, *config,
-         {rows, KernelArgument(i64, entry.getMaxTokens()),
+         {rows, KernelArgument(i64, entry.getMaxTokens() <= krn::kGemvTokens),
           address(op.getInput()), rowIndex, argument(op.getNormWeight()),
           argument(op.getNormBias()), address(op.getOutput()), part, parts});
   });
@@ -430,15 +431,16 @@ std::string cpu::entryFunctionName(krn::EntryOp entry, StringRef suffix) {
   return (entry.getSymName() + "_" + suffix).str();
 }
 
-FailureOr<LoweredProgram> cpu::lowerKrnToLLVM(ArrayRef<krn::EntryOp> entries,
-                                              StringRef suffix) {
+FailureOr<LoweredProgram>
+cpu::lowerKrnToLLVM(ArrayRef<krn::EntryOp> entries, StringRef suffix,
+                    const KernelSuffix &kernelSuffix) {
   LoweredProgram program;
   if (entries.empty())
     return program;
   krn::EntryOp first = entries.front();
   first->getContext()->getOrLoadDialect<LLVM::LLVMDialect>();
   program.entries = ModuleOp::create(UnknownLoc::get(first->getContext()));
-  KernelCalls kernels(*program.entries, suffix);
+  KernelCalls kernels(*program.entries, kernelSuffix);
   for (krn::EntryOp entry : entries)
     if (failed(EntryLowering(*program.entries, entry, kernels,
                              entryFunctionName(entry, suffix))

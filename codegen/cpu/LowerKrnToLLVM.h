@@ -3,6 +3,7 @@
 #ifndef QCC_CODEGEN_CPU_LOWERKRNTOLLVM_H
 #define QCC_CODEGEN_CPU_LOWERKRNTOLLVM_H
 
+#include "codegen/cpu/KernelCalls.h"
 #include "dialects/KRN/KRN.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -26,10 +27,13 @@ struct LoweredProgram {
 
 /// Makes one function `void <entry>_<suffix>(ptr %step, i32 %thread)` (a
 /// qrt_entry_fn of runtime/abi/kernel_abi.h) for each of `entries`, and what it
-/// calls. Loads the LLVM dialect into the context. Where an entry says what
-/// the CPU's kernels cannot do, emits an error at the op and fails.
+/// calls, specialisations of kernels by the names that `kernelSuffix` gives
+/// them: the same entries number them alike for every variant. Loads the LLVM
+/// dialect into the context. Where an entry says what the CPU's kernels cannot
+/// do, emits an error at the op and fails.
 mlir::FailureOr<LoweredProgram>
-lowerKrnToLLVM(llvm::ArrayRef<krn::EntryOp> entries, llvm::StringRef suffix);
+lowerKrnToLLVM(llvm::ArrayRef<krn::EntryOp> entries, llvm::StringRef suffix,
+               const KernelSuffix &kernelSuffix);
 
 } // namespace qcc::cpu
 

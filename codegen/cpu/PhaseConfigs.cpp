@@ -236,7 +236,7 @@ FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
 }
 
 /// Checks that the kernel `op` names is the one for its weight and input.
-static LogicalResult checkKernel(krn::GemmOp op) {
+static LogicalResult checkKernel(krn::GemmOp op, int64_t maxTokens) {
   qnt::PackedType weight = op.getWeight().getType();
   krn::StagedType staged = op.getInput().getType();
   const qrt::Format &format = weight.getFormat().getValue();
@@ -258,11 +258,11 @@ static LogicalResult checkKernel(krn::GemmOp op) {
     return op.emitOpError()
            << "has no kernel for i16 activations and " << code << " codes";
   std::string suffix = std::string(code) + "_" + staged.getActivations().str();
-  if (op.getKernel() != "krn_gemv_" + suffix &&
-      op.getKernel() != "krn_gemm_" + suffix)
-    return op.emitOpError()
-           << "needs kernel krn_gemv_" << suffix << " or krn_gemm_" << suffix
-           << ", not " << op.getKernel();
+  std::string kernel =
+      (maxTokens <= krn::kGemvTokens ? "krn_gemv_" : "krn_gemm_") + suffix;
+  if (op.getKernel() != kernel)
+    return op.emitOpError() << "needs kernel " << kernel << " for up to "
+                            << maxTokens << " tokens, not " << op.getKernel();
   return success();
 }
 
@@ -284,7 +284,7 @@ static LogicalResult checkRows(krn::GemmOp op) {
 }
 
 FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
-  if (failed(checkKernel(op)) || failed(checkRows(op)) ||
+  if (failed(checkKernel(op, maxTokens)) || failed(checkRows(op)) ||
       failed(checkVectors(op, {op.getBias()})))
     return failure();
   qnt::PackedType weight = op.getWeight().getType();
@@ -296,7 +296,6 @@ FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
   config.paddedGroup = krn::paddedGroup(config.group, format.codeBits());
   config.outputStride = strideOf(op.getOutput());
   config.residualStride = op.getResidual() ? strideOf(op.getResidual()) : 0;
-  config.maxTokens = maxTokens;
   config.scaleType = elementOf(format.scale);
   config.hasZero = format.zero;
   config.defaultZero = qrt::defaultZero(format.code);
@@ -305,6 +304,7 @@ FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
                                          : int32_t(krn::ActNone);
   config.glu = op.getGlu();
   config.hasResidual = bool(op.getResidual());
+  config.mayBeFew = op.getGather();
   config.multiplier = 1.0F;
   return config;
 }

@@ -189,7 +189,6 @@ private:
 
   void addKernels() {
     CompileCpuOptions cpu;
-    cpu.variants = {QRT_CPU_X86_64_V3, QRT_CPU_X86_64_V4};
     cpu.threads = threads;
     cpu.saveTemps = options.saveTemps;
     std::vector<char> code = compileCpu(program, cpu);

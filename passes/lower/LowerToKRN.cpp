@@ -7,6 +7,7 @@
 
 #include "passes/lower/Passes.h"
 
+#include "codegen/cpu/kernels/Layout.h"
 #include "dialects/QNT/QNT.h"
 #include "dialects/TFM/TFM.h"
 
@@ -34,7 +35,7 @@ struct Bucket {
   int64_t maxTokens;
   /// Few tokens: every thread stages all of them for itself, which costs less
   /// than a barrier, and the kernels are the ones bound by the weights' bytes.
-  bool isSmall() const { return maxTokens <= 8; }
+  bool isSmall() const { return maxTokens <= krn::kGemvTokens; }
 };
 
 /// Bytes that a token takes in a layer's cache.
@@ -405,9 +406,8 @@ LogicalResult EntryBuilder::lowerRope(tfm::RopeOp op, Mapping &map) {
   Value output = newBuffer(op.getLoc(), type.rowStride());
   if (type.rowStride() != type.getColumns())
     output = krn::ViewOp::create(b, op.getLoc(), type, output, 0);
-  krn::RopeOp::create(b, op.getLoc(), input, table, output,
-                      op.getHeadsAttr(), op.getRotaryAttr(),
-                      op.getInterleavedAttr());
+  krn::RopeOp::create(b, op.getLoc(), input, table, output, op.getHeadsAttr(),
+                      op.getRotaryAttr(), op.getInterleavedAttr());
   map[op.getResult()] = output;
   return success();
 }

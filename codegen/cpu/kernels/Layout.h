@@ -69,19 +69,21 @@ constexpr int64_t rowPieces(int64_t columns, int64_t group,
          groupPieces(columns % group);
 }
 
+/// Up to so many tokens of a step, the bucket is for gemv.
+constexpr int64_t kGemvTokens = 8;
+
 /// Bytes of a staged buffer for up to `maxRows` rows of `staged` elements in
-/// `groups` groups.
-/// f32: f32 [maxRows][staged16]. i16: two bytes an element [maxRows][staged64],
-/// i32 [maxRows][pieces], f32 [maxRows] (codegen/cpu/kernels/staged.h), each
-/// part at a multiple of 64 bytes.
+/// `groups` groups. f32: rows at a multiple of 64 bytes. i16: rows of two bytes
+/// an element, an i32 a piece and a scale (codegen/cpu/kernels/staged.h), both
+/// parts at a multiple of 64 bytes.
 constexpr int64_t stagedBytesF32(int64_t maxRows, int64_t staged) {
   return roundUp(maxRows * roundUp(staged, 16) * 4, 64);
 }
 constexpr int64_t stagedBytesI16(int64_t maxRows, int64_t staged,
                                  int64_t groups) {
-  return 2 * maxRows * roundUp(staged, 64) +
-         roundUp(maxRows * (groups + staged / kPieceElements + 1) * 4, 64) +
-         roundUp(maxRows * 4, 64);
+  int64_t morePieces = staged / kPieceElements;
+  return maxRows *
+         (2 * roundUp(staged, 64) + roundUp((groups + morePieces + 1) * 4, 64));
 }
 
 /// Scratch of one thread in a GEMM: an unpacked panel of the weight and the

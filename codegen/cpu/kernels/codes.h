@@ -93,10 +93,12 @@ struct ScaledCode {
 };
 
 /// What int codes have in common, for i16 activations.
-template <typename Derived> struct IntCode : ScaledCode {
+template <typename Derived>
+struct IntCode : ScaledCode {
   /// use(k, pair): the u16 halves of `pair` are the two elements that lie at
   /// k and k + 1 in the order of staged words (staged.h).
-  template <typename Use> KRN_INLINE void eachPair(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachPair(const char *unit, Use use) {
     Derived::eachQuad(unit, [&](int k, U32x16 quad) KRN_LAMBDA {
       use(k, quad & 0x00ff00ffu);
       use(k + 2, quad >> 8 & 0x00ff00ffu);
@@ -123,7 +125,8 @@ struct CodeInt8 : IntCode<CodeInt8> {
     for (uint32_t j = 0; j < 4; ++j)
       use(int(j), toFloat(v << (24 - 8 * j) & 0xff000000u));
   }
-  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachQuad(const char *unit, Use use) {
     use(0, loadBits(unit));
   }
 };
@@ -142,12 +145,14 @@ struct Code4 : IntCode<Code4> {
     for (uint32_t e = 0; e < 8; ++e)
       use(int(e), lookup(table, v >> (8 * (e % 4) + 4 * (e / 4))));
   }
-  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachQuad(const char *unit, Use use) {
     U32x16 v = loadBits(unit);
     use(0, v & 0x0f0f0f0fu);
     use(4, v >> 4 & 0x0f0f0f0fu);
   }
-  template <typename Use> KRN_INLINE void eachPair(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachPair(const char *unit, Use use) {
     U32x16 v = loadBits(unit);
     use(0, v & 0x000f000fu);
     use(2, v >> 8 & 0x000f000fu);
@@ -175,13 +180,15 @@ struct CodeInt2 : IntCode<CodeInt2> {
     for (uint32_t e = 0; e < 16; ++e)
       use(int(e), lookup(table, v >> (8 * (e % 4) + 2 * (e / 4))));
   }
-  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachQuad(const char *unit, Use use) {
     U32x16 v = loadBits(unit);
     KRN_UNROLL
     for (uint32_t i = 0; i < 4; ++i)
       use(int(4 * i), v >> (2 * i) & 0x03030303u);
   }
-  template <typename Use> KRN_INLINE void eachPair(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachPair(const char *unit, Use use) {
     U32x16 v = loadBits(unit);
     KRN_UNROLL
     for (uint32_t i = 0; i < 4; ++i) {
@@ -206,7 +213,8 @@ struct CodeInt3 : IntCode<CodeInt3> {
         use(k + int(j), lookup(table, quad >> (8 * j)));
     });
   }
-  template <typename Use> KRN_INLINE void eachQuad(const char *unit, Use use) {
+  template <typename Use>
+  KRN_INLINE void eachQuad(const char *unit, Use use) {
     U32x16 low0 = loadBits(unit), low1 = loadBits(unit + 64);
     U32x16 high = loadBits(unit + 128);
     KRN_UNROLL
@@ -219,7 +227,8 @@ struct CodeInt3 : IntCode<CodeInt3> {
 };
 
 /// The pieces (Layout.h) of a tile's rows and the bytes of its codes.
-template <typename Code> struct TileShape {
+template <typename Code>
+struct TileShape {
   int64_t paddedGroup, fullGroups, lastElements, groups, perGroup, pieces;
   int64_t rowElements, bytes;
 

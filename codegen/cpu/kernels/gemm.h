@@ -126,17 +126,16 @@ KRN_INLINE Rectangle rectangleOf(int64_t pairs, int64_t tokens, uint32_t part,
 constexpr int64_t kScratchTokens = 3072;
 constexpr int64_t kPanelBytes = gemmScratchBytes() - kScratchTokens * 128;
 
-/// The last block of tokens: `count` <= M of them.
+/// kernel.multiply for tokens [m, m + count): in blocks of M, then of half as
+/// many.
 template <int M, typename Kernel>
-KRN_INLINE void multiplyRest(const Kernel &kernel, int64_t count, int64_t piece,
-                             int64_t end, int64_t m, float *sums,
-                             bool isFirst) {
-  if constexpr (M > 0) {
-    if (count == M)
-      kernel.template multiply<M>(piece, end, m, sums, isFirst);
-    else
-      multiplyRest<M - 1>(kernel, count, piece, end, m, sums, isFirst);
-  }
+KRN_INLINE void multiplyAll(const Kernel &kernel, int64_t piece, int64_t end,
+                            int64_t m, int64_t count, float *sums,
+                            bool isFirst) {
+  for (; count >= M; count -= M, m += M, sums += M * 32)
+    kernel.template multiply<M>(piece, end, m, sums, isFirst);
+  if constexpr (M > 1)
+    multiplyAll<M / 2>(kernel, piece, end, m, count, sums, isFirst);
 }
 
 /// Runs `kernel` over this part's share. A panel has `pieces` of
@@ -144,7 +143,8 @@ KRN_INLINE void multiplyRest(const Kernel &kernel, int64_t count, int64_t piece,
 /// kernel.unpack(tile, t, firstPiece, endPiece) fills half t of the panel;
 /// kernel.multiply<M>(firstPiece, endPiece, m, sums, isFirst) adds it up for
 /// tokens [m, m + M), M <= Kernel::kTokens, into sums[M][2] at the stride of
-/// two tiles; kernel.tokenScale(m) is applied at the end.
+/// two tiles; kernel.tokenScale(m) is applied at the end. A kernel of two tiles
+/// that takes any count of tokens has it as an argument.
 template <typename Kernel, typename Shape>
 KRN_INLINE void gemm(const Kernel &kernel, const Shape &shape,
                      const Epilogue &epilogue, int64_t tokens, void *scratch,
@@ -164,14 +164,11 @@ KRN_INLINE void gemm(const Kernel &kernel, const Shape &shape,
           KRN_UNROLL
           for (int i = 0; i < T; ++i)
             kernel.unpack(2 * pair + smaller(t + i, width - 1), i, piece, end);
-          float *to = sums + t * 16;
-          bool isFirst = piece == 0;
-          int64_t m = 0;
-          for (; m + Kernel::kTokens <= count; m += Kernel::kTokens)
-            kernel.template multiply<Kernel::kTokens>(piece, end, base + m,
-                                                      to + m * 32, isFirst);
-          multiplyRest<Kernel::kTokens - 1>(kernel, count - m, piece, end,
-                                            base + m, to + m * 32, isFirst);
+          if constexpr (Kernel::kTakesAnyCount)
+            kernel.multiply(piece, end, base, count, sums, piece == 0);
+          else
+            multiplyAll<Kernel::kTokens>(kernel, piece, end, base, count,
+                                         sums + t * 16, piece == 0);
         }
         piece = end;
       }
@@ -188,6 +185,27 @@ KRN_INLINE void gemm(const Kernel &kernel, const Shape &shape,
     }
   }
 }
+
+//===----------------------------------------------------------------------===//
+// Fixed-point activations
+//===----------------------------------------------------------------------===//
+
+/// What the kernels of int codes and i16 activations are made of.
+template <typename Code>
+struct OperandsI16 {
+  const GemmConfig *config;
+  TileShape<Code> shape;
+  Planes planes;
+  StagedI16 x;
+
+  /// Start of a piece's sum: what zero points take from it. Exact, modulo 2^32.
+  KRN_METHOD I32x16 start(int64_t m, int64_t piece, I32x16 zero) const {
+    return splatLoad(x.negatedSums(m) + piece) * zero;
+  }
+  KRN_METHOD int64_t groupOf(int64_t tile, int64_t piece) const {
+    return tile * shape.groups + shape.group(piece);
+  }
+};
 
 } // namespace qcc::krn
 

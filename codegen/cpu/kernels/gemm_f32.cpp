@@ -41,7 +41,8 @@ KRN_INLINE void eachValue(const GemmConfig *config, const char *unit,
   });
 }
 
-template <typename Code> struct Gemv {
+template <typename Code>
+struct Gemv {
   static constexpr int kTiles =
       (kHas32Registers ? 4 : 2) / (Code::kElements > 16 ? 2 : 1);
   static constexpr int kBlockTiles =
@@ -118,7 +119,9 @@ template <typename Code> struct Gemv {
   }
 };
 
-template <typename Code> struct Gemm {
+template <typename Code>
+struct Gemm {
+  static constexpr bool kTakesAnyCount = false;
   static constexpr int kTiles = kHas32Registers ? 2 : 1;
   static constexpr int kTokens = kHas32Registers ? 6 : 3;
   /// 2 tiles x 256 x 4 bytes x 16 rows are 32 KiB.

@@ -6,34 +6,23 @@
 //
 //===----------------------------------------------------------------------===//
 
+#ifdef __AMX_INT8__
+#include "codegen/cpu/kernels/gemm_amx.h"
+#else
 #include "codegen/cpu/kernels/gemm.h"
+#endif
 
 using namespace qcc::krn;
 
 namespace {
-
-/// What all kernels here are made of.
-template <typename Code> struct Operands {
-  const GemmConfig *config;
-  TileShape<Code> shape;
-  Planes planes;
-  StagedI16 x;
-
-  /// Start of a piece's sum: what zero points take from it. Exact, modulo 2^32.
-  KRN_METHOD I32x16 start(int64_t m, int64_t piece, I32x16 zero) const {
-    return splatLoad(x.negatedSums(m) + piece) * zero;
-  }
-  KRN_METHOD int64_t groupOf(int64_t tile, int64_t piece) const {
-    return tile * shape.groups + shape.group(piece);
-  }
-};
 
 //===----------------------------------------------------------------------===//
 // gemv
 //===----------------------------------------------------------------------===//
 
 /// Sums of T tiles and M tokens over one piece, from words.
-template <int T, int M> struct WordSums {
+template <int T, int M>
+struct WordSums {
   static constexpr bool kFromPlanes = false;
   I32x16 sums[T][M];
 
@@ -53,7 +42,8 @@ template <int T, int M> struct WordSums {
 
 #ifdef __AVX512VNNI__
 /// The same from planes: sums of the high and the low halves.
-template <int T, int M> struct PlaneSums {
+template <int T, int M>
+struct PlaneSums {
   static constexpr bool kFromPlanes = true;
   I32x16 high[T][M], low[T][M];
 
@@ -80,7 +70,7 @@ template <int T, int M> struct PlaneSums {
 #endif
 
 template <typename Code, template <int, int> typename Sums>
-struct Gemv : Operands<Code> {
+struct Gemv : OperandsI16<Code> {
   static constexpr int kTiles = 2;
   static constexpr int kBlockTiles = kHas32Registers ? 2 : 1;
   static constexpr int kTokens = 4;
@@ -126,7 +116,7 @@ struct Gemv : Operands<Code> {
     }
     KRN_UNROLL
     for (int i = 0; i < M; ++i) {
-      F32x16 scale = splat(this->x.scales()[m + i]);
+      F32x16 scale = splat(*this->x.scale(m + i));
       KRN_UNROLL
       for (int t = 0; t < T; ++t)
         totals[t][i] *= scale;
@@ -138,8 +128,12 @@ struct Gemv : Operands<Code> {
 // gemm
 //===----------------------------------------------------------------------===//
 
-/// From words: the panel holds code - zero in 16 bits.
-template <typename Code> struct GemmWords : Operands<Code> {
+#ifndef __AMX_INT8__
+/// From words (gemm_amx.h: from planes): the panel holds code - zero in 16
+/// bits.
+template <typename Code>
+struct GemmWords : OperandsI16<Code> {
+  static constexpr bool kTakesAnyCount = false;
   static constexpr int kTiles = kHas32Registers ? 2 : 1;
   static constexpr int kTokens = kHas32Registers ? 6 : 4;
   /// 512 elements x 32 rows x 2 bytes are 32 KiB.
@@ -148,7 +142,7 @@ template <typename Code> struct GemmWords : Operands<Code> {
   char *panel;   ///< [pair][kTiles][64 bytes]
   float *scales; ///< [piece of the panel][kTiles][16]
 
-  KRN_METHOD float tokenScale(int64_t m) const { return this->x.scales()[m]; }
+  KRN_METHOD float tokenScale(int64_t m) const { return *this->x.scale(m); }
   KRN_METHOD int64_t panelEnd(int64_t piece) const {
     return this->shape.panelEnd(piece, kPanelElements);
   }
@@ -199,7 +193,7 @@ template <typename Code> struct GemmWords : Operands<Code> {
           row[t] = loadBits(w + t * 64);
         KRN_UNROLL
         for (int i = 0; i < M; ++i) {
-          I32x16 v = splatLoad(at + i * this->x.stride);
+          I32x16 v = splatLoad(at + i * this->x.wordStride);
           KRN_UNROLL
           for (int t = 0; t < kTiles; ++t)
             sums[i][t] = dotPairs(sums[i][t], row[t], v);
@@ -223,24 +217,26 @@ template <typename Code> struct GemmWords : Operands<Code> {
     }
   }
 };
+#endif
 
 template <typename Code>
-KRN_INLINE Operands<Code> operands(const GemmConfig *config, const void *staged,
-                                   const void *codes, const void *scales,
-                                   const void *zeros) {
+KRN_INLINE OperandsI16<Code> operands(const GemmConfig *config,
+                                      const void *staged, const void *codes,
+                                      const void *scales, const void *zeros) {
   return {config,
           TileShape<Code>(config),
           {(const char *)codes, scales, (const uint8_t *)zeros},
-          StagedI16(config, staged, config->maxTokens)};
+          StagedI16(config, staged)};
 }
 
-/// Up to kGemvTokens tokens.
+/// Up to kGemvTokens tokens, staged for a gemv or a gemm.
 template <typename Code>
-KRN_INLINE void runGemv(const Operands<Code> &operands,
+KRN_INLINE void runGemv(const OperandsI16<Code> &operands, bool stagedForGemv,
                         const Epilogue &epilogue, int64_t tokens, uint32_t part,
                         uint32_t parts) {
+  (void)stagedForGemv;
 #ifdef __AVX512VNNI__
-  if (isInPlanes(operands.config->maxTokens)) {
+  if (isInPlanes(stagedForGemv)) {
     gemv(Gemv<Code, PlaneSums>{operands}, epilogue, tokens, part, parts);
     return;
   }
@@ -250,18 +246,23 @@ KRN_INLINE void runGemv(const Operands<Code> &operands,
 
 /// Any number of tokens.
 template <typename Code>
-KRN_INLINE void runGemm(const Operands<Code> &operands,
+KRN_INLINE void runGemm(const OperandsI16<Code> &operands,
                         const Epilogue &epilogue, int64_t tokens, void *scratch,
                         uint32_t part, uint32_t parts) {
-  if (tokens <= kGemvTokens) {
-    runGemv(operands, epilogue, tokens, part, parts);
+  if (operands.config->mayBeFew && tokens <= kGemvTokens) {
+    runGemv(operands, /*stagedForGemv=*/false, epilogue, tokens, part, parts);
     return;
   }
+#ifdef __AMX_INT8__
+  gemm(GemmTiles<Code>(operands, scratch), operands.shape, epilogue, tokens,
+       scratch, part, parts);
+#else
   char *panel = (char *)scratch;
   GemmWords<Code> kernel{
       operands, panel,
       (float *)(panel + GemmWords<Code>::kPanelElements * 2 * 32)};
   gemm(kernel, operands.shape, epilogue, tokens, scratch, part, parts);
+#endif
 }
 
 } // namespace
@@ -269,7 +270,7 @@ KRN_INLINE void runGemm(const Operands<Code> &operands,
 #define DEFINE(code, Code)                                                     \
   extern "C" QCC_KRN_GEMM(krn_gemv_##code##_i16) {                             \
     (void)scratch;                                                             \
-    runGemv(operands<Code>(config, staged, codes, scales, zeros),              \
+    runGemv(operands<Code>(config, staged, codes, scales, zeros), true,        \
             {config, bias, residual, output}, tokens, part, parts);            \
   }                                                                            \
   extern "C" QCC_KRN_GEMM(krn_gemm_##code##_i16) {                             \

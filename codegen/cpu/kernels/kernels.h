@@ -87,7 +87,6 @@ struct GemmConfig {
   int64_t paddedGroup;
   int64_t outputStride; ///< elements between rows of the output
   int64_t residualStride;
-  int64_t maxTokens; ///< of the bucket: lays out the staged activations
   int32_t scaleType; ///< an Element
   int32_t hasZero;
   int32_t defaultZero; ///< zero point where none is stored: 8 for int4, 128
@@ -96,6 +95,8 @@ struct GemmConfig {
   int32_t activation; ///< an Activation
   int32_t glu;
   int32_t hasResidual; ///< may alias the output
+  int32_t mayBeFew;    ///< gemm: often up to 8 tokens (those that want logits),
+                       ///< for which it has a gemv as well
   float multiplier;    ///< 1 if there is none
 };
 
@@ -152,12 +153,13 @@ extern "C" {
 using namespace qcc::krn;
 
 // Bytes of a staged buffer for `rows` rows: krn_staged_bytes in Layout.h.
-// `rowIndex` (may be null) picks the input row of each staged row.
-void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t maxRows,
+// `rowIndex` (may be null) picks the input row of each staged row; `forGemv`
+// says which kernels read the rows.
+void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
                    const float *normWeight, const float *normBias, void *staged,
                    uint32_t part, uint32_t parts);
-void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t maxRows,
+void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
                    const float *normWeight, const float *normBias, void *staged,
                    uint32_t part, uint32_t parts);

@@ -154,7 +154,8 @@ KRN_INLINE float sqrt(float x) {
 }
 
 /// Sums and maxima over lanes, always in the same order.
-template <typename F> KRN_INLINE float reduce(F32x16 v, F f) {
+template <typename F>
+KRN_INLINE float reduce(F32x16 v, F f) {
   Bits b{.f = v};
   __m256 eight = f(b.ps[0], b.ps[1]);
   __m128 four =
@@ -201,6 +202,12 @@ KRN_INLINE I32x16 dotQuads(I32x16 acc, U32x16 a, I32x16 b) {
 KRN_INLINE U32x16 subtractHalves(U32x16 a, U32x16 b) {
   typedef uint16_t U16x32 __attribute__((vector_size(64)));
   return (U32x16)((U16x32)a - (U16x32)b);
+}
+
+/// a - b in the bytes of lanes.
+KRN_INLINE U32x16 subtractBytes(U32x16 a, U32x16 b) {
+  typedef uint8_t U8x64 __attribute__((vector_size(64)));
+  return (U32x16)((U8x64)a - (U8x64)b);
 }
 
 /// table[index & 15] in every lane.

@@ -29,7 +29,8 @@ struct NormedRow {
   }
 
   /// The sum of f over the row, in four chains.
-  template <typename F> KRN_METHOD float total(F f) const {
+  template <typename F>
+  KRN_METHOD float total(F f) const {
     F32x16 sums[4] = {};
     int64_t columns = config->columns, k = 0;
     for (; k + 64 <= columns; k += 64) {
@@ -96,7 +97,7 @@ KRN_INLINE void storeWords(const StagedI16 &layout, int64_t m, int64_t at,
                               14, 13, 15);
   I16x16 words = __builtin_convertvector(v, I16x16);
   int16_t *to = layout.words(m) + at;
-  if (at + 16 <= layout.stride) {
+  if (at + 16 <= layout.planeBytes) {
     *(I16x16u *)to = words;
     return;
   }
@@ -104,17 +105,17 @@ KRN_INLINE void storeWords(const StagedI16 &layout, int64_t m, int64_t at,
     to[i] = words[i];
 }
 
-KRN_INLINE void storeBytes(int8_t *row, int64_t stride, int64_t at, I32x16 v,
+KRN_INLINE void storeBytes(int8_t *row, int64_t bytes, int64_t at, I32x16 v,
                            int64_t room) {
   typedef int8_t I8x16 __attribute__((vector_size(16)));
   typedef int8_t I8x16u __attribute__((vector_size(16), aligned(1)));
-  I8x16 bytes = __builtin_convertvector(v, I8x16);
-  if (at + 16 <= stride) {
-    *(I8x16u *)(row + at) = bytes;
+  I8x16 values = __builtin_convertvector(v, I8x16);
+  if (at + 16 <= bytes) {
+    *(I8x16u *)(row + at) = values;
     return;
   }
   for (int64_t i = 0; i < room; ++i)
-    row[at + i] = bytes[i];
+    row[at + i] = values[i];
 }
 
 KRN_INLINE const float *inputRow(const StageConfig *config, const float *input,
@@ -126,11 +127,11 @@ KRN_INLINE const float *inputRow(const StageConfig *config, const float *input,
 
 extern "C" {
 
-void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t maxRows,
+void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
                    const float *normWeight, const float *normBias, void *staged,
                    uint32_t part, uint32_t parts) {
-  (void)maxRows;
+  (void)forGemv;
   StagedF32 layout(config, staged);
   Share share = shareOf(rows, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
@@ -148,12 +149,12 @@ void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t maxRows,
   }
 }
 
-void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t maxRows,
+void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
                    const float *normWeight, const float *normBias, void *staged,
                    uint32_t part, uint32_t parts) {
-  StagedI16 layout(config, staged, maxRows);
-  bool planes = isInPlanes(maxRows);
+  StagedI16 layout(config, staged);
+  bool planes = isInPlanes(forGemv != 0);
   Share share = shareOf(rows, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
     NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
@@ -164,7 +165,7 @@ void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t maxRows,
     float absmax = maximum(largest);
     // 32512 = 127 * 256: the largest value has 127 as its high half. Rows that
     // have no finite factor are zeros.
-    layout.scales()[m] = absmax * (1.0f / 32512.0f);
+    *layout.scale(m) = absmax * (1.0f / 32512.0f);
     F32x16 toFixed = splat(absmax > 1e-30f ? 32512.0f / absmax : 0.0f);
     int32_t *negatedSums = layout.negatedSums(m);
 
@@ -181,8 +182,9 @@ void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t maxRows,
         sums += v;
         if (planes) {
           I32x16 high = (v + 128) >> 8;
-          storeBytes(layout.high(m), layout.stride, to + i, high, padded - i);
-          storeBytes(layout.low(m), layout.stride, to + i, v - (high << 8),
+          storeBytes(layout.high(m), layout.planeBytes, to + i, high,
+                     padded - i);
+          storeBytes(layout.low(m), layout.planeBytes, to + i, v - (high << 8),
                      padded - i);
         } else {
           storeWords(layout, m, to + i, v, padded - i);

@@ -34,40 +34,43 @@ struct StagedF32 {
 /// elements are ordered 0, 2, 1, 3, which is how the even and odd bytes of a
 /// line of codes want them. As planes: v = 256 * high + low, all high halves
 /// (s8, in order), then all low halves; vpdpbusd and AMX multiply bytes.
-/// The negated sum of each piece (kPieceElements) follows, then the scales.
+/// A row is its words or planes, the negated sum of each piece
+/// (kPieceElements), and the scale.
 struct StagedI16 {
   char *base;
-  int64_t stride, pieces, planeBytes, sumBytes;
+  int64_t planeBytes, sumsBytes;
+  /// Between rows: of bytes, and of words.
+  int64_t stride, wordStride;
 
   template <typename Config> // GemmConfig or StageConfig
-  StagedI16(const Config *config, const void *staged, int64_t maxRows)
+  StagedI16(const Config *config, const void *staged)
       : base((char *)staged),
-        stride(roundUp(
+        planeBytes(roundUp(
             stagedColumns(config->columns, config->group, config->paddedGroup),
             64)),
-        pieces(rowPieces(config->columns, config->group, config->paddedGroup)),
-        planeBytes(maxRows * stride),
-        sumBytes(roundUp(maxRows * pieces * 4, 64)) {}
+        sumsBytes(
+            rowPieces(config->columns, config->group, config->paddedGroup) * 4),
+        stride(2 * planeBytes + roundUp(sumsBytes + 4, 64)),
+        wordStride(stride / 2) {}
 
   int8_t *high(int64_t m) const { return (int8_t *)base + m * stride; }
   int8_t *low(int64_t m) const { return high(m) + planeBytes; }
-  int16_t *words(int64_t m) const { return (int16_t *)base + m * stride; }
+  int16_t *words(int64_t m) const { return (int16_t *)base + m * wordStride; }
   int32_t *negatedSums(int64_t m) const {
-    return (int32_t *)(base + 2 * planeBytes) + m * pieces;
+    return (int32_t *)(base + m * stride + 2 * planeBytes);
   }
-  float *scales() const { return (float *)(base + 2 * planeBytes + sumBytes); }
+  float *scale(int64_t m) const {
+    return (float *)((char *)negatedSums(m) + sumsBytes);
+  }
 };
 
-/// Up to so many tokens of a step, the bucket is for gemv.
-constexpr int64_t kGemvTokens = 8;
-
-/// The form in which a bucket of up to `maxRows` tokens is staged. Planes halve
+/// The form in which activations are staged, for a gemv or a gemm. Planes halve
 /// the work of reading codes; words halve that of adding up pieces.
-KRN_INLINE bool isInPlanes([[maybe_unused]] int64_t maxRows) {
+KRN_INLINE bool isInPlanes([[maybe_unused]] bool forGemv) {
 #if defined(__AMX_INT8__)
   return true;
 #elif defined(__AVX512VNNI__)
-  return maxRows <= kGemvTokens;
+  return forGemv;
 #else
   return false;
 #endif

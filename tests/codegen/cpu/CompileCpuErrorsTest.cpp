@@ -107,8 +107,8 @@ TEST(CompileCpuErrors, arenaIsNotAligned) {
 
 TEST(CompileCpuErrors, kernelDoesNotFitTheWeight) {
   EXPECT_EQ(errorWith("krn_gemv_int4_i16", "krn_gemv_int3_i16"),
-            "'krn.gemm' op needs kernel krn_gemv_int4_i16 or "
-            "krn_gemm_int4_i16, not krn_gemv_int3_i16");
+            "'krn.gemm' op needs kernel krn_gemv_int4_i16 for up to 8 tokens, "
+            "not krn_gemv_int3_i16");
 }
 
 TEST(CompileCpuErrors, stagedDoesNotFitTheWeight) {

@@ -77,7 +77,7 @@ protected:
             (gemv ? tables.first : tables.second)[size_t(c.code)];
         ASSERT_TRUE(function);
         GuardedBuffer out =
-            run(variant, function, c, weight, x, bias, residual, stride);
+            run(variant, function, gemv, c, weight, x, bias, residual, stride);
         SCOPED_TRACE(variant.name + (gemv ? " gemv" : " gemm"));
         compare(c, expected, out.data<float>(), outputs, stride);
         if (HasFailure())
@@ -86,7 +86,7 @@ protected:
   }
 
 private:
-  GuardedBuffer run(const Variant &variant, GemmFunction function,
+  GuardedBuffer run(const Variant &variant, GemmFunction function, bool gemv,
                     const Case &c, const TestWeight &weight,
                     const std::vector<float> &x, const std::vector<float> &bias,
                     const std::vector<float> &residual, int64_t stride) {
@@ -102,12 +102,12 @@ private:
                 : krn::stagedBytesF32(c.maxTokens, staged)));
     for (uint32_t part = 0; part < c.parts; ++part)
       (c.fixed ? variant.stage_i16 : variant.stage_f32)(
-          &stage, c.tokens, c.maxTokens, x.data(), nullptr, nullptr, nullptr,
+          &stage, c.tokens, gemv, x.data(), nullptr, nullptr, nullptr,
           buffer.data(), part, c.parts);
 
     GemmConfig config = weight.config();
     config.outputStride = config.residualStride = stride;
-    config.maxTokens = c.maxTokens;
+    config.mayBeFew = c.tokens % 2 != 0;
     config.hasBias = c.bias;
     config.hasResidual = c.residual;
     config.glu = c.glu;
@@ -290,11 +290,10 @@ TEST_P(GemmTest, Extremes) {
           StageConfig stage = {};
           stage.columns = stage.group = stage.paddedGroup = columns;
           GuardedBuffer staged(size_t(krn::stagedBytesI16(tokens, columns, 1)));
-          variant.stage_i16(&stage, tokens, tokens, x.data(), nullptr, nullptr,
-                            nullptr, staged.data(), 0, 1);
+          variant.stage_i16(&stage, tokens, tokens == 1, x.data(), nullptr,
+                            nullptr, nullptr, staged.data(), 0, 1);
           GemmConfig config = weight.config();
           config.outputStride = 16;
-          config.maxTokens = tokens;
           std::vector<float> out(size_t(tokens) * 16);
           GuardedBuffer scratch(size_t(krn::gemmScratchBytes()));
           (tokens == 1 ? variant.gemvI16 : variant.gemmI16)[size_t(GetParam())](

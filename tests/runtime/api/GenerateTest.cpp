@@ -79,6 +79,14 @@ TEST_F(GenerateTest, refusesPromptsThatDoNotFit) {
   EXPECT_EQ(Session(*model, 64).capacity(), 64u);
 }
 
+TEST_F(GenerateTest, passesATrainedLimitWithoutATableOfPositions) {
+  FakeModelOptions options;
+  options.positions = 0;
+  load(options);
+  EXPECT_EQ(Session(*model, 65).capacity(), 65u);
+  EXPECT_EQ(Session(*model, 0).capacity(), 64u);
+}
+
 TEST_F(GenerateTest, stopsWhereTheModelEndsTheText) {
   FakeModelOptions options;
   options.bias.assign(kFakeVocabulary, 0);

@@ -79,6 +79,7 @@ void writeFakeModel(const std::string &path, const FakeModelOptions &options) {
   manifest.model->architecture = "fake";
   manifest.model->vocabulary = kFakeVocabulary;
   manifest.model->context = options.context;
+  manifest.model->positions = options.positions;
   manifest.model->bos_id = options.bos;
   manifest.model->eos_ids = {kFakeEos};
   manifest.model->parameters = kFakeVocabulary;

@@ -16,6 +16,7 @@ inline constexpr int32_t kFakeBos = 28, kFakeEos = 29;
 struct FakeModelOptions {
   bool tokenizer = true;
   uint32_t context = 64;
+  uint32_t positions = 64; ///< of a learned table; 0: none
   int32_t bos = kFakeBos;
   /// Added to every row of logits; at most 32 values.
   std::vector<float> bias;
