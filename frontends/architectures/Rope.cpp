@@ -29,9 +29,10 @@ static double scaleLlama3(double frequency, const ConfigReader &scaling) {
 
 /// The frequencies of a checkpoint in bf16 or f16 as transformers has them:
 /// moving a model to a 16-bit type rounds its buffers, these included, and so
-/// do the reference logits (docs/adr/0002).
+/// do the reference logits (docs/adr/0002). A GGUF file's `rope_dtype` says that
+/// its frequencies are f32, whatever its weights are.
 static float roundAsStored(const ConfigReader &config, float frequency) {
-  std::string dtype = config.string({"dtype", "torch_dtype"});
+  std::string dtype = config.string({"rope_dtype", "dtype", "torch_dtype"});
   if (dtype == "bfloat16")
     return qrt::bfloatToFloat(qrt::floatToBfloat(frequency));
   if (dtype == "float16")

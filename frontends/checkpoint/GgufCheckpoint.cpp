@@ -169,6 +169,7 @@ json makeLlamaConfig(const GgufMetadata &meta, const Checkpoint &checkpoint) {
        meta.requiredNumber(key("attention.layer_norm_rms_epsilon"))},
       {"rope_theta", meta.number(key("rope.freq_base")).value_or(10000.0)},
       {"torch_dtype", storedType(checkpoint)},
+      {"rope_dtype", "float32"},
   };
   if (json scaling = ropeScaling(meta, checkpoint); !scaling.is_null())
     config["rope_scaling"] = scaling;

@@ -93,6 +93,7 @@ TEST_F(GgufCheckpointTest, MakesAConfiguration) {
                   {"rms_norm_eps", 0.25},
                   {"rope_theta", 10000.0},
                   {"torch_dtype", "float32"},
+                  {"rope_dtype", "float32"},
                   {"vocab_size", 5},
                   {"tie_word_embeddings", true},
                   {"attention_bias", false},
