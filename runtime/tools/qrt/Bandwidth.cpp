@@ -8,12 +8,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <unistd.h>
 
 namespace qrt::tool {
 
-/// Reads every byte, 8 lanes wide, so that the compiler uses vectors.
-static uint64_t sumOf(const uint64_t *data, size_t count) {
+/// Reads every byte, 8 lanes wide, so that the compiler uses vectors, of the
+/// width that the kernels have.
+__attribute__((target_clones("avx512f", "avx2", "default"))) static uint64_t
+sumOf(const uint64_t *data, size_t count) {
   uint64_t lanes[8] = {};
   for (size_t i = 0; i + 8 <= count; i += 8)
     for (size_t lane = 0; lane < 8; ++lane)
@@ -24,14 +25,10 @@ static uint64_t sumOf(const uint64_t *data, size_t count) {
   return sum;
 }
 
-static size_t blockBytes() {
-  constexpr long smallest = 256L << 20, largest = 2048L << 20;
-  long cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return size_t(std::clamp(4 * std::max(cache, 0L), smallest, largest));
-}
-
-double readBandwidth(Executor &executor) {
-  Memory block(blockBytes(), "measuring the memory's bandwidth",
+double readBandwidth(Executor &executor, uint64_t bytes) {
+  constexpr uint64_t smallest = 16 << 20, largest = 2048 << 20;
+  Memory block(size_t(std::clamp(bytes, smallest, largest)),
+               "measuring the memory's bandwidth",
                /*dense=*/true);
   size_t share = block.size() / executor.threads() / 64 * 64;
   std::atomic<uint64_t> sink = 0;

@@ -7,10 +7,11 @@
 
 namespace qrt::tool {
 
-/// Bytes a second that the threads of `executor` read from memory: the best of
-/// a few passes over a block larger than the caches. Throws qrt::Error if there
-/// is no memory for the block.
-double readBandwidth(Executor &executor);
+/// Bytes a second that the threads of `executor` read: the best of a few passes
+/// over a block of `bytes` (2 GiB at most). Where a model's weights fit into a
+/// cache, a block of their size does as well: the limit that decoding has.
+/// Throws qrt::Error if there is no memory for the block.
+double readBandwidth(Executor &executor, uint64_t bytes);
 
 } // namespace qrt::tool
 

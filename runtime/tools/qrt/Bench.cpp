@@ -32,6 +32,8 @@ public:
   Bench(Model &model, uint32_t repetitions)
       : model(model), repetitions(repetitions), weightBytes(countWeights()) {}
 
+  /// Of the weights that a step reads.
+  uint64_t bytesAStep() const { return weightBytes; }
   BenchResult prompt(uint32_t tokens, uint32_t depth, uint32_t batch);
   BenchResult generation(uint32_t tokens, uint32_t depth, uint32_t batch);
 
@@ -213,7 +215,7 @@ void BenchVerb::run() {
     about.checkPerplexity = checkPerplexity(model, check, count);
   }
   // Last, since its block would count as memory that the model needs.
-  about.readBandwidth = readBandwidth(model.executor());
+  about.readBandwidth = readBandwidth(model.executor(), bench.bytesAStep());
   printBench(about, results, format);
 }
 
