@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <utility>
 #include <unistd.h>
 
 namespace qrt::tool {
@@ -120,16 +121,19 @@ void GenerateVerb::run() {
   InterruptGuard interrupt(&session);
 
   bool streams = !common.json, hasText = model.tokenizer();
-  if (streams && !noEcho) {
+  // Once the prompt has been read: one that is too long prints nothing.
+  auto echo = [&, done = !streams || noEcho]() mutable {
+    if (std::exchange(done, true))
+      return;
     std::fputs(promptText.c_str(), stdout);
     if (!hasText)
       for (int32_t id : promptIds)
         std::printf("%d ", id);
-    std::fflush(stdout);
-  }
+  };
   GenerateResult result = generate(
       session, promptIds, options, [&](int32_t token, std::string_view text) {
         newText += text;
+        echo();
         if (streams) {
           if (hasText)
             std::fwrite(text.data(), 1, text.size(), stdout);
@@ -139,6 +143,7 @@ void GenerateVerb::run() {
         }
         return !InterruptGuard::interrupted();
       });
+  echo();
   if (streams)
     std::fputc('\n', stdout);
   else
