@@ -3,6 +3,7 @@
 #include "compiler/driver/LoadModel.h"
 
 #include "compiler/driver/RandomWeights.h"
+#include "compiler/quantize/FiniteCheck.h"
 #include "frontends/architectures/Architectures.h"
 #include "frontends/checkpoint/GgufTokenizerFields.h"
 #include "frontends/checkpoint/Hub.h"
@@ -11,7 +12,9 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <optional>
 #include <set>
 
 namespace fs = std::filesystem;
@@ -88,6 +91,11 @@ public:
       if (!info)
         throw Error("tensor '" + key + "' is missing");
       checkpoint->readF32(*info, first, count, out);
+      if (std::optional<int64_t> at = findNonFinite(out, count))
+        throw Error("tensor '" + key + "' holds " +
+                        (std::isnan(out[*at]) ? "a NaN" : "an infinity") +
+                        " at element " + std::to_string(first + *at),
+                    checkpoint->fileName(*info));
     }
   }
 
