@@ -62,6 +62,11 @@ if [[ $preset == asan ]]; then
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 fi
 
+# A test of a real model needs it; without a network that one is skipped.
+if [[ $setup == yes ]]; then
+  scripts/fetch_smollm2.sh >/dev/null || say "SmolLM2 could not be fetched"
+fi
+
 say "running the tests"
 status=0
 rm -f "$build/ctest.xml" "$build/lit.json"
