@@ -44,7 +44,7 @@ say "2/4 build (the first takes a while; build/configure.log, build/bin)"
 mkdir -p build
 cmake --preset release -DQCC_BUILD_TESTS=OFF >build/configure.log 2>&1 ||
   fail "the configuration failed; see build/configure.log"
-cmake --build build --parallel "$jobs" --target qcc qrt >&2 ||
+cmake --build build --parallel "$jobs" --target qcc qrt_tool >&2 ||
   fail "the build failed"
 
 say "3/4 model"
