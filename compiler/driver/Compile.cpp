@@ -3,6 +3,7 @@
 #include "compiler/driver/Compile.h"
 
 #include "codegen/cpu/CompileCpu.h"
+#include "codegen/cuda/CompileCuda.h"
 #include "compiler/driver/LoadModel.h"
 #include "compiler/driver/Manifest.h"
 #include "compiler/driver/Progress.h"
@@ -72,16 +73,6 @@ std::string activationsOf(const CompileOptions &options) {
   throw UsageError("unknown --activations '" + given + "'");
 }
 
-void checkTargets(const std::vector<std::string> &targets) {
-  for (const std::string &target : targets) {
-    if (target == "cpu")
-      continue;
-    if (target.starts_with("sm_"))
-      throw Error("target '" + target + "' is not supported by this version");
-    throw UsageError("unknown target '" + target + "'", "known is cpu");
-  }
-}
-
 void checkDtype(const char *option, const std::string &dtype) {
   if (dtype != "f32" && dtype != "f16" && dtype != "bf16")
     throw UsageError(std::string("unknown ") + option + " '" + dtype + "'",
@@ -113,8 +104,15 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
   buildLayoutPipeline(pm);
   if (last == Phase::Layout)
     return;
-  LowerToKRNPassOptions lower;
-  lower.activations = activationsOf(options);
+  std::vector<std::string> targets = targetsOf(options);
+  SmallVector<LowerToKRNPassOptions> lower;
+  if (targets.front() == "cpu")
+    lower.emplace_back().activations = activationsOf(options);
+  if (targets.back() != "cpu") {
+    LowerToKRNPassOptions &cuda = lower.emplace_back();
+    cuda.target = "cuda";
+    cuda.tokenEntry = true;
+  }
   buildLowerPipeline(pm, lower);
 }
 
@@ -167,15 +165,20 @@ void saveTemp(const CompileOptions &options, const char *name,
 class ArtifactBuilder {
 public:
   ArtifactBuilder(const CompileOptions &options, LoadedModel &loaded,
-                  ModuleOp module, krn::ProgramOp program, unsigned threads)
-      : options(options), loaded(loaded), module(module), program(program),
-        threads(threads), writer(options.output) {}
+                  ModuleOp module, unsigned threads)
+      : options(options), loaded(loaded), module(module), threads(threads),
+        writer(options.output) {}
 
   void build() {
     // Hashing the source reads all of it; kernels are compiled meanwhile.
     auto hash = std::async(std::launch::async, loaded.contentHash);
-    addKernels();
-    checkCancelled();
+    for (auto program : module.getOps<krn::ProgramOp>()) {
+      if (program.getTarget().getName() == "cpu")
+        addCpuKernels(program);
+      else
+        addCudaKernels(program);
+      checkCancelled();
+    }
     addTensors();
     fillManifest(manifest, loaded, options, hash.get());
     writer.finish(manifest);
@@ -187,14 +190,34 @@ private:
       throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
   }
 
-  void addKernels() {
+  void addCpuKernels(krn::ProgramOp program) {
     CompileCpuOptions cpu;
     cpu.threads = threads;
     cpu.saveTemps = options.saveTemps;
     std::vector<char> code = compileCpu(program, cpu);
     std::span<const uint8_t> bytes(
         reinterpret_cast<const uint8_t *>(code.data()), code.size());
-    auto kernels = describeKernels(program, cpu.variants);
+    addKernels(program, describeKernels(program, cpu.variants), bytes);
+  }
+
+  void addCudaKernels(krn::ProgramOp program) {
+    CompileCudaOptions cuda;
+    cuda.threads = threads;
+    cuda.saveTemps = options.saveTemps;
+    for (const std::string &target : targetsOf(options)) {
+      if (target == "cpu")
+        continue;
+      CudaCode code = compileCuda(program, target, cuda);
+      describeCudaKernels(program, *code.kernels);
+      addKernels(program, std::move(code.kernels),
+                 {reinterpret_cast<const uint8_t *>(code.bytes.data()),
+                  code.bytes.size()});
+    }
+  }
+
+  void addKernels(krn::ProgramOp program,
+                  std::unique_ptr<qrt::fb::KernelsT> kernels,
+                  std::span<const uint8_t> bytes) {
     kernels->code =
         std::make_unique<qrt::fb::Range>(writer.append(bytes, 4096));
     kernels->checksum = qrt::checksum(bytes);
@@ -226,7 +249,6 @@ private:
   const CompileOptions &options;
   LoadedModel &loaded;
   ModuleOp module;
-  krn::ProgramOp program;
   unsigned threads;
   qrt::ArtifactWriter writer;
   qrt::fb::ManifestT manifest;
@@ -234,21 +256,51 @@ private:
 
 } // namespace
 
+std::vector<std::string> targetsOf(const CompileOptions &options) {
+  const std::vector<std::string> &known = cudaArchitectures();
+  std::vector<std::string> targets;
+  if (options.targets.empty() ||
+      std::ranges::find(options.targets, "cpu") != options.targets.end())
+    targets.emplace_back("cpu");
+  for (const std::string &target : options.targets)
+    if (target != "cpu" && std::ranges::find(known, target) == known.end()) {
+      std::string names = "cpu";
+      for (const std::string &name : known)
+        names += ", " + name;
+      throw UsageError("unknown target '" + target + "'",
+                       "known are " + names);
+    }
+  for (const std::string &name : known)
+    if (std::ranges::find(options.targets, name) != options.targets.end())
+      targets.push_back(name);
+  return targets;
+}
+
+std::string kvDtypeOf(const CompileOptions &options) {
+  if (!options.kvDtype.empty())
+    return options.kvDtype;
+  return targetsOf(options).back() == "cpu" ? "f32" : "f16";
+}
+
 void compile(const CompileOptions &options) {
   // Wrong usage is said before anything is read.
-  checkTargets(options.targets);
+  std::vector<std::string> targets = targetsOf(options);
   if (!options.dtype.empty())
     checkDtype("--dtype", options.dtype);
-  checkDtype("--kv-dtype", options.kvDtype);
+  checkDtype("--kv-dtype", kvDtypeOf(options));
   activationsOf(options);
   parseScheme(options.scheme, options.schemeOptions);
-  static const std::string_view emits[] = {"", "tfm", "qnt", "krn", "llvm"};
-  if (options.emit == "cuda" || options.emit == "sass")
-    throw Error("--emit " + options.emit +
-                " needs a CUDA target, which this version does not have");
+  static const std::string_view emits[] = {"",     "tfm",  "qnt", "krn",
+                                           "llvm", "cuda", "sass"};
   if (std::ranges::find(emits, options.emit) == std::end(emits))
     throw UsageError("unknown --emit '" + options.emit + "'",
-                     "known are tfm, qnt, krn and llvm");
+                     "known are tfm, qnt, krn, llvm, cuda and sass");
+  bool emitsCuda = options.emit == "cuda" || options.emit == "sass";
+  if (emitsCuda && targets.back() == "cpu")
+    throw UsageError("--emit " + options.emit + " needs a CUDA target",
+                     "use --target sm_90, for example");
+  if (options.emit == "llvm" && targets.front() != "cpu")
+    throw UsageError("--emit llvm needs the target cpu");
   bool prints = !options.emit.empty() || options.printPipeline;
   if (!prints && options.output.empty())
     throw UsageError("-o FILE.qbin is missing");
@@ -258,7 +310,8 @@ void compile(const CompileOptions &options) {
   unsigned threads =
       options.threads ? options.threads : std::thread::hardware_concurrency();
   LoadedModel loaded =
-      loadModel(context, options.model, options.randomSeed, options.kvDtype);
+      loadModel(context, options.model, options.randomSeed,
+                kvDtypeOf(options));
   ModuleOp module = *loaded.imported.module;
   std::string dtype = options.dtype.empty() ? loaded.dtype : options.dtype;
   if (options.emit == "tfm") {
@@ -291,12 +344,20 @@ void compile(const CompileOptions &options) {
   auto programs = module.getOps<krn::ProgramOp>();
   if (programs.empty())
     throw Error("the passes made no krn.program");
-  krn::ProgramOp program = *programs.begin();
-  if (options.emit == "llvm") {
-    llvm::outs() << emitLLVM(program);
-    return;
+  for (krn::ProgramOp program : programs) {
+    bool isCpu = program.getTarget().getName() == "cpu";
+    CompileCudaOptions cuda;
+    cuda.threads = threads;
+    cuda.saveTemps = options.saveTemps;
+    if (options.emit == "llvm" && isCpu)
+      llvm::outs() << emitLLVM(program);
+    else if (options.emit == "cuda" && !isCpu)
+      llvm::outs() << emitCuda(program);
+    else if (options.emit == "sass" && !isCpu)
+      llvm::outs() << emitSass(program, targets.back(), cuda);
   }
-  ArtifactBuilder(options, loaded, module, program, threads).build();
+  if (options.emit.empty())
+    ArtifactBuilder(options, loaded, module, threads).build();
 }
 
 } // namespace qcc

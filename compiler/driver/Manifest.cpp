@@ -2,6 +2,7 @@
 
 #include "compiler/driver/Manifest.h"
 
+#include "codegen/cuda/KernelUnits.h"
 #include "compiler/driver/Version.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Cpu.h"
@@ -60,6 +61,14 @@ static void describePhases(Block &block, qrt::fb::EntryT &entry) {
   }
 }
 
+static void describeEntry(krn::EntryOp op, qrt::fb::EntryT &entry) {
+  entry.name = op.getSymName().str();
+  entry.max_tokens = uint32_t(op.getMaxTokens());
+  entry.arena_bytes = uint64_t(op.getArena());
+  entry.scratch_bytes = uint64_t(op.getScratch());
+  describePhases(op.getBody().front(), entry);
+}
+
 std::unique_ptr<qrt::fb::KernelsT>
 describeKernels(krn::ProgramOp program,
                 llvm::ArrayRef<qrt_cpu_level> variants) {
@@ -70,15 +79,25 @@ describeKernels(krn::ProgramOp program,
     kernels->variants.emplace_back(qrt::cpuLevelName(level));
   for (auto op : program.getOps<krn::EntryOp>()) {
     auto entry = std::make_unique<qrt::fb::EntryT>();
-    entry->name = op.getSymName().str();
-    entry->max_tokens = uint32_t(op.getMaxTokens());
-    entry->arena_bytes = uint64_t(op.getArena());
-    entry->scratch_bytes = uint64_t(op.getScratch());
-    describePhases(op.getBody().front(), *entry);
+    describeEntry(op, *entry);
     kernels->entries.push_back(std::move(entry));
   }
   llvm::raw_string_ostream(kernels->krn) << program;
   return kernels;
+}
+
+void describeCudaKernels(krn::ProgramOp program, qrt::fb::KernelsT &kernels) {
+  std::vector<krn::EntryOp> entries = cuda::sortedEntries(program);
+  for (size_t i = 0; i < entries.size(); ++i)
+    describeEntry(entries[i], *kernels.entries[i]);
+  llvm::raw_string_ostream(kernels.krn) << program;
+}
+
+static std::string targetsText(const CompileOptions &options) {
+  std::string text;
+  for (const std::string &target : targetsOf(options))
+    text += (text.empty() ? "" : ",") + target;
+  return text;
 }
 
 /// Options that change the artifact, in one spelling, sorted.
@@ -86,9 +105,9 @@ static std::vector<std::string> normalizedOptions(const LoadedModel &loaded,
                                                   const CompileOptions &o) {
   std::vector<std::string> options = {
       "dtype=" + (o.dtype.empty() ? loaded.dtype : o.dtype),
-      "kv-dtype=" + o.kvDtype,
+      "kv-dtype=" + kvDtypeOf(o),
       "quantize=" + parseScheme(o.scheme, o.schemeOptions),
-      "target=cpu",
+      "target=" + targetsText(o),
   };
   if (!o.activations.empty())
     options.push_back("activations=" + o.activations);

@@ -16,9 +16,13 @@ namespace qcc {
 std::unique_ptr<qrt::fb::TensorT> describeTensor(const StreamedTensor &tensor,
                                                  const qrt::fb::Range &data);
 
-/// Entries, phases and text of a program; code and checksum are the caller's.
+/// Entries, phases and text of a program for the CPU; code and checksum are
+/// the caller's.
 std::unique_ptr<qrt::fb::KernelsT>
 describeKernels(krn::ProgramOp program, llvm::ArrayRef<qrt_cpu_level> variants);
+
+/// The same for what compileCuda() made: fills in all but code and checksum.
+void describeCudaKernels(krn::ProgramOp program, qrt::fb::KernelsT &kernels);
 
 /// Model facts, tokenizer and provenance.
 void fillManifest(qrt::fb::ManifestT &manifest, const LoadedModel &loaded,

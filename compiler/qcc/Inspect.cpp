@@ -39,6 +39,15 @@ ordered_json describeTensor(const fb::Tensor &tensor) {
   return entry;
 }
 
+/// What launches of an image ask for.
+uint32_t dynamicShared(const fb::Kernels &kernels, uint32_t image) {
+  for (const fb::Entry *entry : *kernels.entries())
+    for (const fb::Launch *launch : *entry->launches())
+      if (launch->image() == image)
+        return launch->shared_bytes();
+  return 0;
+}
+
 ordered_json describeKernels(const fb::Kernels &kernels) {
   ordered_json out = {{"target", text(kernels.target())},
                       {"bytes", kernels.code()->length()},
@@ -63,7 +72,24 @@ ordered_json describeKernels(const fb::Kernels &kernels) {
                               {"max_tokens", entry->max_tokens()},
                               {"arena_bytes", entry->arena_bytes()},
                               {"scratch_bytes", entry->scratch_bytes()},
+                              {"launches", entry->launches()
+                                               ? entry->launches()->size()
+                                               : 0},
                               {"phases", std::move(phases)}});
+  }
+  if (!kernels.images())
+    return out;
+  out["functions"] = ordered_json::array();
+  for (uint32_t i = 0; i < kernels.images()->size(); ++i) {
+    const fb::Image &image = *kernels.images()->Get(i);
+    for (const fb::Function *function : *image.functions())
+      out["functions"].push_back(
+          {{"name", text(function->name())},
+           {"code_bytes", image.length()},
+           {"registers", function->registers()},
+           {"local_bytes", function->local_bytes()},
+           {"static_shared_bytes", function->static_shared()},
+           {"dynamic_shared_bytes", dynamicShared(kernels, i)}});
   }
   return out;
 }
@@ -149,12 +175,22 @@ void printText(const ordered_json &all) {
                 tensor["bits_per_weight"].get<double>());
   }
   for (const ordered_json &kernels : all["kernels"]) {
-    std::printf("\nkernels for %s: %llu bytes, variants",
+    std::printf("\nkernels for %s: %llu bytes",
                 kernels["target"].get<std::string>().c_str(),
                 kernels["bytes"].get<unsigned long long>());
-    for (const ordered_json &variant : kernels["variants"])
-      std::printf(" %s", variant.get<std::string>().c_str());
+    for (size_t i = 0; i < kernels["variants"].size(); ++i)
+      std::printf("%s %s", i ? "" : ", variants",
+                  kernels["variants"][i].get<std::string>().c_str());
     std::puts("");
+    if (kernels.contains("functions"))
+      for (const ordered_json &function : kernels["functions"])
+        std::printf("  %-20s %3llu registers, %llu bytes local, %llu shared\n",
+                    function["name"].get<std::string>().c_str(),
+                    function["registers"].get<unsigned long long>(),
+                    function["local_bytes"].get<unsigned long long>(),
+                    function["static_shared_bytes"].get<unsigned long long>() +
+                        function["dynamic_shared_bytes"]
+                            .get<unsigned long long>());
     for (const ordered_json &entry : kernels["entries"]) {
       std::printf("  @%s: up to %llu tokens, arena %llu bytes, scratch %llu "
                   "a thread\n",

@@ -24,7 +24,13 @@ void listEverything() {
             "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
   std::puts("\ntargets (--target):\n"
             "  cpu        x86-64-v3 and x86-64-v4 with VNNI; activations i16 "
-            "for int codes, else f32");
+            "for int codes, else f32\n"
+            "  sm_80 sm_86 sm_89 sm_90 sm_100 sm_120\n"
+            "             CUDA, by NVRTC; activations i16 for quantized "
+            "weights, else two\n"
+            "             halves of the weight's type; KV cache f16\n"
+            "  compute_80 compute_90\n"
+            "             PTX, for newer GPUs");
 }
 
 } // namespace qcc

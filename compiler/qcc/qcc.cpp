@@ -104,7 +104,7 @@ struct CompileCommand {
                     "Make weights from this seed");
     app->add_option("--threads", options.threads, "Threads (all)");
     app->add_option("--emit", options.emit,
-                    "Print the program: tfm, qnt, krn, llvm");
+                    "Print the program: tfm, qnt, krn, llvm, cuda, sass");
     app->add_option("--save-temps", options.saveTemps,
                     "Folder for intermediate files");
     app->add_option("--quant-log", options.quantLog, "CSV line a module");

@@ -48,10 +48,11 @@ int64_t cacheBytes(tfm::CacheType cache) {
 class EntryBuilder {
 public:
   EntryBuilder(ModuleOp module, krn::EntryOp entry, const Bucket &bucket,
-               StringRef activations,
+               bool isCuda, StringRef activations,
                const llvm::StringMap<int64_t> &weightIndex,
                ArrayRef<int64_t> kvOffsets)
-      : symbols(module), bucket(bucket), activations(activations),
+      : symbols(module), bucket(bucket), isCuda(isCuda),
+        activations(activations),
         weightIndex(weightIndex), kvOffsets(kvOffsets), entry(entry),
         b(OpBuilder::atBlockBegin(&entry.getBody().front())) {}
 
@@ -88,6 +89,7 @@ private:
 
   SymbolTable symbols;
   const Bucket &bucket;
+  bool isCuda;
   StringRef activations;
   const llvm::StringMap<int64_t> &weightIndex;
   ArrayRef<int64_t> kvOffsets;
@@ -279,10 +281,14 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
   Location loc = op.getLoc();
   auto packed = cast<qnt::PackedType>(op.getWeight().getType());
   const qrt::Format &format = packed.getFormat().getValue();
-  bool isInt = format.code == qrt::Code::Int8 ||
-               format.code == qrt::Code::Int4 ||
-               format.code == qrt::Code::Int3 || format.code == qrt::Code::Int2;
-  StringRef staging = isInt ? activations : StringRef("f32");
+  std::string code = std::string(qrt::codeName(format.code));
+  // On CUDA every quantized code multiplies 16-bit fixed point, and a float
+  // activations split into two of its kind.
+  StringRef staging = activations;
+  if (isCuda)
+    staging = format.isQuantized() ? StringRef("i16") : StringRef(code);
+  else if (!qrt::isIntCode(format.code))
+    staging = "f32";
   auto stagedType = krn::StagedType::get(
       b.getContext(), staging, packed.getColumns(),
       format.isQuantized() ? format.groupSize(packed.getColumns()) : 0,
@@ -302,7 +308,7 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
       staged = other.buffer;
   if (!staged) {
     staged = krn::StagedBufferOp::create(b, loc, stagedType, int64_t(-1),
-                                         bucket.isSmall());
+                                         bucket.isSmall() && !isCuda);
     krn::StageOp::create(b, loc, input, normWeight, normBias, staged,
                          op.getNormAttr(), op.getEpsAttr(),
                          op.getNormOffsetAttr(),
@@ -310,14 +316,16 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
     stagedInBlock.push_back({input, normWeight, stagedType, gather, staged});
   }
 
-  std::string code = std::string(qrt::codeName(format.code));
-  std::string kernel = (bucket.isSmall() ? "krn_gemv_" : "krn_gemm_") + code +
-                       "_" + staging.str();
+  std::string kernel = bucket.isSmall() ? "gemv_" : "gemm_";
+  kernel = isCuda ? kernel + code
+                  : "krn_" + kernel + code + "_" + staging.str();
   std::string reason =
       (bucket.isSmall() ? "up to " : "more than 8 and up to ") +
       std::to_string(bucket.maxTokens) + " tokens, bound by " +
       (bucket.isSmall() ? "the weight's bytes" : "arithmetic") + "; " +
-      (staging == "i16" ? "int codes times 16-bit fixed point"
+      (staging == "i16" ? std::string(isCuda ? "" : "int ") +
+                              "codes times 16-bit fixed point"
+       : isCuda         ? code + " times two halves of activations"
                         : code + " codes times f32");
   Value residual = op.getResidual() ? map.lookup(op.getResidual()) : Value();
   int64_t width = 0;
@@ -517,19 +525,22 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
         b, model.getLoc(), target.getValue(),
         krn::TargetAttr::get(&getContext(), target, activations, kv), kvBytes);
     b.createBlock(&program.getBody());
-    Bucket buckets[] = {{"decode", decodeTokens},
+    Bucket buckets[] = {{"token", 1},
+                        {"decode", decodeTokens},
                         {"batch", batchTokens},
                         {"prefill", prefillTokens}};
-    for (const Bucket &bucket : buckets) {
+    for (const Bucket &bucket : ArrayRef(buckets).drop_front(!tokenEntry)) {
       b.setInsertionPointToEnd(&program.getBody().front());
       auto entry = krn::EntryOp::create(b, model.getLoc(), bucket.name,
                                         bucket.maxTokens, 0, 0);
       b.createBlock(&entry.getBody());
-      if (failed(EntryBuilder(module, entry, bucket, activations, weightIndex,
-                              kvOffsets)
+      if (failed(EntryBuilder(module, entry, bucket, target == "cuda",
+                              activations, weightIndex, kvOffsets)
                      .lower(model)))
         return signalPassFailure();
     }
+    if (keep)
+      return;
     for (auto function :
          llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
       if (function != weights)

@@ -12,7 +12,8 @@ def LowerToKRNPass : Pass<"lower-to-krn", "::mlir::ModuleOp"> {
     each bucket of tokens. Runs of calls to one block become a `krn.repeat`
     with a table of the layers' weights; every operation becomes a phase over
     buffers that are not planned yet. `@weights` stays; the index of a weight
-    is that of its `tfm.define`.
+    is that of its `tfm.define`. For several targets the pass runs once for
+    each, with `keep` for all but the last.
 
     Input:
     ```mlir
@@ -32,7 +33,11 @@ def LowerToKRNPass : Pass<"lower-to-krn", "::mlir::ModuleOp"> {
   let options = [
     Option<"target", "target", "std::string", "\"cpu\"", "Name of the target">,
     Option<"activations", "activations", "std::string", "\"i16\"",
-           "What GEMMs over int codes read: f32 or i16">,
+           "What GEMMs over int codes read on the CPU: f32 or i16">,
+    Option<"keep", "keep", "bool", "false",
+           "Leave @model and its blocks for another target">,
+    Option<"tokenEntry", "token", "bool", "false",
+           "Also an entry for steps of one token">,
     Option<"decodeTokens", "decode", "int64_t", "8", "Tokens of the decode bucket">,
     Option<"batchTokens", "batch", "int64_t", "64", "Tokens of the batch bucket">,
     Option<"prefillTokens", "prefill", "int64_t", "512", "Tokens of the prefill bucket">,

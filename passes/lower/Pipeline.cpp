@@ -7,8 +7,12 @@ using namespace mlir;
 namespace qcc {
 
 void buildLowerPipeline(OpPassManager &pm,
-                        const LowerToKRNPassOptions &options) {
-  pm.addPass(createLowerToKRNPass(options));
+                        ArrayRef<LowerToKRNPassOptions> targets) {
+  for (size_t i = 0; i < targets.size(); ++i) {
+    LowerToKRNPassOptions options = targets[i];
+    options.keep = i + 1 < targets.size();
+    pm.addPass(createLowerToKRNPass(options));
+  }
   OpPassManager &program = pm.nest<krn::ProgramOp>();
   // Barriers first: they say which buffers are in use at the same time.
   program.addPass(createInsertBarriersPass());

@@ -9,9 +9,10 @@
 
 namespace qcc {
 
-/// From a laid-out program to one whose phases and buffers are all decided.
+/// From a laid-out program to programs whose phases and buffers are all
+/// decided, one for each of `targets`.
 void buildLowerPipeline(mlir::OpPassManager &pm,
-                        const LowerToKRNPassOptions &options = {});
+                        mlir::ArrayRef<LowerToKRNPassOptions> targets);
 
 } // namespace qcc
 

@@ -4,6 +4,7 @@
 #include "passes/lower/PhaseEffects.h"
 
 #include "codegen/cpu/kernels/Layout.h"
+#include "codegen/cuda/kernels/Layout.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
@@ -23,7 +24,11 @@ using namespace qcc;
 namespace {
 
 /// Bytes of a staged buffer for `tokens` rows.
-int64_t stagedBytes(krn::StagedType type, int64_t tokens) {
+int64_t stagedBytes(krn::StagedType type, int64_t tokens, bool isCuda) {
+  if (isCuda)
+    return cuda::gemmLayout(int(type.getBits()), type.getColumns(),
+                            type.getGroup())
+        .stagedBytes(tokens);
   int64_t group = type.getGroup() ? type.getGroup() : type.getColumns();
   int64_t padded =
       krn::stagedColumns(type.getColumns(), group,
@@ -77,6 +82,7 @@ struct PlanBuffers : qcc::impl::PlanBuffersPassBase<PlanBuffers> {
   using Base::Base;
 
   void runOnOperation() override {
+    isCuda = getOperation().getTarget().getName() == "cuda";
     for (auto entry : getOperation().getOps<krn::EntryOp>())
       plan(entry);
   }
@@ -100,10 +106,14 @@ struct PlanBuffers : qcc::impl::PlanBuffersPassBase<PlanBuffers> {
         cast<krn::StagedBufferOp>(live.buffer).setOffset(live.offset);
     }
     entry.setArena(arena);
-    entry.setScratch(privateBytes + std::max(krn::gemmScratchBytes(),
-                                             krn::attentionScratchBytes()));
+    int64_t kernelBytes = isCuda ? 0
+                                 : std::max(krn::gemmScratchBytes(),
+                                            krn::attentionScratchBytes());
+    entry.setScratch(privateBytes + kernelBytes);
     arenaBytes += arena;
   }
+
+  bool isCuda = false;
 
   /// Walks `block` and records in which intervals each buffer is used.
   void collect(Block &block, int64_t tokens, int64_t &interval,
@@ -116,8 +126,8 @@ struct PlanBuffers : qcc::impl::PlanBuffersPassBase<PlanBuffers> {
                                      krn::kLineBytes);
         lives[buffer] = {&op, bytes, interval, interval};
       } else if (auto staged = dyn_cast<krn::StagedBufferOp>(op)) {
-        lives[staged] = {&op, stagedBytes(staged.getType(), tokens), interval,
-                         interval};
+        lives[staged] = {&op, stagedBytes(staged.getType(), tokens, isCuda),
+                         interval, interval};
       } else if (auto repeat = dyn_cast<krn::RepeatOp>(op)) {
         int64_t start = interval;
         collect(repeat.getBody().front(), tokens, interval, lives);

@@ -3,6 +3,7 @@
 #include "runtime/api/Model.h"
 
 #include "runtime/executor/CpuExecutor.h"
+#include "runtime/executor/cuda/CudaExecutor.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -10,17 +11,38 @@
 
 namespace qrt {
 
+/// The number of "cuda", "cuda:1" or "1"; nothing for other names.
+static std::optional<int> gpuNumber(std::string device) {
+  if (device == "cuda")
+    return 0;
+  if (device.starts_with("cuda:"))
+    device.erase(0, 5);
+  if (device.empty() || device.size() > 4 ||
+      device.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  return std::stoi(device);
+}
+
 static std::unique_ptr<Executor> makeExecutor(const Artifact &artifact,
                                               const ModelOptions &options) {
   const std::string &device = options.device;
-  if (device == "auto" || device == "cpu")
-    return std::make_unique<CpuExecutor>(artifact, options.threads);
-  bool isNumber = !device.empty() &&
-                  device.find_first_not_of("0123456789") == std::string::npos;
-  if (isNumber || device == "cuda" || device.starts_with("cuda:"))
-    throw Error("the artifact has no code for device '" + device + "'",
-                artifact.path(), "use --device cpu");
-  throw UsageError("unknown device '" + device + "'", "use cpu or cuda[:N]");
+  if (device == "auto") {
+    // A GPU that cannot run it is no reason not to run, unless nothing else
+    // can.
+    std::string why = CudaExecutor::unfit(artifact);
+    if (why.empty())
+      return std::make_unique<CudaExecutor>(artifact, 0);
+    if (!artifact.kernels("cpu"))
+      throw Error(why, artifact.path(), "compile it with --target cpu");
+  } else if (std::optional<int> number = gpuNumber(device)) {
+    if (!CudaExecutor::hasCode(artifact))
+      throw Error("the artifact has no code for device '" + device + "'",
+                  artifact.path(), "use --device cpu");
+    return std::make_unique<CudaExecutor>(artifact, *number);
+  } else if (device != "cpu") {
+    throw UsageError("unknown device '" + device + "'", "use cpu or cuda[:N]");
+  }
+  return std::make_unique<CpuExecutor>(artifact, options.threads);
 }
 
 Model::Model(const std::string &path, const ModelOptions &options)

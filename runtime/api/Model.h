@@ -18,8 +18,10 @@
 namespace qrt {
 
 struct ModelOptions {
-  std::string device = "auto"; ///< "auto", "cpu"
-  uint32_t threads = 0;        ///< 0: one for each physical core
+  /// "cpu", "cuda", "cuda:N", "N", or "auto": the first GPU where it can run
+  /// the artifact, else the CPU.
+  std::string device = "auto";
+  uint32_t threads = 0; ///< 0: one for each physical core
 };
 
 /// An artifact with its executor and tokenizer. All functions may be called by

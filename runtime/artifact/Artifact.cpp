@@ -2,6 +2,7 @@
 
 #include "runtime/artifact/Artifact.h"
 
+#include "runtime/abi/cuda_abi.h"
 #include "runtime/abi/kernel_abi.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
@@ -184,6 +185,88 @@ void Artifact::verifyKernels(uint32_t index) const {
   verifyRange(kernels.code(), ArtifactHeader::kAlignment, place + ".code");
   if (checksum(bytes(*kernels.code())) != kernels.checksum())
     refuse(place + ".code", "does not match its checksum");
+  if (kernels.target()->string_view() != "cpu")
+    verifyImages(kernels, place);
+}
+
+void Artifact::verifyImages(const fb::Kernels &kernels,
+                            const std::string &place) const {
+  if (!kernels.images() || kernels.images()->size() == 0)
+    refuse(place + ".images", "is missing");
+  uint64_t length = kernels.code()->length();
+  for (uint32_t i = 0; i < kernels.images()->size(); ++i) {
+    const fb::Image &image = *kernels.images()->Get(i);
+    std::string field = place + ".images[" + std::to_string(i) + "]";
+    if (image.length() == 0 || image.offset() > length ||
+        image.length() > length - image.offset())
+      refuse(field, "lies outside the code's " + std::to_string(length) +
+                        " bytes");
+    if (!image.functions() || image.functions()->size() == 0 ||
+        !image.functions()->Get(0)->name())
+      refuse(field + ".functions", "is missing");
+  }
+  uint32_t tokens = 0;
+  if (kernels.entries()->size() == 0)
+    refuse(place + ".entries", "is empty");
+  for (uint32_t i = 0; i < kernels.entries()->size(); ++i) {
+    const fb::Entry &entry = *kernels.entries()->Get(i);
+    std::string field = place + ".entries[" + std::to_string(i) + "]";
+    constexpr uint32_t mostTokens = 1U << 20;
+    constexpr uint64_t mostBytes = uint64_t(1) << 42;
+    if (entry.max_tokens() <= tokens || entry.max_tokens() > mostTokens)
+      refuse(field + ".max_tokens", "is " + std::to_string(entry.max_tokens()));
+    tokens = entry.max_tokens();
+    if (entry.arena_bytes() > mostBytes)
+      refuse(field + ".arena_bytes",
+             "is " + std::to_string(entry.arena_bytes()));
+    if (!entry.launches())
+      refuse(field + ".launches", "is missing");
+    for (uint32_t j = 0; j < entry.launches()->size(); ++j)
+      verifyLaunch(kernels, entry, *entry.launches()->Get(j),
+                   field + ".launches[" + std::to_string(j) + "]");
+  }
+}
+
+void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
+                            const fb::Launch &launch,
+                            const std::string &place) const {
+  auto check = [&](uint64_t value, uint64_t least, uint64_t most,
+                   const char *name) {
+    if (value < least || value > most)
+      refuse(place + "." + name, "is " + std::to_string(value));
+  };
+  constexpr uint64_t most = 1U << 30;
+  check(launch.image(), 0, kernels.images()->size() - 1, "image");
+  check(launch.function(), 0, 0, "function");
+  check(launch.row_block(), 1, most, "row_block");
+  check(launch.multiple(), 1, 1U << 20, "multiple");
+  check(launch.per_block(), 1, most, "per_block");
+  check(launch.grid_y(), 1, 65535, "grid_y");
+  check(launch.per_sm(), 0, 64, "per_sm");
+  check(launch.threads(), 1, 1024, "threads");
+  check(launch.shared_bytes(), 0, 1U << 20, "shared_bytes");
+  check(launch.counters(), 0, most, "counters");
+  check(launch.partial_bytes(), 0, uint64_t(1) << 36, "partial_bytes");
+  const auto *operands = launch.operands();
+  if (!operands)
+    return;
+  check(operands->size(), 0, QRT_CUDA_ARGS, "operands");
+  for (uint32_t i = 0; i < operands->size(); ++i) {
+    const fb::Operand &operand = *operands->Get(i);
+    std::string name = "operands[" + std::to_string(i) + "]";
+    check(uint64_t(operand.kind()), 0, uint64_t(fb::OperandKind::MAX),
+          (name + ".kind").c_str());
+    if (operand.kind() == fb::OperandKind::Arena)
+      check(operand.offset(), 0, entry.arena_bytes(),
+            (name + ".offset").c_str());
+    if (operand.kind() != fb::OperandKind::Tensor)
+      continue;
+    check(operand.tensor(), 0, root->tensors()->size() - 1,
+          (name + ".tensor").c_str());
+    check(operand.offset(), 0,
+          root->tensors()->Get(operand.tensor())->data()->length(),
+          (name + ".offset").c_str());
+  }
 }
 
 void Artifact::verifyOverlaps() const {

@@ -69,6 +69,10 @@ private:
   void verifyModel() const;
   void verifyTensor(uint32_t index) const;
   void verifyKernels(uint32_t index) const;
+  /// The images and launches of a CUDA target.
+  void verifyImages(const fb::Kernels &kernels, const std::string &place) const;
+  void verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
+                    const fb::Launch &launch, const std::string &place) const;
   void verifyOverlaps() const;
   /// `range` lies inside the file, its offset a multiple of `alignment`.
   void verifyRange(const fb::Range *range, uint64_t alignment,

@@ -63,7 +63,8 @@ typedef struct qrt_model qrt_model;
 
 typedef struct qrt_model_options {
   size_t struct_size;
-  const char *device; /* "auto" (default), "cpu" */
+  const char *device; /* "auto" (default: a GPU that can run the artifact, else
+                         the CPU), "cpu", "cuda", "cuda:N" or "N" */
   uint32_t threads;   /* 0 (default): one for each physical core */
 } qrt_model_options;
 

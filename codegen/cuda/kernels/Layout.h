@@ -1,0 +1,143 @@
+//===- Layout.h - How CUDA kernels cut weights and activations --*- C++ -*-===//
+//
+// Arithmetic that the lowering to KRN, the generator of kernels and the tests
+// share. Weights lie in layout t16 (codegen/cpu/kernels/kernels.h).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_KERNELS_LAYOUT_H
+#define QCC_CODEGEN_CUDA_KERNELS_LAYOUT_H
+
+#include "codegen/cpu/kernels/Layout.h"
+
+#include <stdint.h>
+
+namespace qcc::cuda {
+
+/// A weight's tile as units, and a row of staged activations next to it.
+///
+/// A unit is a whole group, a part of one, or the whole of a short last one;
+/// its products are summed exactly before they are scaled, so it has at most
+/// 256 elements. Staged rows are blocks of 16 bytes, `unitBlocks` of them a
+/// unit (kernels/stage.cuh).
+struct GemmLayout {
+  int64_t group, paddedGroup; ///< elements; the whole row if it has one group
+  int64_t groups;             ///< of a row
+  int64_t unitElements;       ///< padded ones; the last unit may have fewer
+  int64_t unitLines, lastLines;
+  int64_t units;         ///< of a row
+  int64_t unitsPerGroup; ///< the groups but the last have so many
+  int64_t unitBlocks, rowBlocks;
+  int64_t tileBytes;
+
+  int64_t sumsAt(int64_t tokens) const {
+    return krn::roundUp(tokens * rowBlocks * 16, 64);
+  }
+  int64_t scalesAt(int64_t tokens) const {
+    return sumsAt(tokens) + krn::roundUp(tokens * units * 4, 64);
+  }
+  /// Bytes of a staged buffer: blocks, sums of units, factors of rows.
+  int64_t stagedBytes(int64_t tokens) const {
+    return scalesAt(tokens) + krn::roundUp(tokens * 4, 64);
+  }
+};
+
+/// Elements of a row that the tensor cores take at once (codes.cuh).
+constexpr int64_t stepElements(int bits) {
+  return bits == 16 ? 16 : bits == 2 ? 64 : bits == 3 ? 128 : 32;
+}
+
+/// `group` 0: the row is one group.
+constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group) {
+  constexpr int64_t most = 256;
+  GemmLayout l = {};
+  l.group = group > 0 && group < columns ? group : columns;
+  l.paddedGroup = krn::paddedGroup(l.group, bits);
+  l.groups = (columns + l.group - 1) / l.group;
+  const int64_t step = stepElements(bits), line = krn::lineElements(bits);
+  if (l.groups == 1) {
+    l.unitElements = bits == 16 ? 64 : 128;
+  } else {
+    l.unitElements = l.paddedGroup;
+    for (int64_t parts = 1; l.unitElements > most; ++parts)
+      if (l.paddedGroup % parts == 0 && l.paddedGroup / parts <= most &&
+          l.paddedGroup / parts % line == 0)
+        l.unitElements = l.paddedGroup / parts;
+  }
+  const int64_t full = columns / l.group * l.paddedGroup;
+  const int64_t padded = krn::paddedColumns(columns, l.group, bits);
+  l.unitsPerGroup = (l.paddedGroup + l.unitElements - 1) / l.unitElements;
+  l.units = l.groups == 1
+                ? l.unitsPerGroup
+                : columns / l.group * l.unitsPerGroup +
+                      (padded - full + l.unitElements - 1) / l.unitElements;
+  auto lines = [&](int64_t elements) {
+    return elements / line * (bits == 3 ? 3 : 1);
+  };
+  l.unitLines = lines(l.unitElements);
+  l.lastLines = lines(padded - (l.units - 1) * l.unitElements);
+  const int64_t steps = (l.unitElements + step - 1) / step;
+  l.unitBlocks = steps * step / (bits == 16 ? 4 : 8);
+  l.rowBlocks = l.units * l.unitBlocks;
+  l.tileBytes = krn::tileBytes(columns, l.group, bits);
+  return l;
+}
+
+//===----------------------------------------------------------------------===//
+// Launches: what the kernels' files fix (checked there by static_assert)
+//===----------------------------------------------------------------------===//
+
+constexpr int64_t kGemvThreads = 256, kGemmThreads = 256, kStageThreads = 512,
+                  kAttentionThreads = 128;
+/// Tokens of a step that gemv.cuh takes.
+constexpr int64_t kMostGemvTokens = 8;
+
+/// Sums that a lane of gemv.cuh holds.
+constexpr int64_t gemvValues(int64_t maxTokens, bool glu) {
+  return (glu ? 2 : 1) * 2 * (maxTokens > 4 ? 2 : 1);
+}
+constexpr int64_t gemvSharedBytes(const GemmLayout &layout, int64_t maxTokens,
+                                  bool glu) {
+  constexpr int64_t warps = kGemvThreads / 32, ring = 8192, slots = 4;
+  return warps * ring + (maxTokens == 1 ? layout.rowBlocks * 16 : 0) +
+         warps * 2 * gemvValues(maxTokens, glu) * 128 +
+         8 * (warps * slots + 1) + 64;
+}
+/// Partial sums of one block that others add to.
+constexpr int64_t gemvPartialBytes(int64_t maxTokens, bool glu) {
+  return 2 * gemvValues(maxTokens, glu) * 128;
+}
+
+/// Tokens of a block of gemm.cuh.
+constexpr int64_t gemmTokens(bool isTable) { return isTable ? 32 : 64; }
+constexpr int64_t kGemmRows = 128;
+constexpr int64_t gemmSharedBytes(const GemmLayout &layout, int bits,
+                                  bool isTable) {
+  const int64_t laneLines = bits == 3 ? 3 : bits == 8 || bits == 16 ? 2 : 1;
+  const int64_t wanted = 16 * laneLines / layout.unitLines;
+  const int64_t units = wanted > 1 ? wanted : 1;
+  const int64_t stage =
+      kGemmRows / 16 * units * layout.unitLines * 64 +
+      gemmTokens(isTable) *
+          (krn::roundUp(units * layout.unitBlocks * 16, 128) + 64);
+  return stage * (stage > 48 * 1024 ? 2 : 3);
+}
+
+/// Rows of a warp of attention.cuh are (token, head of a kv head's group).
+struct AttentionLayout {
+  int64_t rowTokens;  ///< tokens of 16 rows
+  int64_t headBlocks; ///< times 16 rows a token and kv head
+};
+constexpr AttentionLayout attentionLayout(int64_t heads, int64_t kvHeads,
+                                          bool isSplit) {
+  const int64_t group = heads / kvHeads;
+  return {isSplit || group >= 16 ? 1 : 16 / group,
+          group <= 16 ? 1 : (group + 15) / 16};
+}
+constexpr int64_t attentionSharedBytes(int64_t headDim, bool isSplit) {
+  return isSplit ? 4 * 16 * (headDim + 2) * 4 : 0;
+}
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_KERNELS_LAYOUT_H

@@ -1,0 +1,169 @@
+//===- codes.cuh - Weights of layout t16 as tensor-core operands *- C++ -*-===//
+//
+// A line of a t16 tile (codegen/cpu/kernels/kernels.h) is a dword of each of
+// 16 rows. Lane 4 g + t of a warp reads the dwords of rows 2 g and 2 g + 1 of
+// "its" lines, 8 bytes each; for the tensor core these are rows g and g + 8 of
+// the operand (rows may be permuted as long as the results are), and so many
+// lines in a row make a step. Elements of one line belong to one row, so k is
+// permuted too: activations lie in blocks of 8 bytes in the order in which
+// lanes want them (Layout.h).
+//
+// Signed bytes are a left-aligned code minus its default zero point: an int4
+// code q becomes 16 (q - 8), with one and and one xor.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_KERNELS_CODES_CUH
+#define QCC_CODEGEN_CUDA_KERNELS_CODES_CUH
+
+#include "codegen/cuda/kernels/common.cuh"
+
+namespace qcc::cuda {
+
+__host__ __device__ constexpr bool isFloatCode(int code) {
+  return code == F32 || code == F16 || code == BF16;
+}
+__host__ __device__ constexpr bool isTableCode(int code) { return code == NF4 || code == FP4; }
+
+/// Lines of a step, and those of a lane.
+__host__ __device__ constexpr int stepLines(int code) {
+  return code == Int3 ? 12 : code == Int4 || code == Int2 || isTableCode(code)
+                               ? 4
+                               : 8;
+}
+__host__ __device__ constexpr int laneLines(int code) {
+  return stepLines(code) / 4;
+}
+/// Line `i` of lane 4 g + t.
+__host__ __device__ constexpr int laneLine(int code, int t, int i) {
+  return code == Int3 ? 3 * t + i : t + 4 * i;
+}
+/// Blocks of activations that a lane needs in a step, which is also the number
+/// of products (of one plane of codes).
+__host__ __device__ constexpr int laneBlocks(int code) {
+  return code == Int3 ? 4 : code == Int2 ? 2 : 1;
+}
+/// Where element `at` of a unit stands in its blocks of activations: 8 elements
+/// a block, or 4 next to 16-bit floats.
+__host__ __device__ constexpr int stagedPlace(int code, int at) {
+  // A block has what lane t's two lines of a step hold.
+  if (code == Int8)
+    return at / 32 * 32 + at % 16 / 4 * 8 + at % 32 / 16 * 4 + at % 4;
+  if (isFloatCode(code))
+    return at / 16 * 16 + at % 8 / 2 * 4 + at % 16 / 8 * 2 + at % 2;
+  return at;
+}
+/// How many times too large the signed bytes are.
+__host__ __device__ constexpr int codeFactor(int code) {
+  return code == Int4 ? 16 : code == Int3 ? 32 : code == Int2 ? 64 : 1;
+}
+
+/// A lane's part of a step: `line[i]` are the dwords of its two rows.
+template <int Code> struct LaneCodes {
+  uint2 line[laneLines(Code)];
+};
+
+/// An operand: 16 rows, 32 bytes or 16 halves.
+struct Operand {
+  uint32_t a0, a1, a2, a3;
+};
+
+constexpr uint32_t kSigns = 0x80808080U;
+
+/// Two bits a byte from bit `i` on, left-aligned.
+template <int I> QCC_DEVICE uint32_t twoBits(uint32_t w) {
+  return (I <= 6 ? w << (6 - I) : w >> (I - 6)) & 0xc0c0c0c0U;
+}
+
+/// The operand of product `J` of a step.
+template <int Code, int J>
+QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
+  static_assert(!isTableCode(Code), "table codes have two planes");
+  if constexpr (Code == Int8) {
+    return {codes.line[0].x ^ kSigns, codes.line[0].y ^ kSigns,
+            codes.line[1].x ^ kSigns, codes.line[1].y ^ kSigns};
+  } else if constexpr (Code == Int4) {
+    uint2 w = codes.line[0];
+    constexpr uint32_t high = 0xf0f0f0f0U;
+    return {((w.x << 4) & high) ^ kSigns, ((w.y << 4) & high) ^ kSigns,
+            (w.x & high) ^ kSigns, (w.y & high) ^ kSigns};
+  } else if constexpr (Code == Int2) {
+    uint2 w = codes.line[0];
+    return {twoBits<4 * J>(w.x) ^ kSigns, twoBits<4 * J>(w.y) ^ kSigns,
+            twoBits<4 * J + 2>(w.x) ^ kSigns,
+            twoBits<4 * J + 2>(w.y) ^ kSigns};
+  } else if constexpr (Code == Int3) {
+    // The low two bits of elements 4 i .. 4 i + 3 are bits 2 i of a line of
+    // low parts, the high bit is bit i of the third line.
+    uint2 low = codes.line[J / 2], high = codes.line[2];
+    constexpr int i = 2 * (J % 2), h = 2 * J;
+    auto join = [](uint32_t l, uint32_t topBit) {
+      return ((l >> 1) | (topBit & kSigns)) ^ kSigns;
+    };
+    return {join(twoBits<2 * i>(low.x), high.x << (7 - h)),
+            join(twoBits<2 * i>(low.y), high.y << (7 - h)),
+            join(twoBits<2 * i + 2>(low.x), high.x << (6 - h)),
+            join(twoBits<2 * i + 2>(low.y), high.y << (6 - h))};
+  } else {
+    return {codes.line[0].x, codes.line[0].y, codes.line[1].x,
+            codes.line[1].y};
+  }
+}
+
+/// The tables of nf4 and fp4 as 14-bit fixed point, 8192 + round(8191 v): the
+/// upper and the lower seven bits of entries 4 i .. 4 i + 3, one a byte.
+template <int Code> struct CodeTable;
+template <> struct CodeTable<NF4> {
+  static constexpr int values[16] = {
+      1, 2489, 3891, 4957, 5862, 6679, 7446, 8192,
+      8844, 9510, 10208, 10960, 11802, 12800, 14114, 16383};
+};
+template <> struct CodeTable<FP4> {
+  static constexpr int values[16] = {
+      8192, 8235, 13653, 16383, 10922, 12288, 9557, 10240,
+      8192, 8149, 2731, 1, 5462, 4096, 6827, 6144};
+};
+template <int Code>
+__host__ __device__ constexpr uint32_t tableWord(int i, int shift) {
+  uint32_t word = 0;
+  for (int j = 0; j < 4; ++j)
+    word |= uint32_t((CodeTable<Code>::values[4 * i + j] >> shift) & 127)
+            << (8 * j);
+  return word;
+}
+
+QCC_DEVICE uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
+  uint32_t r;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));
+  return r;
+}
+
+/// Looks four codes (the low 16 bits of `w`) up. A selector with its highest
+/// bit set yields the sign of the byte that it names, which is 0 here.
+template <int Code, int Shift>
+QCC_DEVICE uint32_t lookUp(uint32_t w, uint32_t flipped) {
+  constexpr uint32_t t0 = tableWord<Code>(0, Shift),
+                     t1 = tableWord<Code>(1, Shift),
+                     t2 = tableWord<Code>(2, Shift),
+                     t3 = tableWord<Code>(3, Shift);
+  return permute(t0, t1, w) | permute(t2, t3, flipped);
+}
+
+/// The operand of a plane of table codes: the upper (Shift 7) or the lower
+/// seven bits. Its elements are in the order k, k + 4, k + 1, k + 5, k + 2, ...
+template <int Code, int Shift>
+QCC_DEVICE Operand planeOf(const LaneCodes<Code> &codes) {
+  uint2 w = codes.line[0];
+  uint2 f = {w.x ^ 0x88888888U, w.y ^ 0x88888888U};
+  return {lookUp<Code, Shift>(w.x, f.x), lookUp<Code, Shift>(w.y, f.y),
+          lookUp<Code, Shift>(w.x >> 16, f.x >> 16),
+          lookUp<Code, Shift>(w.y >> 16, f.y >> 16)};
+}
+/// A block of activations in that order.
+QCC_DEVICE uint2 tableOrder(uint2 x) {
+  return {permute(x.x, x.y, 0x5140), permute(x.x, x.y, 0x7362)};
+}
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_KERNELS_CODES_CUH

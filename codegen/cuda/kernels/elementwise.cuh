@@ -1,0 +1,236 @@
+//===- elementwise.cuh - Embedding, rope, norms, element-wise ---*- C++ -*-===//
+//
+// The phases that are bound by latency. All read and write f32 rows.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_KERNELS_ELEMENTWISE_CUH
+#define QCC_CODEGEN_CUDA_KERNELS_ELEMENTWISE_CUH
+
+#include "codegen/cuda/kernels/common.cuh"
+
+namespace qcc::cuda {
+
+/// Rows of the embedding table, one block a token. Operands: table, output.
+template <class K> struct Embed {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+    startNext();
+    waitForEarlier();
+    const int m = blockIdx.x;
+    if (m >= step->tokens)
+      return;
+    const int id = pointer<const int>(step->token_ids)[m];
+    const void *table = pointer<const void>(a.v[0]);
+    float *out = pointer<float>(a.v[1]) + int64_t(m) * K::hidden;
+    for (int k = threadIdx.x; k < K::hidden; k += blockDim.x) {
+      int64_t at = int64_t(id) * K::hidden + k;
+      if (K::isTiled) // lines of `perLine` elements of each of 16 rows
+        at = int64_t(id / 16) * 16 * K::paddedHidden +
+             k / K::perLine * K::perLine * 16 + id % 16 * K::perLine +
+             k % K::perLine;
+      out[k] = K::multiplier * loadElement<K::element>(table, at);
+    }
+  }
+};
+
+/// cos and sin of every position, one block a token. Operands: inverse
+/// frequencies, output.
+template <class K> struct RopeTable {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+    startNext();
+    waitForEarlier();
+    const int m = blockIdx.x;
+    if (m >= step->tokens)
+      return;
+    const float *frequencies = pointer<const float>(a.v[0]);
+    float *out = pointer<float>(a.v[1]) + int64_t(m) * K::half * 2;
+    const float position = float(pointer<const int>(step->positions)[m]);
+    for (int i = threadIdx.x; i < K::half; i += blockDim.x) {
+      // The product is rounded to f32 first, as on the CPU; turns are taken
+      // off in double, which is exact for any position.
+      const float angle = position * frequencies[i];
+      double halfTurns = double(angle) * 0.31830988618379067;
+      halfTurns -= 2.0 * rint(halfTurns * 0.5);
+      float sine, cosine;
+      sincospif(float(halfTurns), &sine, &cosine);
+      out[2 * i] = cosine * K::attentionFactor;
+      out[2 * i + 1] = sine * K::attentionFactor;
+    }
+  }
+};
+
+/// A warp's head of a row, rotated: element d of `from`, normalized by
+/// `inverse` and `weight` first where there is a norm.
+template <class K, typename Load>
+QCC_DEVICE float rotated(const float *table, int d, Load load) {
+  if (d >= K::rotary)
+    return load(d);
+  constexpr int half = K::rotary / 2;
+  int i, other;
+  bool first;
+  if (K::isInterleaved) {
+    i = d / 2;
+    other = d ^ 1;
+    first = d % 2 == 0;
+  } else {
+    i = d % (half ? half : 1);
+    first = d < half;
+    other = first ? d + half : d - half;
+  }
+  const float cosine = table[2 * i], sine = table[2 * i + 1];
+  const float x = load(d), y = load(other);
+  return first ? x * cosine - y * sine : x * cosine + y * sine;
+}
+
+/// Norms and rotates q in place and k, appends k and v. A warp a head of a
+/// token, those of q before those of k and v. Operands: q, k, v, rope table,
+/// norm of q, norm of k, bytes a token of the layers before this one.
+template <class K> struct RopeAppend {
+  static constexpr int perLane = (K::headDim + 31) / 32;
+
+  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+    startNext();
+    waitForEarlier();
+    constexpr int heads = K::heads + K::kvHeads;
+    const int lane = threadIdx.x % 32;
+    const int item = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
+    const int m = item / heads, head = item % heads;
+    if (m >= step->tokens)
+      return;
+    const float *table = pointer<const float>(a.v[3]) + int64_t(m) * K::rotary;
+    const bool isQuery = head < K::heads;
+    const int kvHead = head - K::heads;
+    float *q = pointer<float>(a.v[0]) + int64_t(m) * K::qStride +
+               head * K::headDim;
+    const float *from = isQuery ? q
+                                : pointer<const float>(a.v[1]) +
+                                      int64_t(m) * K::kStride +
+                                      kvHead * K::headDim;
+    const float *norm =
+        K::normQk ? pointer<const float>(isQuery ? a.v[4] : a.v[5]) : nullptr;
+    float inverse = 1;
+    if (K::normQk) {
+      float squares = 0;
+      for (int d = lane; d < K::headDim; d += 32)
+        squares += from[d] * from[d];
+      inverse =
+          rsqrtf(warpSum(squares) * (1.0F / K::headDim) + K::epsilon);
+    }
+    auto load = [&](int d) {
+      return K::normQk ? from[d] * inverse * (norm[d] + K::normOffset)
+                       : from[d];
+    };
+    float v[perLane];
+#pragma unroll
+    for (int i = 0; i < perLane; ++i)
+      if (int d = i * 32 + lane; d < K::headDim)
+        v[i] = rotated<K>(table, d, load);
+    __syncwarp();
+    if (isQuery) {
+      if (K::normQk || K::rotary)
+#pragma unroll
+        for (int i = 0; i < perLane; ++i)
+          if (int d = i * 32 + lane; d < K::headDim)
+            q[d] = v[i];
+      return;
+    }
+    const Sequence &sequence = pointer<const Sequence>(
+        step->sequences)[pointer<const uint32_t>(step->token_sequence)[m]];
+    const int64_t capacity = sequence.capacity;
+    const int64_t position = int64_t(sequence.past) + m - sequence.first_token;
+    uint16_t *layer = reinterpret_cast<uint16_t *>(
+        pointer<char>(sequence.kv) + capacity * int64_t(a.v[6]));
+    uint16_t *keys = layer + (kvHead * capacity + position) * K::headDim;
+    uint16_t *values = layer +
+                       (K::kvHeads + kvHead) * capacity * K::headDim + position;
+    const float *value = pointer<const float>(a.v[2]) + int64_t(m) * K::vStride +
+                         kvHead * K::headDim;
+    auto convert = [](float x) {
+      return K::kvIsBfloat ? toBfloat(x) : toHalf(x);
+    };
+#pragma unroll
+    for (int i = 0; i < perLane; ++i)
+      if (int d = i * 32 + lane; d < K::headDim) {
+        keys[d] = convert(v[i]);
+        values[d * capacity] = convert(value[d]);
+      }
+  }
+};
+
+/// A rotation that no attention took: a warp a head. Operands: input, table,
+/// output.
+template <class K> struct Rope {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+    startNext();
+    waitForEarlier();
+    const int lane = threadIdx.x % 32;
+    const int item = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
+    const int m = item / K::heads, head = item % K::heads;
+    if (m >= step->tokens)
+      return;
+    const int64_t at = int64_t(m) * K::qStride + head * K::headDim;
+    const float *from = pointer<const float>(a.v[0]) + at;
+    const float *table = pointer<const float>(a.v[1]) + int64_t(m) * K::rotary;
+    float *to = pointer<float>(a.v[2]) + at;
+    for (int d = lane; d < K::headDim; d += 32)
+      to[d] = rotated<K>(table, d, [&](int i) { return from[i]; });
+  }
+};
+
+/// A norm that no GEMM took, of one of `heads` slices of a row a block.
+/// Operands: input, weight, bias, output.
+template <class K> struct Norm {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+    __shared__ float room[32];
+    startNext();
+    waitForEarlier();
+    const int m = blockIdx.x / K::heads, slice = blockIdx.x % K::heads;
+    if (m >= step->tokens)
+      return;
+    const float *x = pointer<const float>(a.v[0]) +
+                     int64_t(m) * K::inputStride + slice * K::columns;
+    const float *weight = pointer<const float>(a.v[1]);
+    const float *bias = pointer<const float>(a.v[2]);
+    float *out = pointer<float>(a.v[3]) + int64_t(m) * K::outputStride +
+                 slice * K::columns;
+    float mean = 0;
+    if (K::norm == NormLayer) {
+      float sum = 0;
+      for (int k = threadIdx.x; k < K::columns; k += blockDim.x)
+        sum += x[k];
+      mean = blockReduce<false>(sum, room) * (1.0F / K::columns);
+    }
+    float squares = 0;
+    for (int k = threadIdx.x; k < K::columns; k += blockDim.x)
+      squares += (x[k] - mean) * (x[k] - mean);
+    const float inverse = rsqrtf(
+        blockReduce<false>(squares, room) * (1.0F / K::columns) + K::epsilon);
+    for (int k = threadIdx.x; k < K::columns; k += blockDim.x) {
+      const float v = (x[k] - mean) * inverse * (weight[k] + K::normOffset);
+      out[k] = K::hasBias ? v + bias[k] : v;
+    }
+  }
+};
+
+/// out = f(a), a * b or a + b, one block a row. Operands: a, b, output.
+enum ElementwiseKind { ElementwiseActivate, ElementwiseMul, ElementwiseAdd };
+template <class K> struct Elementwise {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+    startNext();
+    waitForEarlier();
+    const int m = blockIdx.x;
+    if (m >= step->tokens)
+      return;
+    const float *x = pointer<const float>(a.v[0]) + int64_t(m) * K::aStride;
+    const float *y = pointer<const float>(a.v[1]) + int64_t(m) * K::bStride;
+    float *out = pointer<float>(a.v[2]) + int64_t(m) * K::outputStride;
+    for (int k = threadIdx.x; k < K::columns; k += blockDim.x)
+      out[k] = K::kind == ElementwiseMul   ? x[k] * y[k]
+               : K::kind == ElementwiseAdd ? x[k] + y[k]
+                                           : activate<K::activation>(x[k]);
+  }
+};
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_KERNELS_ELEMENTWISE_CUH

@@ -1,0 +1,64 @@
+/*===- cuda_abi.h - What CUDA kernels and the runtime agree on ---------------===*\
+|*                                                                            *|
+|* The device-side structs of a step. Read by the runtime and, as text, by    *|
+|* NVRTC, so it needs no header there. Any change of a struct's meaning or    *|
+|* size raises QRT_CUDA_ABI_VERSION.                                          *|
+|*                                                                            *|
+|* Every kernel is `extern "C" void f(const qrt_cuda_step *, qrt_cuda_args)`: *|
+|* the step says what changes from call to call and lies in device memory, so *|
+|* that a captured graph replays for any step; the arguments are the launch's *|
+|* operands (runtime/schema/qbin.fbs), resolved when the model is loaded.     *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#ifndef QRT_ABI_CUDA_ABI_H
+#define QRT_ABI_CUDA_ABI_H
+
+#ifdef __CUDACC_RTC__
+typedef unsigned int uint32_t;
+typedef int int32_t;
+typedef unsigned long long uint64_t;
+typedef long long int64_t;
+typedef unsigned char uint8_t;
+typedef signed char int8_t;
+typedef unsigned short uint16_t;
+#else
+#include <stdint.h>
+#endif
+
+#define QRT_CUDA_ABI_VERSION 1u
+
+/* The tokens of one sequence in a step. */
+typedef struct qrt_cuda_sequence {
+  uint32_t first_token; /* index of its first token in the step */
+  uint32_t tokens;
+  uint32_t past;     /* positions already in its cache */
+  uint32_t capacity; /* a multiple of QRT_CUDA_KV_MULTIPLE */
+  uint64_t kv;       /* device address of its cache, 256-byte aligned. The cache
+                        of layer l begins capacity * (bytes a token of the
+                        layers before l) bytes into it: K [kv head][capacity]
+                        [dim], then V transposed, [kv head][dim][capacity] */
+} qrt_cuda_sequence;
+#define QRT_CUDA_KV_MULTIPLE 64u
+
+/* One call of an entry. Pointers are device addresses. */
+typedef struct qrt_cuda_step {
+  uint32_t tokens;
+  uint32_t sequence_count;
+  uint32_t logit_count; /* rows that want logits, 0 .. tokens */
+  uint32_t reserved;
+  uint64_t token_ids;      /* int32 [tokens] */
+  uint64_t positions;      /* int32 [tokens] */
+  uint64_t token_sequence; /* uint32 [tokens]: which sequence a token is of */
+  uint64_t sequences;      /* qrt_cuda_sequence [sequence_count] */
+  uint64_t logit_rows;     /* int32 [logit_count], ascending token indices */
+  uint64_t logits;         /* float [logit_count][vocabulary] */
+} qrt_cuda_step;
+
+/* The operands of a launch. */
+#define QRT_CUDA_ARGS 12
+typedef struct qrt_cuda_args {
+  uint64_t v[QRT_CUDA_ARGS];
+} qrt_cuda_args;
+
+#endif /* QRT_ABI_CUDA_ABI_H */

@@ -1,0 +1,518 @@
+//===- CudaExecutor.cpp - Runs a model on an NVIDIA GPU -------------------===//
+
+#include "runtime/executor/cuda/CudaExecutor.h"
+
+#include "runtime/abi/cuda_abi.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qrt {
+
+using namespace cuda;
+
+namespace {
+
+constexpr uint64_t kAlignment = 256;
+/// Entries of so few tokens are captured as graphs.
+constexpr uint32_t kMostGraphTokens = 64;
+/// Rows of logits that are copied through pinned memory.
+constexpr uint32_t kPinnedRows = 8;
+
+uint64_t aligned(uint64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+class CudaKvCache : public KvCache {
+public:
+  CudaKvCache(const Device &device, uint32_t capacity, uint32_t stored,
+              uint64_t bytes, const std::string &hint)
+      : KvCache(capacity), stored(stored),
+        memory(device, bytes, "keys and values", hint) {}
+
+  const uint32_t stored; ///< positions, a multiple of QRT_CUDA_KV_MULTIPLE
+  const Buffer memory;
+};
+
+/// The number of "sm_90" or "compute_90"; 0 if the name is neither.
+int architectureOf(std::string_view target) {
+  size_t at = target.find('_');
+  if (at == std::string_view::npos || target.size() - at > 5)
+    return 0;
+  int number = 0;
+  for (char c : target.substr(at + 1)) {
+    if (c < '0' || c > '9')
+      return 0;
+    number = number * 10 + c - '0';
+  }
+  return target.starts_with("sm_") || target.starts_with("compute_") ? number
+                                                                     : 0;
+}
+
+/// The best kernels for a GPU: machine code of its family, the newest that it
+/// runs, else PTX. Null if there are none.
+const fb::Kernels *bestKernels(const Artifact &artifact, int gpu) {
+  const fb::Kernels *best = nullptr;
+  int bestScore = 0;
+  for (const fb::Kernels *kernels : *artifact.manifest().kernels()) {
+    std::string_view target = kernels->target()->string_view();
+    int number = architectureOf(target);
+    bool isPtx = target.starts_with("compute_");
+    if (number == 0 || number > gpu || (!isPtx && number / 10 != gpu / 10))
+      continue;
+    int score = number + (isPtx ? 0 : 1000);
+    if (score > bestScore) {
+      best = kernels;
+      bestScore = score;
+    }
+  }
+  return best;
+}
+
+std::string targetsOf(const Artifact &artifact) {
+  std::string text;
+  for (const fb::Kernels *kernels : *artifact.manifest().kernels())
+    text += (text.empty() ? "" : ", ") + kernels->target()->str();
+  return text;
+}
+
+std::string architectureName(int number) {
+  return "sm_" + std::to_string(number);
+}
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Loading
+//===----------------------------------------------------------------------===//
+
+bool CudaExecutor::hasCode(const Artifact &artifact) {
+  return std::ranges::any_of(
+      *artifact.manifest().kernels(), [](const fb::Kernels *kernels) {
+        return architectureOf(kernels->target()->string_view()) != 0;
+      });
+}
+
+std::string CudaExecutor::unfit(const Artifact &artifact) {
+  if (!hasCode(artifact))
+    return "the artifact has code for " + targetsOf(artifact) + " only";
+  std::string why;
+  const Driver *driver = Driver::get(why);
+  if (!driver)
+    return why;
+  DeviceId id;
+  int major = 0, minor = 0;
+  if (driver->deviceGet(&id, 0) ||
+      driver->deviceAttribute(&major, ComputeMajor, id) ||
+      driver->deviceAttribute(&minor, ComputeMinor, id))
+    return "GPU 0 does not answer";
+  int gpu = major * 10 + minor;
+  if (!bestKernels(artifact, gpu))
+    return "GPU 0 is " + architectureName(gpu) +
+           ", the artifact has code for " + targetsOf(artifact);
+  return "";
+}
+
+CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
+    : device(ordinal), driver(device.driver()), path(artifact.path()),
+      words(artifact.model().vocabulary()),
+      kvBytes(artifact.manifest().kv_bytes_per_token()) {
+  int gpu = device.architecture();
+  const fb::Kernels *kernels = bestKernels(artifact, gpu);
+  if (!kernels)
+    throw Error(device.name() + " is " + architectureName(gpu) +
+                    ", the artifact has code for " + targetsOf(artifact),
+                path, "compile it with --target " + architectureName(gpu));
+  targetName = kernels->target()->str();
+  if (kernels->abi_version() != QRT_CUDA_ABI_VERSION)
+    throw Error("the kernels are for version " +
+                    std::to_string(kernels->abi_version()) +
+                    " of the CUDA ABI, this is version " +
+                    std::to_string(QRT_CUDA_ABI_VERSION),
+                path, "compile the model again");
+  try {
+    loadKernels(artifact, *kernels);
+    layOutMemory(artifact);
+    uploadWeights(artifact);
+    reserveLogits(1);
+    resolveOperands();
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+CudaExecutor::~CudaExecutor() {
+  device.tryUse();
+  driver.synchronize(device.stream());
+  release();
+}
+
+void CudaExecutor::release() {
+  for (Entry &entry : entries)
+    if (entry.graph)
+      driver.destroyGraphExec(entry.graph);
+  for (Library library : libraries)
+    driver.unloadLibrary(library);
+  entries.clear();
+  libraries.clear();
+}
+
+void CudaExecutor::loadKernels(const Artifact &artifact,
+                               const fb::Kernels &kernels) {
+  std::span<const uint8_t> code = artifact.bytes(*kernels.code());
+  std::vector<std::vector<Function>> functions;
+  for (const fb::Image *image : *kernels.images()) {
+    Library library = nullptr;
+    const std::string first = image->functions()->Get(0)->name()->str();
+    driver.check(driver.loadLibrary(&library, code.data() + image->offset(),
+                                    nullptr, nullptr, 0, nullptr, nullptr, 0),
+                 "the driver does not take the code of " + first + " for " +
+                     targetName);
+    libraries.push_back(library);
+    for (const fb::Function *function : *image->functions()) {
+      Kernel kernel = nullptr;
+      const char *name = function->name()->c_str();
+      driver.check(driver.libraryKernel(&kernel, library, name),
+                   "no kernel " + function->name()->str());
+      driver.check(driver.kernelFunction(
+                       &functions.emplace_back().emplace_back(), kernel),
+                   "no kernel " + function->name()->str());
+    }
+  }
+  int shared = device.attribute(SharedBytesPerBlock);
+  for (const fb::Entry *described : *kernels.entries()) {
+    Entry &entry = entries.emplace_back();
+    entry.maxTokens = described->max_tokens();
+    for (const fb::Launch *description : *described->launches()) {
+      Launch &launch = entry.launches.emplace_back();
+      launch.description = description;
+      launch.function = functions[description->image()][0];
+      int bytes = int(description->shared_bytes());
+      std::string name = kernels.images()
+                             ->Get(description->image())
+                             ->functions()
+                             ->Get(0)
+                             ->name()
+                             ->str();
+      if (bytes > shared)
+        throw Error("kernel " + name + " needs " + std::to_string(bytes) +
+                        " bytes of shared memory, " + device.name() + " has " +
+                        std::to_string(shared),
+                    path);
+      if (bytes)
+        driver.check(driver.setFunctionAttribute(launch.function,
+                                                 kDynamicSharedBytes, bytes),
+                     "no shared memory for kernel " + name);
+      int most = 0;
+      driver.check(driver.blocksPerMultiprocessor(
+                       &most, launch.function, int(description->threads()),
+                       size_t(bytes)),
+                   "kernel " + name + " does not fit");
+      if (most < 1)
+        throw Error("kernel " + name + " does not fit on " + device.name(),
+                    path);
+      launch.perSm = std::min(uint32_t(most), description->per_sm());
+    }
+  }
+}
+
+void CudaExecutor::layOutMemory(const Artifact &artifact) {
+  uint64_t total = 0, weightBytes = 0;
+  auto place = [&](uint64_t bytes) {
+    uint64_t at = total;
+    total += aligned(bytes);
+    return at;
+  };
+  uint32_t count = artifact.manifest().tensors()->size();
+  for (uint32_t i = 0; i < count; ++i)
+    tensorAt.push_back(place(artifact.tensor(i).size()));
+  weightBytes = total;
+  const fb::Kernels &kernels = *artifact.kernels(targetName);
+  uint64_t arena = 0;
+  for (const fb::Entry *entry : *kernels.entries())
+    arena = std::max(arena, entry->arena_bytes());
+  for (const Entry &entry : entries)
+    for (const Launch &launch : entry.launches) {
+      const fb::Launch &d = *launch.description;
+      uint64_t blocks =
+          d.per_sm() ? uint64_t(launch.perSm) * device.multiprocessors() : 1;
+      counterBytes = std::max(counterBytes, uint64_t(d.counters()) * 4);
+      partialBytes = std::max(partialBytes, d.partial_bytes() * blocks);
+    }
+  arenaAt = place(arena);
+  countersAt = place(counterBytes);
+  partialsAt = place(partialBytes);
+  uint64_t tokens = maxTokens();
+  uint64_t stepBytes = sizeof(qrt_cuda_step) + kAlignment +
+                       tokens * (4 * sizeof(int32_t) +
+                                 sizeof(qrt_cuda_sequence));
+  stepAt = place(stepBytes);
+  char hint[160];
+  std::snprintf(hint, sizeof(hint),
+                "weights take %.2f GiB and working memory %.2f GiB; a smaller "
+                "format or --device cpu would fit",
+                double(weightBytes) / (1 << 30),
+                double(total - weightBytes) / (1 << 30));
+  memory = Buffer(device, total, "weights and working memory", hint);
+  stepImage = PinnedBuffer(device, stepBytes);
+  logitsImage = PinnedBuffer(device, uint64_t(kPinnedRows) * words * 4);
+  driver.check(driver.fill(memory.address() + countersAt, 0,
+                           aligned(counterBytes), device.stream()),
+               "cannot clear memory");
+  // Staged rows that no token fills are multiplied, and not used.
+  driver.check(driver.fill(memory.address() + arenaAt, 0, aligned(arena),
+                           device.stream()),
+               "cannot clear memory");
+}
+
+void CudaExecutor::uploadWeights(const Artifact &artifact) {
+  constexpr uint64_t chunk = uint64_t(32) << 20;
+  PinnedBuffer buffers[2] = {PinnedBuffer(device, chunk),
+                             PinnedBuffer(device, chunk)};
+  struct Events {
+    const Driver &driver;
+    Event event[2] = {};
+    ~Events() {
+      for (Event e : event)
+        if (e)
+          driver.destroyEvent(e);
+    }
+  } events{driver};
+  for (Event &event : events.event)
+    driver.check(driver.createEvent(&event, kNoTiming), "no event");
+  artifact.prefetch();
+  uint64_t turn = 0;
+  for (uint32_t i = 0; i < tensorAt.size(); ++i) {
+    std::span<const uint8_t> from = artifact.tensor(i);
+    for (uint64_t done = 0; done < from.size(); ++turn) {
+      uint64_t count = std::min<uint64_t>(chunk, from.size() - done);
+      Event event = events.event[turn % 2];
+      // Its last copy has to be over before a buffer is filled again.
+      if (turn >= 2)
+        driver.check(driver.waitEvent(event), "cannot copy weights");
+      char *buffer = buffers[turn % 2].data();
+      std::memcpy(buffer, from.data() + done, count);
+      driver.check(driver.copyToDevice(memory.address() + tensorAt[i] + done,
+                                       buffer, count, device.stream()),
+                   "cannot copy weights");
+      driver.check(driver.recordEvent(event, device.stream()),
+                   "cannot copy weights");
+      done += count;
+    }
+  }
+  driver.check(driver.synchronize(device.stream()), "cannot copy weights");
+}
+
+void CudaExecutor::reserveLogits(uint32_t rows) {
+  uint64_t bytes = uint64_t(rows) * words * 4;
+  if (bytes <= logitRows.size())
+    return;
+  driver.check(driver.synchronize(device.stream()), "a step failed");
+  logitRows = Buffer(); // the old room first
+  logitRows = Buffer(device, bytes, "the logits");
+  resolveOperands();
+}
+
+void CudaExecutor::resolveOperands() {
+  DevicePointer base = memory.address();
+  for (Entry &entry : entries) {
+    for (Launch &launch : entry.launches) {
+      std::fill(std::begin(launch.args), std::end(launch.args), 0);
+      const auto *operands = launch.description->operands();
+      for (uint32_t i = 0; operands && i < operands->size(); ++i) {
+        const fb::Operand &operand = *operands->Get(i);
+        uint64_t from = 0;
+        switch (operand.kind()) {
+        case fb::OperandKind::None:
+          continue;
+        case fb::OperandKind::Immediate:
+          break;
+        case fb::OperandKind::Arena:
+          from = base + arenaAt;
+          break;
+        case fb::OperandKind::Tensor:
+          from = base + tensorAt[operand.tensor()];
+          break;
+        case fb::OperandKind::Counters:
+          from = base + countersAt;
+          break;
+        case fb::OperandKind::Partials:
+          from = base + partialsAt;
+          break;
+        case fb::OperandKind::Logits:
+          from = logitRows.address();
+          break;
+        }
+        launch.args[i] = from + operand.offset();
+      }
+    }
+    if (entry.graph)
+      driver.destroyGraphExec(entry.graph);
+    entry.graph = nullptr;
+    if (entry.maxTokens <= kMostGraphTokens)
+      capture(entry);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+uint32_t CudaExecutor::maxTokens() const { return entries.back().maxTokens; }
+
+std::unique_ptr<KvCache> CudaExecutor::createCache(uint32_t capacity) {
+  constexpr uint32_t limit = uint32_t(1) << 30;
+  if (capacity == 0 || capacity > limit)
+    throw UsageError("a context of " + std::to_string(capacity) +
+                     " tokens is not from 1 to " + std::to_string(limit));
+  device.use();
+  constexpr uint32_t multiple = QRT_CUDA_KV_MULTIPLE;
+  uint32_t stored = (capacity + multiple - 1) / multiple * multiple;
+  uint64_t bytes = std::max<uint64_t>(uint64_t(stored) * kvBytes, kAlignment);
+  uint64_t fitting = kvBytes ? device.freeBytes() / kvBytes : 0;
+  auto cache = std::make_unique<CudaKvCache>(
+      device, capacity, stored, bytes,
+      "a context of " + std::to_string(fitting / multiple * multiple) +
+          " tokens would fit");
+  // Masked positions are read, and must not be infinite.
+  driver.check(
+      driver.fill(cache->memory.address(), 0, bytes, device.stream()),
+      "cannot clear a cache");
+  return cache;
+}
+
+void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
+                           uint32_t logitRows) const {
+  // Kernels for sm_90 and newer wait for earlier ones themselves.
+  bool overlaps = architectureOf(targetName) >= 90;
+  LaunchAttribute attribute = {};
+  attribute.id = kProgrammaticLaunch;
+  attribute.value = 1;
+  bool isFirst = true;
+  for (const Launch &launch : entry.launches) {
+    const fb::Launch &d = *launch.description;
+    uint64_t rows = d.gather() ? logitRows : tokens;
+    if (rows == 0)
+      continue;
+    uint64_t blocks = (rows + d.row_block() - 1) / d.row_block();
+    blocks = (blocks * d.multiple() + d.per_block() - 1) / d.per_block();
+    if (d.per_sm())
+      blocks = uint64_t(launch.perSm) * device.multiprocessors();
+    LaunchConfig config = {};
+    config.gridX = unsigned(blocks);
+    config.gridY = d.grid_y();
+    config.gridZ = 1;
+    config.blockX = d.threads();
+    config.blockY = config.blockZ = 1;
+    config.sharedBytes = d.shared_bytes();
+    config.stream = device.stream();
+    config.attributes = &attribute;
+    config.attributeCount = overlaps && !isFirst ? 1 : 0;
+    uint64_t step = memory.address() + stepAt;
+    qrt_cuda_args args;
+    std::memcpy(&args, launch.args, sizeof(args));
+    void *parameters[] = {&step, &args};
+    driver.check(driver.launch(&config, launch.function, parameters, nullptr),
+                 "a kernel does not start");
+    isFirst = false;
+  }
+}
+
+void CudaExecutor::capture(Entry &entry) const {
+  driver.check(driver.beginCapture(device.stream(), kCaptureThreadLocal),
+               "cannot capture a graph");
+  Graph graph = nullptr;
+  try {
+    enqueue(entry, entry.maxTokens, entry.maxTokens);
+  } catch (...) {
+    driver.endCapture(device.stream(), &graph);
+    throw;
+  }
+  driver.check(driver.endCapture(device.stream(), &graph),
+               "cannot capture a graph");
+  Result result = driver.instantiate(&entry.graph, graph, 0);
+  driver.destroyGraph(graph);
+  driver.check(result, "cannot make a graph");
+}
+
+void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
+                            uint32_t rows) {
+  char *image = stepImage.data();
+  uint64_t base = memory.address() + stepAt, at = sizeof(qrt_cuda_step);
+  at = aligned(at);
+  auto table = [&](uint64_t bytes) {
+    uint64_t from = at;
+    at += bytes;
+    return from;
+  };
+  uint64_t sequencesAt = table(parts.size() * sizeof(qrt_cuda_sequence)),
+           idsAt = table(tokens * 4), positionsAt = table(tokens * 4),
+           ownersAt = table(tokens * 4), rowsAt = table(rows * 4);
+  auto *sequences = reinterpret_cast<qrt_cuda_sequence *>(image + sequencesAt);
+  auto *ids = reinterpret_cast<int32_t *>(image + idsAt);
+  auto *positions = reinterpret_cast<int32_t *>(image + positionsAt);
+  auto *owners = reinterpret_cast<uint32_t *>(image + ownersAt);
+  auto *logitIndex = reinterpret_cast<int32_t *>(image + rowsAt);
+  uint32_t token = 0, row = 0;
+  for (size_t s = 0; s < parts.size(); ++s) {
+    const Part &part = parts[s];
+    auto &cache = static_cast<CudaKvCache &>(*part.cache);
+    auto count = uint32_t(part.tokens.size());
+    sequences[s] = {token, count, part.past, cache.stored,
+                    cache.memory.address()};
+    for (uint32_t i = 0; i < count; ++i, ++token) {
+      ids[token] = part.tokens[i];
+      positions[token] = int32_t(part.past + i);
+      owners[token] = uint32_t(s);
+      if (i >= count - part.logitRows)
+        logitIndex[row++] = int32_t(token);
+    }
+  }
+  qrt_cuda_step step = {};
+  step.tokens = tokens;
+  step.sequence_count = uint32_t(parts.size());
+  step.logit_count = rows;
+  step.token_ids = base + idsAt;
+  step.positions = base + positionsAt;
+  step.token_sequence = base + ownersAt;
+  step.sequences = base + sequencesAt;
+  step.logit_rows = base + rowsAt;
+  step.logits = logitRows.address();
+  std::memcpy(image, &step, sizeof(step));
+  driver.check(driver.copyToDevice(base, image, at, device.stream()),
+               "cannot send a step");
+}
+
+void CudaExecutor::runParts(std::span<const Part> parts, float *logits) {
+  device.use();
+  uint32_t tokens = 0, rows = 0;
+  for (const Part &part : parts) {
+    tokens += uint32_t(part.tokens.size());
+    rows += part.logitRows;
+  }
+  reserveLogits(rows);
+  Entry *entry = entries.data();
+  while (entry->maxTokens < tokens)
+    ++entry;
+  sendStep(parts, tokens, rows);
+  if (entry->graph)
+    driver.check(driver.launchGraph(entry->graph, device.stream()),
+                 "a graph does not start");
+  else
+    enqueue(*entry, tokens, rows);
+  uint64_t bytes = uint64_t(rows) * words * 4;
+  bool isPinned = bytes <= logitsImage.size();
+  if (rows)
+    driver.check(driver.copyToHost(isPinned ? logitsImage.data()
+                                            : reinterpret_cast<char *>(logits),
+                                   logitRows.address(), bytes,
+                                   device.stream()),
+                 "cannot fetch logits");
+  driver.check(driver.synchronize(device.stream()), "a step failed");
+  if (rows && isPinned)
+    std::memcpy(logits, logitsImage.data(), bytes);
+}
+
+} // namespace qrt

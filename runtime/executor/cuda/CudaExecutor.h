@@ -1,0 +1,89 @@
+//===- CudaExecutor.h - Runs a model on an NVIDIA GPU -----------*- C++ -*-===//
+
+#ifndef QRT_EXECUTOR_CUDA_CUDAEXECUTOR_H
+#define QRT_EXECUTOR_CUDA_CUDAEXECUTOR_H
+
+#include "runtime/artifact/Artifact.h"
+#include "runtime/executor/Executor.h"
+#include "runtime/executor/cuda/Device.h"
+
+#include <vector>
+
+namespace qrt {
+
+/// Launches the compiled kernels of the artifact's best target for the GPU.
+/// Weights, working memory and tables lie in one block of device memory that is
+/// sized before it is taken. Entries of few tokens are captured graphs.
+class CudaExecutor : public Executor {
+public:
+  /// `artifact` must outlive this. Throws qrt::Error if there is no driver, no
+  /// such GPU, no code for it, or not enough memory (with the numbers).
+  CudaExecutor(const Artifact &artifact, int ordinal);
+  ~CudaExecutor() override;
+
+  /// True if `artifact` has code for some GPU.
+  static bool hasCode(const Artifact &artifact);
+  /// Why GPU 0 cannot run `artifact`, or empty.
+  static std::string unfit(const Artifact &artifact);
+
+  uint32_t vocabulary() const override { return words; }
+  uint32_t threads() const override { return 1; }
+  uint32_t maxTokens() const override;
+  uint64_t kvBytesPerToken() const override { return kvBytes; }
+  std::unique_ptr<KvCache> createCache(uint32_t capacity) override;
+
+  /// The target of the artifact in use: "sm_90".
+  const std::string &target() const { return targetName; }
+  const cuda::Device &gpu() const { return device; }
+
+protected:
+  void runParts(std::span<const Part> parts, float *logits) override;
+  void runTeam(const std::function<void(uint32_t)> &work) override { work(0); }
+
+private:
+  struct Launch {
+    const fb::Launch *description;
+    cuda::Function function;
+    uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
+    uint64_t args[12];
+  };
+  struct Entry {
+    uint32_t maxTokens;
+    std::vector<Launch> launches;
+    cuda::GraphExec graph = nullptr;
+  };
+
+  void loadKernels(const Artifact &artifact, const fb::Kernels &kernels);
+  void layOutMemory(const Artifact &artifact);
+  void resolveOperands();
+  /// Makes room for the logits of so many rows.
+  void reserveLogits(uint32_t rows);
+  void uploadWeights(const Artifact &artifact);
+  /// Puts the entry's launches for so many tokens and logits on the stream.
+  void enqueue(const Entry &entry, uint32_t tokens, uint32_t logitRows) const;
+  void capture(Entry &entry) const;
+  /// Fills the step's tables in pinned memory and sends them.
+  void sendStep(std::span<const Part> parts, uint32_t tokens, uint32_t rows);
+  /// Frees libraries and graphs; memory frees itself.
+  void release();
+
+  cuda::Device device;
+  const cuda::Driver &driver;
+  std::string path, targetName;
+  uint32_t words;
+  uint64_t kvBytes;
+  std::vector<cuda::Library> libraries;
+  std::vector<Entry> entries;
+
+  cuda::Buffer memory;
+  /// Offsets into it.
+  std::vector<uint64_t> tensorAt;
+  uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0;
+  uint64_t counterBytes = 0, partialBytes = 0;
+  cuda::Buffer logitRows;
+  cuda::PinnedBuffer stepImage, logitsImage;
+};
+
+} // namespace qrt
+
+#endif // QRT_EXECUTOR_CUDA_CUDAEXECUTOR_H

@@ -1,0 +1,92 @@
+//===- Device.cpp - One GPU and its memory --------------------------------===//
+
+#include "runtime/executor/cuda/Device.h"
+
+#include "runtime/support/Error.h"
+
+#include <cstdio>
+
+namespace qrt::cuda {
+
+static std::string gibibytes(uint64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f GiB",
+                double(bytes) / (uint64_t(1) << 30));
+  return text;
+}
+
+Device::Device(int ordinal) {
+  std::string why;
+  api = Driver::get(why);
+  if (!api)
+    throw Error(why, "", "use --device cpu");
+  if (ordinal >= api->deviceCount_)
+    throw Error("there is no GPU " + std::to_string(ordinal) +
+                ": the machine has " + std::to_string(api->deviceCount_));
+  api->check(api->deviceGet(&id, ordinal), "no device");
+  char text[128] = "";
+  api->deviceName(text, sizeof(text), id);
+  label = text;
+  api->check(api->retainContext(&context, id), "no context");
+  try {
+    use();
+    api->check(api->createStream(&queue, kNonBlocking), "no stream");
+  } catch (...) {
+    api->releaseContext(id);
+    throw;
+  }
+}
+
+Device::~Device() {
+  api->setContext(context);
+  api->destroyStream(queue);
+  api->releaseContext(id);
+}
+
+int Device::attribute(int which) const {
+  int value = 0;
+  api->check(api->deviceAttribute(&value, which, id), "no attribute");
+  return value;
+}
+
+void Device::use() const {
+  api->check(api->setContext(context), "the context is lost");
+}
+
+uint64_t Device::freeBytes() const {
+  size_t free = 0, total = 0;
+  api->check(api->memoryInfo(&free, &total), "no memory information");
+  return free;
+}
+
+Buffer::Buffer(const Device &device, uint64_t bytes, const std::string &what,
+               const std::string &hint)
+    : owner(&device), length(bytes) {
+  uint64_t free = device.freeBytes();
+  if (bytes > free || device.driver().allocate(&start, bytes))
+    throw Error("not enough GPU memory: " + what + " need " +
+                    gibibytes(bytes) + ", " + gibibytes(free) + " of " +
+                    device.name() + " are free",
+                "", hint);
+}
+
+Buffer::~Buffer() {
+  if (!start)
+    return;
+  const Driver &driver = owner->driver();
+  owner->tryUse();
+  driver.free(start);
+}
+
+PinnedBuffer::PinnedBuffer(const Device &device, uint64_t bytes)
+    : owner(&device), length(bytes) {
+  device.driver().check(device.driver().allocateHost(&start, bytes, 0),
+                        "no host memory");
+}
+
+PinnedBuffer::~PinnedBuffer() {
+  if (start)
+    owner->driver().freeHost(start);
+}
+
+} // namespace qrt::cuda
