@@ -196,9 +196,15 @@ void EntryGenerator::add(krn::StageOp op) {
   krn::StagedType staged = op.getOutput().getType();
   // The weight that reads it says how elements are ordered.
   std::optional<qrt::Code> code;
+  bool needsSums = false;
   for (Operation *user : op.getOutput().getUsers())
-    if (auto gemm = dyn_cast<krn::GemmOp>(user))
-      code = gemm.getWeight().getType().getFormat().getValue().code;
+    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
+      const qrt::Format &format =
+          gemm.getWeight().getType().getFormat().getValue();
+      code = format.code;
+      needsSums |= format.zero || (format.isQuantized() &&
+                                   !qrt::isIntCode(format.code));
+    }
   if (!code)
     refuse(op, "stages what no gemm reads");
   bool isFloat = staged.getActivations() != "i16";
@@ -222,7 +228,7 @@ void EntryGenerator::add(krn::StageOp op) {
   c.integer("paddedGroup", layout.paddedGroup);
   int64_t elements = layout.rowBlocks * (isFloat ? 4 : 8);
   c.flag("isPadded", elements != staged.getColumns());
-  c.flag("needsSums", !isFloat);
+  c.flag("needsSums", needsSums);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt", layout.scalesAt(tokens));
   launch("Stage", "stage.cuh", "stage", c, kStageThreads, 1, 0,

@@ -87,7 +87,7 @@ constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group) {
 // Launches: what the kernels' files fix (checked there by static_assert)
 //===----------------------------------------------------------------------===//
 
-constexpr int64_t kGemvThreads = 256, kGemmThreads = 256, kStageThreads = 512,
+constexpr int64_t kGemvThreads = 256, kGemmThreads = 256, kStageThreads = 1024,
                   kAttentionThreads = 128;
 /// Tokens of a step that gemv.cuh takes.
 constexpr int64_t kMostGemvTokens = 8;

@@ -43,15 +43,17 @@ __host__ __device__ constexpr int laneLine(int code, int t, int i) {
 __host__ __device__ constexpr int laneBlocks(int code) {
   return code == Int3 ? 4 : code == Int2 ? 2 : 1;
 }
-/// Where element `at` of a unit stands in its blocks of activations: 8 elements
-/// a block, or 4 next to 16-bit floats.
-__host__ __device__ constexpr int stagedPlace(int code, int at) {
-  // A block has what lane t's two lines of a step hold.
+/// Which element of a unit stands at a place of its blocks of activations: 8
+/// elements a block, or 4 next to 16-bit floats. A block has what the lines of
+/// one lane hold.
+__host__ __device__ constexpr int stagedElement(int code, int place) {
   if (code == Int8)
-    return at / 32 * 32 + at % 16 / 4 * 8 + at % 32 / 16 * 4 + at % 4;
+    return place / 32 * 32 + place % 8 / 4 * 16 + place % 32 / 8 * 4 +
+           place % 4;
   if (isFloatCode(code))
-    return at / 16 * 16 + at % 8 / 2 * 4 + at % 16 / 8 * 2 + at % 2;
-  return at;
+    return place / 16 * 16 + place % 4 / 2 * 8 + place % 16 / 4 * 2 +
+           place % 2;
+  return place;
 }
 /// How many times too large the signed bytes are.
 __host__ __device__ constexpr int codeFactor(int code) {

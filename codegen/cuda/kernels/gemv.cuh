@@ -139,8 +139,7 @@ template <class K> struct Gemv {
   };
   class ScaleQueue {
   public:
-    __device__ __forceinline__ ScaleQueue(const Args &a, int64_t begin,
-                                          int64_t end)
+    __device__ __forceinline__ ScaleQueue(const Args &a, int begin, int end)
         : scales(pointer<const char>(a.v[1])),
           zeros(pointer<const uint8_t>(a.v[2])), unit(begin), end(end) {
       ask(0);
@@ -167,8 +166,8 @@ template <class K> struct Gemv {
     __device__ __forceinline__ void ask(int to) {
       if (isFloat || unit >= end)
         return;
-      const uint32_t n = uint32_t(unit++);
-      const uint32_t group = n / K::unitsPerRow * K::groups +
+      const int n = unit++;
+      const int group = n / K::unitsPerRow * K::groups +
                              n % K::unitsPerRow / K::unitsPerGroup;
       const uint64_t at = uint64_t(group) * 16 + threadIdx.x % 32 / 4 * 2;
       if (K::scaleType == ElementF32)
@@ -187,26 +186,39 @@ template <class K> struct Gemv {
 
     const char *scales;
     const uint8_t *zeros;
-    int64_t unit, end;
+    int unit, end;
     uint2 values[2] = {};
     uint32_t zeroPairs[2] = {};
   };
 
-  static __device__ __forceinline__ int64_t boundary(int64_t i, int64_t n) {
-    return units * i / n;
-  }
-  static __device__ __forceinline__ int64_t byteOf(int64_t unit) {
-    return unit / K::unitsPerRow * K::tileBytes +
+  /// Where the runs of the grid's warps begin.
+  struct Shares {
+    int each, longer; ///< units of a run; so many runs have one more
+
+    __device__ __forceinline__ Shares()
+        : each(units / (int(gridDim.x) * kGemvWarps)),
+          longer(units - each * int(gridDim.x) * kGemvWarps) {}
+    __device__ __forceinline__ int begin(int worker) const {
+      return worker * each + smaller(worker, longer);
+    }
+    /// The worker that a unit belongs to.
+    __device__ __forceinline__ int owner(int unit) const {
+      const int inLonger = longer * (each + 1);
+      return unit < inLonger ? unit / (each + 1)
+                             : longer + (unit - inLonger) / each;
+    }
+  };
+  static __device__ __forceinline__ int64_t byteOf(int unit) {
+    return int64_t(unit / K::unitsPerRow) * K::tileBytes +
            unit % K::unitsPerRow * unitBytes;
   }
 
   static __device__ __forceinline__ void run(const Step *step, const Args &a,
                                              char *shared) {
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int64_t workers = int64_t(gridDim.x) * kGemvWarps;
-    const int64_t worker = int64_t(blockIdx.x) * kGemvWarps + warp;
-    const int64_t begin = boundary(worker, workers),
-                  end = boundary(worker + 1, workers);
+    const Shares shares;
+    const int worker = int(blockIdx.x) * kGemvWarps + warp;
+    const int begin = shares.begin(worker), end = shares.begin(worker + 1);
     const uint32_t base = sharedAddress(shared);
     const uint32_t xAt = base + kGemvWarps * kRingBytes;
     float *partials =
@@ -232,16 +244,15 @@ template <class K> struct Gemv {
 
     Epilogue<K> epilogue(a, tokens);
     Sums sums = {};
-    int64_t unit = begin, item = begin / itemUnits;
+    int unit = begin, item = begin / itemUnits;
     uint32_t position = 0;
     while (unit < end) {
-      const int64_t tile = unit / K::unitsPerRow;
-      const int64_t tileEnd =
-          smaller<int64_t>((tile + 1) * K::unitsPerRow, end);
-      const int half = itemTiles == 1 ? 0 : int(tile & 1);
+      const int tile = unit / K::unitsPerRow;
+      const int tileEnd = smaller((tile + 1) * K::unitsPerRow, end);
+      const int half = itemTiles == 1 ? 0 : tile & 1;
       float v[sets][2] = {};
-      runTile(a, stream, queue, position, int(unit - tile * K::unitsPerRow),
-              int(tileEnd - tile * K::unitsPerRow), xAt, v);
+      runTile(a, stream, queue, position, unit - tile * K::unitsPerRow,
+              tileEnd - tile * K::unitsPerRow, xAt, v);
       for (int s = 0; s < sets; ++s)
         for (int r = 0; r < 2; ++r) {
           if (itemTiles == 1 || half == 0)
@@ -256,7 +267,7 @@ template <class K> struct Gemv {
       const bool whole =
           item * itemUnits >= begin && (item + 1) * itemUnits <= end;
       if (whole) {
-        epilogue.store(int(item), sums.v);
+        epilogue.store(item, sums.v);
       } else {
         float *to = slot(partials, warp, item * itemUnits < begin ? 0 : 1);
         for (int i = 0; i < values; ++i)
@@ -266,11 +277,11 @@ template <class K> struct Gemv {
       ++item;
     }
     __syncthreads();
-    joinPartials(a, epilogue, partials, warp, lane);
+    joinPartials(a, shares, epilogue, partials, warp, lane);
   }
 
 private:
-  static __device__ __forceinline__ float *slot(float *partials, int64_t warp,
+  static __device__ __forceinline__ float *slot(float *partials, int warp,
                                                 int which) {
     return partials + (warp * 2 + which) * values * 32;
   }
@@ -390,25 +401,23 @@ private:
   /// Finishes the items that several warps share. Boundary `i` between warps
   /// is the concern of warp i; of the boundaries in an item, the first counts.
   static __device__ __forceinline__ void
-  joinPartials(const Args &a, const Epilogue<K> &epilogue, float *partials,
-               int warp, int lane) {
-    const int64_t workers = int64_t(gridDim.x) * kGemvWarps;
-    const int64_t firstWorker = int64_t(blockIdx.x) * kGemvWarps;
-    const int64_t blockBegin = boundary(firstWorker, workers),
-                  blockEnd = boundary(firstWorker + kGemvWarps, workers);
+  joinPartials(const Args &a, const Shares &shares, const Epilogue<K> &epilogue,
+               float *partials, int warp, int lane) {
+    const int firstWorker = int(blockIdx.x) * kGemvWarps;
+    const int blockBegin = shares.begin(firstWorker),
+              blockEnd = shares.begin(firstWorker + kGemvWarps);
     for (int i = warp; i <= kGemvWarps; i += kGemvWarps) {
-      const int64_t at = boundary(firstWorker + i, workers);
-      const int64_t item = at / itemUnits;
-      const int64_t itemBegin = item * itemUnits;
-      const int64_t itemEnd = itemBegin + itemUnits;
+      const int at = shares.begin(firstWorker + i);
+      const int item = at / itemUnits;
+      const int itemBegin = item * itemUnits, itemEnd = itemBegin + itemUnits;
       if (at == itemBegin || blockBegin == blockEnd)
         continue;
-      if (i > 0 && boundary(firstWorker + i - 1, workers) > itemBegin)
+      if (i > 0 && shares.begin(firstWorker + i - 1) > itemBegin)
         continue;
       Sums sums = {};
       for (int j = i > 0 ? i - 1 : 0; j < kGemvWarps; ++j) {
-        const int64_t from = boundary(firstWorker + j, workers),
-                      to = boundary(firstWorker + j + 1, workers);
+        const int from = shares.begin(firstWorker + j),
+                  to = shares.begin(firstWorker + j + 1);
         if (from >= itemEnd)
           break;
         if (from == to || to <= itemBegin)
@@ -418,9 +427,9 @@ private:
           (&sums.v[0][0][0])[n] += part[n * 32 + lane];
       }
       if (itemBegin >= blockBegin && itemEnd <= blockEnd)
-        epilogue.store(int(item), sums.v);
+        epilogue.store(item, sums.v);
       else
-        joinBlocks(a, epilogue, sums, item,
+        joinBlocks(a, shares, epilogue, sums, item,
                    smaller(itemEnd, blockEnd) - larger(itemBegin, blockBegin),
                    itemBegin < blockBegin ? 0 : 1, lane);
     }
@@ -429,42 +438,36 @@ private:
   /// Leaves this block's part of an item in the workspace; the last of the
   /// blocks that share it finishes it.
   static __device__ __forceinline__ void
-  joinBlocks(const Args &a, const Epilogue<K> &epilogue, Sums &sums,
-             int64_t item, int64_t mine, int which, int lane) {
+  joinBlocks(const Args &a, const Shares &shares, const Epilogue<K> &epilogue,
+             Sums &sums, int item, int mine, int which, int lane) {
     float *room = pointer<float>(a.v[8]);
     uint32_t *counter = pointer<uint32_t>(a.v[7]) + item;
     float *to = room + (int64_t(blockIdx.x) * 2 + which) * values * 32;
     for (int n = 0; n < values; ++n)
       to[n * 32 + lane] = (&sums.v[0][0][0])[n];
-    __threadfence();
     __syncwarp();
     uint32_t before = 0;
     if (lane == 0)
-      before = atomicAdd(counter, uint32_t(mine));
+      asm volatile("atom.acq_rel.gpu.add.u32 %0, [%1], %2;"
+                   : "=r"(before)
+                   : "l"(counter), "r"(mine)
+                   : "memory");
     before = __shfl_sync(~0U, before, 0);
-    if (before + mine != itemUnits)
+    if (int(before) + mine != itemUnits)
       return;
-    __threadfence();
+    if (lane == 0)
+      *counter = 0;
+    const int itemBegin = item * itemUnits;
+    const int first = shares.owner(itemBegin) / kGemvWarps,
+              last = shares.owner(itemBegin + itemUnits - 1) / kGemvWarps;
     sums = {};
-    const int64_t itemBegin = item * itemUnits;
-    int64_t block = itemBegin * gridDim.x / units;
-    while (block > 0 && boundary(block, gridDim.x) > itemBegin)
-      --block;
-    for (; block < gridDim.x; ++block) {
-      const int64_t from = boundary(block, gridDim.x),
-                    end = boundary(block + 1, gridDim.x);
-      if (from >= itemBegin + itemUnits)
-        break;
-      if (from == end || end <= itemBegin)
-        continue;
-      const float *part =
-          room + (block * 2 + (itemBegin < from ? 0 : 1)) * values * 32;
+    for (int block = first; block <= last; ++block) {
+      const bool began = itemBegin < shares.begin(block * kGemvWarps);
+      const float *part = room + (int64_t(block) * 2 + !began) * values * 32;
       for (int n = 0; n < values; ++n)
         (&sums.v[0][0][0])[n] += __ldcg(part + n * 32 + lane);
     }
-    epilogue.store(int(item), sums.v);
-    if (lane == 0)
-      *counter = 0;
+    epilogue.store(item, sums.v);
   }
 };
 

@@ -16,18 +16,40 @@
 
 namespace qcc::cuda {
 
-constexpr int kStageThreads = 512;
+constexpr int kStageThreads = 1024;
 
 /// Operands: input f32, norm weight, norm bias, staged.
 template <class K> struct Stage {
-  /// Elements of a row that a thread keeps in registers.
-  static constexpr int kept = 16;
-  static constexpr bool keeps = K::columns <= kept * kStageThreads;
+  /// Elements of a block, and blocks of a thread, which keeps them all.
+  static constexpr int width = K::isFloat ? 4 : 8;
+  static constexpr int count =
+      (K::rowBlocks + kStageThreads - 1) / kStageThreads;
+  /// Blocks are elements in a row.
+  static constexpr bool isPlain =
+      !K::isPadded && !K::isFloat && K::code != Int8 && K::stride % 4 == 0;
+
+  /// The element at place `i` of a block, or -1 for padding.
+  static __device__ __forceinline__ int elementOf(int block, int i) {
+    if (isPlain)
+      return block * width + i;
+    const int unit = block / K::unitBlocks;
+    const int inUnit =
+        stagedElement(K::code, block % K::unitBlocks * width + i);
+    const int at = unit * K::unitElements + inUnit;
+    const int k = at / K::paddedGroup * K::group + at % K::paddedGroup;
+    const bool exists = inUnit < K::unitElements &&
+                        at % K::paddedGroup < K::group && k < K::columns &&
+                        block < K::rowBlocks;
+    return exists ? k : -1;
+  }
 
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     __shared__ float room[32];
     __shared__ int unitSums[K::isFloat ? 1 : K::units];
     startNext();
+    if (!K::isFloat)
+      for (int u = threadIdx.x; u < K::units; u += kStageThreads)
+        unitSums[u] = 0;
     waitForEarlier();
     const int m = blockIdx.x;
     const int rows = K::gather ? step->logit_count : step->tokens;
@@ -39,103 +61,108 @@ template <class K> struct Stage {
     const float *bias = pointer<const float>(a.v[2]);
     char *staged = pointer<char>(a.v[3]);
 
-    float values[keeps ? kept : 1];
+    float values[count][width];
     auto each = [&](auto use) {
-      if constexpr (keeps) {
 #pragma unroll
-        for (int i = 0; i < kept; ++i)
-          if (int k = i * kStageThreads + threadIdx.x; k < K::columns)
-            use(k, values[i]);
-      } else {
-        for (int k = threadIdx.x; k < K::columns; k += kStageThreads) {
-          float v = x[k];
-          use(k, v);
-        }
+      for (int n = 0; n < count; ++n) {
+        const int block = n * kStageThreads + threadIdx.x;
+        if (block < K::rowBlocks)
+#pragma unroll
+          for (int i = 0; i < width; ++i)
+            if (int k = elementOf(block, i); isPlain || k >= 0)
+              use(k, values[n][i]);
       }
     };
-    if constexpr (keeps) {
 #pragma unroll
-      for (int i = 0; i < kept; ++i)
-        if (int k = i * kStageThreads + threadIdx.x; k < K::columns)
-          values[i] = x[k];
+    for (int n = 0; n < count; ++n) {
+      const int block = n * kStageThreads + threadIdx.x;
+#pragma unroll
+      for (int i = 0; i < width; ++i)
+        values[n][i] = 0;
+      if (isPlain && block < K::rowBlocks) {
+        const float4 *from = reinterpret_cast<const float4 *>(x + block * 8);
+        const float4 low = from[0], high = from[1];
+        const float both[8] = {low.x,  low.y,  low.z,  low.w,
+                               high.x, high.y, high.z, high.w};
+#pragma unroll
+        for (int i = 0; i < width; ++i)
+          values[n][i] = both[i];
+      }
     }
+    if (!isPlain)
+      each([&](int k, float &v) { v = x[k]; });
+
     float mean = 0, inverse = 1;
     if (K::norm == NormLayer) {
       float sum = 0;
-      each([&](int, float v) { sum += v; });
+      each([&](int, float &v) { sum += v; });
       mean = blockReduce<false>(sum, room) * (1.0F / K::columns);
     }
     if (K::norm != NormNone) {
       float squares = 0;
-      each([&](int, float v) { squares += (v - mean) * (v - mean); });
+      each([&](int, float &v) { squares += (v - mean) * (v - mean); });
       inverse = rsqrtf(blockReduce<false>(squares, room) *
                            (1.0F / K::columns) +
                        K::epsilon);
+      each([&](int k, float &v) {
+        v = (v - mean) * inverse * (weight[k] + K::normOffset);
+        if (K::hasNormBias)
+          v += bias[k];
+      });
     }
-    auto normed = [&](int k, float v) {
-      if (K::norm == NormNone)
-        return v;
-      v = (v - mean) * inverse * (weight[k] + K::normOffset);
-      return K::hasNormBias ? v + bias[k] : v;
-    };
-    float largest = 0;
-    if (K::code != BF16)
-      each([&](int k, float v) { largest = fmaxf(largest, fabsf(normed(k, v))); });
-    if (K::code != BF16)
-      largest = blockReduce<true>(largest, room);
     // 32512 = 127 * 256: the largest value has 127 as its upper half. Rows
     // that have no finite factor are zeros.
     constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
-    const float factor =
-        K::code == BF16 ? 1.0F : largest > 1e-30F ? top / largest : 0.0F;
+    float factor = 1, largest = top;
+    if (K::code != BF16) {
+      largest = 0;
+      each([&](int, float &v) { largest = fmaxf(largest, fabsf(v)); });
+      largest = blockReduce<true>(largest, room);
+      factor = largest > 1e-30F ? top / largest : 0.0F;
+    }
     if (threadIdx.x == 0)
       reinterpret_cast<float *>(staged + K::scalesAt)[m] =
-          K::code == BF16 ? 1.0F : largest * (1.0F / top);
-    if (!K::isFloat) {
-      for (int u = threadIdx.x; u < K::units; u += kStageThreads)
-        unitSums[u] = 0;
-      __syncthreads();
-    }
+          largest * (1.0F / top);
 
-    char *blocks = staged + int64_t(m) * K::rowBlocks * 16;
-    // Padding of groups and of the row is 0.
-    if constexpr (K::isPadded) {
-      for (int i = threadIdx.x; i < K::rowBlocks; i += kStageThreads)
-        reinterpret_cast<uint4 *>(blocks)[i] = {0, 0, 0, 0};
-      __syncthreads();
-    }
-    each([&](int k, float raw) {
-      const float v = normed(k, raw) * factor;
-      const int at = k / K::group * K::paddedGroup + k % K::group;
-      const int unit = at / K::unitElements;
-      const int place = stagedPlace(K::code, at % K::unitElements);
-      char *to = blocks + unit * K::unitBlocks * 16;
+    uint4 *blocks =
+        reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
+#pragma unroll
+    for (int n = 0; n < count; ++n) {
+      const int block = n * kStageThreads + threadIdx.x;
+      if (block >= K::rowBlocks)
+        break;
+      uint32_t words[4] = {};
       if constexpr (K::isFloat) {
-        to += place / 4 * 16 + place % 4 * 2;
-        uint16_t upper, lower;
-        if (K::code == BF16) {
-          upper = toBfloat(v);
-          lower = toBfloat(v - fromBfloat(upper));
-        } else {
-          upper = toHalf(v);
-          lower = toHalf(v - fromHalf(upper));
+#pragma unroll
+        for (int i = 0; i < width; ++i) {
+          const float v = values[n][i] * factor;
+          const uint16_t upper = K::code == BF16 ? toBfloat(v) : toHalf(v);
+          const float rest =
+              v - (K::code == BF16 ? fromBfloat(upper) : fromHalf(upper));
+          const uint16_t lower = K::code == BF16 ? toBfloat(rest) : toHalf(rest);
+          words[i / 2] |= uint32_t(upper) << (i % 2 * 16);
+          words[2 + i / 2] |= uint32_t(lower) << (i % 2 * 16);
         }
-        *reinterpret_cast<uint16_t *>(to) = upper;
-        *reinterpret_cast<uint16_t *>(to + 8) = lower;
       } else {
-        const int fixed = __float2int_rn(v);
-        const int upper = (fixed + 128) >> 8;
-        to += place / 8 * 16 + place % 8;
-        to[0] = char(upper);
-        to[8] = char(fixed - (upper << 8));
+        int sum = 0;
+#pragma unroll
+        for (int i = 0; i < width; ++i) {
+          const int fixed = __float2int_rn(values[n][i] * factor);
+          const int upper = (fixed + 128) >> 8;
+          sum += fixed;
+          words[i / 4] |= uint32_t(upper & 255) << (i % 4 * 8);
+          words[2 + i / 4] |= uint32_t((fixed - (upper << 8)) & 255)
+                              << (i % 4 * 8);
+        }
         if (K::needsSums)
-          atomicAdd(&unitSums[unit], fixed);
+          atomicAdd(&unitSums[block / K::unitBlocks], sum);
       }
-    });
+      blocks[block] = {words[0], words[1], words[2], words[3]};
+    }
     if (!K::isFloat && K::needsSums) {
       __syncthreads();
-      int *sums = reinterpret_cast<int *>(staged + K::sumsAt) +
-                  int64_t(m) * K::units;
+      int *sums =
+          reinterpret_cast<int *>(staged + K::sumsAt) + int64_t(m) * K::units;
       for (int u = threadIdx.x; u < K::units; u += kStageThreads)
         sums[u] = unitSums[u];
     }

@@ -205,6 +205,11 @@ void CudaExecutor::loadKernels(const Artifact &artifact,
         driver.check(driver.setFunctionAttribute(launch.function,
                                                  kDynamicSharedBytes, bytes),
                      "no shared memory for kernel " + name);
+      // Kernels that want different splits of L1 and shared memory cannot
+      // overlap, and every change costs microseconds.
+      driver.check(driver.setFunctionAttribute(launch.function,
+                                               kSharedCarveout, 100),
+                   "no shared memory for kernel " + name);
       int most = 0;
       driver.check(driver.blocksPerMultiprocessor(
                        &most, launch.function, int(description->threads()),

@@ -37,6 +37,7 @@ enum DeviceAttribute {
   SharedBytesPerBlock = 97
 };
 constexpr int kDynamicSharedBytes = 8;  ///< a function's attribute
+constexpr int kSharedCarveout = 9;      ///< a function's attribute, in percent
 constexpr int kProgrammaticLaunch = 6;  ///< a launch's attribute
 constexpr unsigned kNonBlocking = 1;    ///< a stream's flag
 constexpr unsigned kNoTiming = 2;       ///< an event's flag
