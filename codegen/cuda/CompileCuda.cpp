@@ -37,9 +37,10 @@ std::string extensionOf(const std::string &architecture) {
 }
 
 /// Compiles every unit; the first failure in their order is thrown.
-std::vector<std::vector<char>> compileUnits(const std::vector<KernelUnit> &units,
-                                            const std::string &architecture,
-                                            const CompileCudaOptions &options) {
+std::vector<std::vector<char>>
+compileUnits(const std::vector<KernelUnit> &units,
+             const std::string &architecture,
+             const CompileCudaOptions &options) {
   std::shared_ptr<const Nvrtc> nvrtc = Nvrtc::load();
   if (!nvrtc->supports(architecture))
     throw qrt::Error("nvrtc " + nvrtc->version() + " has no target " +

@@ -22,8 +22,8 @@ void ConfigText::flag(const char *name, bool value) {
 void ConfigText::real(const char *name, float value) {
   char text[64];
   std::snprintf(text, sizeof(text), "%aF", double(value));
-  lines += std::string("  static constexpr float ") + name + " = " + text +
-           ";\n";
+  lines +=
+      std::string("  static constexpr float ") + name + " = " + text + ";\n";
 }
 
 void ConfigText::value(const char *name, const std::string &enumerator) {
@@ -42,14 +42,14 @@ int cuda::elementOf(qrt::Code code) {
 }
 
 int cuda::elementOf(qrt::ScaleType type) {
-  return type == qrt::ScaleType::F16    ? 1
-         : type == qrt::ScaleType::BF16 ? 2
-                                        : 0;
+  return type == qrt::ScaleType::F16 ? 1 : type == qrt::ScaleType::BF16 ? 2 : 0;
 }
 
 int cuda::normOf(llvm::StringRef norm) {
-  return llvm::StringSwitch<int>(norm).Case("rms", 1).Case("layer", 2).Default(
-      0);
+  return llvm::StringSwitch<int>(norm)
+      .Case("rms", 1)
+      .Case("layer", 2)
+      .Default(0);
 }
 
 int cuda::activationOf(tfm::Activation activation) {

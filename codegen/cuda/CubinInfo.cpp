@@ -23,7 +23,8 @@ class Reader {
 public:
   explicit Reader(std::span<const char> bytes) : bytes(bytes) {}
 
-  template <typename T> T at(uint64_t offset) const {
+  template <typename T>
+  T at(uint64_t offset) const {
     T value;
     if (offset > bytes.size() || sizeof(T) > bytes.size() - offset)
       throw qrt::Error("a compiled kernel is no whole ELF file");
@@ -80,10 +81,12 @@ std::vector<CubinFunction> readCubin(std::span<const char> cubin) {
     if (name != ".nv.info")
       continue;
     for (uint64_t at = s.sh_offset; at + 4 <= s.sh_offset + s.sh_size;) {
-      auto format = reader.at<uint8_t>(at), attribute = reader.at<uint8_t>(at + 1);
+      auto format = reader.at<uint8_t>(at),
+           attribute = reader.at<uint8_t>(at + 1);
       // Format 4 has a payload behind its size; others carry it in its place.
       uint64_t size = format == 4 ? reader.at<uint16_t>(at + 2) : 0;
-      if (format == 4 && size >= 8 && (attribute == 0x2f || attribute == 0x11)) {
+      if (format == 4 && size >= 8 &&
+          (attribute == 0x2f || attribute == 0x11)) {
         auto symbol = reader.at<uint32_t>(at + 4),
              value = reader.at<uint32_t>(at + 8);
         if (symbol < symbols.size())

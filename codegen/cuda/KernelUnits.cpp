@@ -106,8 +106,8 @@ private:
     auto type = cast<qnt::PackedType>(value.getType());
     if (type.getFormat().getValue().code != qrt::Code::F32 ||
         !type.getLayout() || type.getLayout().getValue() != "rows")
-      refuse(op, "needs vectors of f32 in layout \"rows\", not " +
-                     textOf(type));
+      refuse(op,
+             "needs vectors of f32 in layout \"rows\", not " + textOf(type));
     return address(value);
   }
 
@@ -119,12 +119,10 @@ private:
   std::vector<qrt::fb::LaunchT> launches;
 };
 
-qrt::fb::LaunchT &
-EntryGenerator::launch(const std::string &type, const char *file,
-                       const std::string &name, const ConfigText &constants,
-                       int64_t threads, int64_t blocksPerSm,
-                       int64_t sharedBytes,
-                       std::initializer_list<Operand> operands) {
+qrt::fb::LaunchT &EntryGenerator::launch(
+    const std::string &type, const char *file, const std::string &name,
+    const ConfigText &constants, int64_t threads, int64_t blocksPerSm,
+    int64_t sharedBytes, std::initializer_list<Operand> operands) {
   if (operands.size() > QRT_CUDA_ARGS)
     throw qrt::Error("a kernel has " + std::to_string(operands.size()) +
                      " operands; up to " + std::to_string(QRT_CUDA_ARGS) +
@@ -135,25 +133,24 @@ EntryGenerator::launch(const std::string &type, const char *file,
   if (isNew) {
     std::string function = name + "_" + std::to_string(program.units.size());
     std::string shared =
-        sharedBytes ? "  static_assert(qcc::cuda::" + type +
-                          "<Config>::sharedBytes == " +
-                          std::to_string(sharedBytes) +
-                          ");\n  extern __shared__ __align__(128) char "
-                          "shared[];\n"
-                    : "";
+        sharedBytes
+            ? "  static_assert(qcc::cuda::" + type +
+                  "<Config>::sharedBytes == " + std::to_string(sharedBytes) +
+                  ");\n  extern __shared__ __align__(128) char "
+                  "shared[];\n"
+            : "";
     program.units.push_back(
-        {function, std::string("#include \"codegen/cuda/kernels/") + file +
-                       "\"\n\nnamespace {\nstruct Config {\n" +
-                       constants.text() +
-                       "};\n} // namespace\n\nextern \"C\" __global__ void "
-                       "__launch_bounds__(" +
-                       std::to_string(threads) + ", " +
-                       std::to_string(blocksPerSm) + ")\n" + function +
-                       "(const qcc::cuda::Step *step,\n    const "
-                       "__grid_constant__ qcc::cuda::Args args) {\n" +
-                       shared + "  qcc::cuda::" + type +
-                       "<Config>::run(step, args" +
-                       (sharedBytes ? ", shared" : "") + ");\n}\n"});
+        {function,
+         std::string("#include \"codegen/cuda/kernels/") + file +
+             "\"\n\nnamespace {\nstruct Config {\n" + constants.text() +
+             "};\n} // namespace\n\nextern \"C\" __global__ void "
+             "__launch_bounds__(" +
+             std::to_string(threads) + ", " + std::to_string(blocksPerSm) +
+             ")\n" + function +
+             "(const qcc::cuda::Step *step,\n    const "
+             "__grid_constant__ qcc::cuda::Args args) {\n" +
+             shared + "  qcc::cuda::" + type + "<Config>::run(step, args" +
+             (sharedBytes ? ", shared" : "") + ");\n}\n"});
   }
   qrt::fb::LaunchT &launch = launches.emplace_back();
   launch.image = it->second;
@@ -202,14 +199,14 @@ void EntryGenerator::add(krn::StageOp op) {
       const qrt::Format &format =
           gemm.getWeight().getType().getFormat().getValue();
       code = format.code;
-      needsSums |= format.zero || (format.isQuantized() &&
-                                   !qrt::isIntCode(format.code));
+      needsSums |=
+          format.zero || (format.isQuantized() && !qrt::isIntCode(format.code));
     }
   if (!code)
     refuse(op, "stages what no gemm reads");
   bool isFloat = staged.getActivations() != "i16";
-  GemmLayout layout = gemmLayout(int(staged.getBits()), staged.getColumns(),
-                                 staged.getGroup());
+  GemmLayout layout =
+      gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());
   ConfigText c;
   c.integer("columns", staged.getColumns());
   c.integer("stride", strideOf(op.getInput()));
@@ -297,9 +294,8 @@ void EntryGenerator::add(krn::GemmOp op) {
   Operand partials(OperandKind::Partials, 0, 0);
   if (isSmall) {
     qrt::fb::LaunchT &l = launch(
-        "Gemv", "gemv.cuh",
-        "gemv_" + std::string(qrt::codeName(format.code)), c, kGemvThreads, 2,
-        gemvSharedBytes(layout, tokens, op.getGlu()),
+        "Gemv", "gemv.cuh", "gemv_" + std::string(qrt::codeName(format.code)),
+        c, kGemvThreads, 2, gemvSharedBytes(layout, tokens, op.getGlu()),
         {codes, scales, zeros, bias, residual, output, input, counters,
          partials});
     l.per_sm = 2;
@@ -311,12 +307,11 @@ void EntryGenerator::add(krn::GemmOp op) {
   // Large steps are bound by arithmetic: floats take the upper halves only.
   int64_t halves = format.isQuantized() || tokens <= kMostSplitTokens ? 2 : 1;
   c.integer("planes", halves);
-  qrt::fb::LaunchT &l =
-      launch("Gemm", "gemm.cuh",
-             "gemm_" + std::string(qrt::codeName(format.code)), c, kGemmThreads,
-             halves == 2 && !isTable ? 1 : 2,
-             gemmSharedBytes(layout, bits, isTable),
-             {codes, scales, zeros, bias, residual, output, input});
+  qrt::fb::LaunchT &l = launch(
+      "Gemm", "gemm.cuh", "gemm_" + std::string(qrt::codeName(format.code)), c,
+      kGemmThreads, halves == 2 && !isTable ? 1 : 2,
+      gemmSharedBytes(layout, bits, isTable),
+      {codes, scales, zeros, bias, residual, output, input});
   l.row_block = uint32_t(gemmTokens(isTable));
   l.grid_y = uint32_t((tiles * 16 + kGemmRows - 1) / kGemmRows);
   l.gather = op.getGather();
@@ -357,12 +352,11 @@ void EntryGenerator::add(krn::RopeAppendOp op, int64_t kvOffset) {
   c.flag("normQk", bool(op.getQNorm()));
   c.real("epsilon", op.getEps().convertToFloat());
   c.real("normOffset", op.getNormOffset().convertToFloat());
-  qrt::fb::LaunchT &l =
-      launch("RopeAppend", "elementwise.cuh", "rope_append", c, 128, 1, 0,
-             {address(op.getQuery()), address(op.getKey()),
-              address(op.getValue()), address(op.getTable()),
-              vector(op, op.getQNorm()), vector(op, op.getKNorm()),
-              immediate(kvOffset)});
+  qrt::fb::LaunchT &l = launch(
+      "RopeAppend", "elementwise.cuh", "rope_append", c, 128, 1, 0,
+      {address(op.getQuery()), address(op.getKey()), address(op.getValue()),
+       address(op.getTable()), vector(op, op.getQNorm()),
+       vector(op, op.getKNorm()), immediate(kvOffset)});
   l.multiple = uint32_t(heads + cache.getHeads());
   l.per_block = 4;
 }
@@ -386,13 +380,13 @@ void EntryGenerator::add(krn::AttentionOp op, int64_t kvOffset) {
   c.real("softCap", op.getSoftCap().convertToFloat());
   c.integer("splits", isSplit ? kSplits : 0);
   int64_t rowBlocks = kvHeads * layout.headBlocks;
-  qrt::fb::LaunchT &l = launch(
-      "Attention", "attention.cuh", "attention", c, kAttentionThreads, 1,
-      attentionSharedBytes(cache.getDim(), isSplit),
-      {address(op.getQuery()), vector(op, op.getSlopes()),
-       address(op.getOutput()), immediate(kvOffset),
-       Operand(OperandKind::Counters, 0, 0),
-       Operand(OperandKind::Partials, 0, 0)});
+  qrt::fb::LaunchT &l =
+      launch("Attention", "attention.cuh", "attention", c, kAttentionThreads, 1,
+             attentionSharedBytes(cache.getDim(), isSplit),
+             {address(op.getQuery()), vector(op, op.getSlopes()),
+              address(op.getOutput()), immediate(kvOffset),
+              Operand(OperandKind::Counters, 0, 0),
+              Operand(OperandKind::Partials, 0, 0)});
   l.row_block = uint32_t(layout.rowTokens);
   l.multiple = uint32_t(rowBlocks);
   if (isSplit) {
@@ -429,10 +423,9 @@ void EntryGenerator::add(krn::RopeOp op) {
   ConfigText c =
       ropeConstants(heads, columnsOf(op.getInput()) / heads, op.getRotary(),
                     op.getInterleaved(), strideOf(op.getInput()));
-  qrt::fb::LaunchT &l =
-      launch("Rope", "elementwise.cuh", "rope", c, 128, 1, 0,
-             {address(op.getInput()), address(op.getTable()),
-              address(op.getOutput())});
+  qrt::fb::LaunchT &l = launch("Rope", "elementwise.cuh", "rope", c, 128, 1, 0,
+                               {address(op.getInput()), address(op.getTable()),
+                                address(op.getOutput())});
   l.multiple = uint32_t(heads);
   l.per_block = 4;
 }
@@ -488,12 +481,12 @@ void EntryGenerator::addPhase(Operation *op, int64_t kvOffset) {
                        phase.getOutput(), activationOf(phase.getKind()));
       })
       .Case([&](krn::MulOp phase) {
-        addElementwise("Mul", phase.getLhs(), phase.getRhs(),
-                       phase.getOutput(), 0);
+        addElementwise("Mul", phase.getLhs(), phase.getRhs(), phase.getOutput(),
+                       0);
       })
       .Case([&](krn::AddOp phase) {
-        addElementwise("Add", phase.getLhs(), phase.getRhs(),
-                       phase.getOutput(), 0);
+        addElementwise("Add", phase.getLhs(), phase.getRhs(), phase.getOutput(),
+                       0);
       })
       .Default([](Operation *other) { refuse(other, "has no CUDA kernel"); });
 }
@@ -508,15 +501,14 @@ void EntryGenerator::addRepeat(krn::RepeatOp op) {
   ArrayRef<int64_t> weights = op.getWeights();
   size_t arguments = body.getNumArguments();
   if (weights.size() != arguments * size_t(op.getLayers()))
-    refuse(op, "has a table of " + std::to_string(weights.size()) +
-                   " weights");
+    refuse(op, "has a table of " + std::to_string(weights.size()) + " weights");
   for (int64_t layer = 0; layer < int64_t(op.getLayers()); ++layer) {
     for (size_t i = 0; i < arguments; ++i)
       addresses[body.getArgument(unsigned(i))] =
           Operand(OperandKind::Tensor,
                   uint32_t(weights[size_t(layer) * arguments + i]), 0);
-    addBlock(body, int64_t(op.getKvOffset()) +
-                       layer * int64_t(op.getKvStride()));
+    addBlock(body,
+             int64_t(op.getKvOffset()) + layer * int64_t(op.getKvStride()));
   }
 }
 

@@ -267,8 +267,7 @@ std::vector<std::string> targetsOf(const CompileOptions &options) {
       std::string names = "cpu";
       for (const std::string &name : known)
         names += ", " + name;
-      throw UsageError("unknown target '" + target + "'",
-                       "known are " + names);
+      throw UsageError("unknown target '" + target + "'", "known are " + names);
     }
   for (const std::string &name : known)
     if (std::ranges::find(options.targets, name) != options.targets.end())
@@ -310,8 +309,7 @@ void compile(const CompileOptions &options) {
   unsigned threads =
       options.threads ? options.threads : std::thread::hardware_concurrency();
   LoadedModel loaded =
-      loadModel(context, options.model, options.randomSeed,
-                kvDtypeOf(options));
+      loadModel(context, options.model, options.randomSeed, kvDtypeOf(options));
   ModuleOp module = *loaded.imported.module;
   std::string dtype = options.dtype.empty() ? loaded.dtype : options.dtype;
   if (options.emit == "tfm") {

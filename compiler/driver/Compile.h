@@ -23,11 +23,11 @@ struct CompileOptions {
   std::string lmHead;               ///< a scheme, or empty: not quantized
   std::string dtype;                ///< f32, f16, bf16; empty: the checkpoint's
   std::string activations;          ///< empty: the target's default
-  std::string kvDtype; ///< empty: f32, or f16 with a CUDA target
+  std::string kvDtype;              ///< empty: f32, or f16 with a CUDA target
   std::vector<std::string> targets; ///< empty: what the machine has
   std::optional<uint64_t> randomSeed;
   unsigned threads = 0; ///< 0: all
-  std::string emit;     ///< "tfm", "qnt", "krn", "llvm", "cuda", "sass", or empty
+  std::string emit; ///< "tfm", "qnt", "krn", "llvm", "cuda", "sass", or empty
   std::string pipeline; ///< instead of the passes that the options give
   std::string saveTemps;
   std::string quantLog;

@@ -68,14 +68,13 @@ ordered_json describeKernels(const fb::Kernels &kernels) {
         }
         phases.push_back(std::move(item));
       }
-    out["entries"].push_back({{"name", text(entry->name())},
-                              {"max_tokens", entry->max_tokens()},
-                              {"arena_bytes", entry->arena_bytes()},
-                              {"scratch_bytes", entry->scratch_bytes()},
-                              {"launches", entry->launches()
-                                               ? entry->launches()->size()
-                                               : 0},
-                              {"phases", std::move(phases)}});
+    out["entries"].push_back(
+        {{"name", text(entry->name())},
+         {"max_tokens", entry->max_tokens()},
+         {"arena_bytes", entry->arena_bytes()},
+         {"scratch_bytes", entry->scratch_bytes()},
+         {"launches", entry->launches() ? entry->launches()->size() : 0},
+         {"phases", std::move(phases)}});
   }
   if (!kernels.images())
     return out;
@@ -184,13 +183,13 @@ void printText(const ordered_json &all) {
     std::puts("");
     if (kernels.contains("functions"))
       for (const ordered_json &function : kernels["functions"])
-        std::printf("  %-20s %3llu registers, %llu bytes local, %llu shared\n",
-                    function["name"].get<std::string>().c_str(),
-                    function["registers"].get<unsigned long long>(),
-                    function["local_bytes"].get<unsigned long long>(),
-                    function["static_shared_bytes"].get<unsigned long long>() +
-                        function["dynamic_shared_bytes"]
-                            .get<unsigned long long>());
+        std::printf(
+            "  %-20s %3llu registers, %llu bytes local, %llu shared\n",
+            function["name"].get<std::string>().c_str(),
+            function["registers"].get<unsigned long long>(),
+            function["local_bytes"].get<unsigned long long>(),
+            function["static_shared_bytes"].get<unsigned long long>() +
+                function["dynamic_shared_bytes"].get<unsigned long long>());
     for (const ordered_json &entry : kernels["entries"]) {
       std::printf("  @%s: up to %llu tokens, arena %llu bytes, scratch %llu "
                   "a thread\n",

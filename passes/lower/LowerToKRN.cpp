@@ -52,8 +52,8 @@ public:
                const llvm::StringMap<int64_t> &weightIndex,
                ArrayRef<int64_t> kvOffsets)
       : symbols(module), bucket(bucket), isCuda(isCuda),
-        activations(activations),
-        weightIndex(weightIndex), kvOffsets(kvOffsets), entry(entry),
+        activations(activations), weightIndex(weightIndex),
+        kvOffsets(kvOffsets), entry(entry),
         b(OpBuilder::atBlockBegin(&entry.getBody().front())) {}
 
   LogicalResult lower(func::FuncOp model);
@@ -317,8 +317,8 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
   }
 
   std::string kernel = bucket.isSmall() ? "gemv_" : "gemm_";
-  kernel = isCuda ? kernel + code
-                  : "krn_" + kernel + code + "_" + staging.str();
+  kernel =
+      isCuda ? kernel + code : "krn_" + kernel + code + "_" + staging.str();
   std::string reason =
       (bucket.isSmall() ? "up to " : "more than 8 and up to ") +
       std::to_string(bucket.maxTokens) + " tokens, bound by " +

@@ -30,9 +30,8 @@ int64_t stagedBytes(krn::StagedType type, int64_t tokens, bool isCuda) {
                             type.getGroup())
         .stagedBytes(tokens);
   int64_t group = type.getGroup() ? type.getGroup() : type.getColumns();
-  int64_t padded =
-      krn::stagedColumns(type.getColumns(), group,
-                         krn::paddedGroup(group, int(type.getBits())));
+  int64_t padded = krn::stagedColumns(
+      type.getColumns(), group, krn::paddedGroup(group, int(type.getBits())));
   int64_t groups = (type.getColumns() + group - 1) / group;
   return type.getActivations() == "i16"
              ? krn::stagedBytesI16(tokens, padded, groups)

@@ -199,8 +199,8 @@ void Artifact::verifyImages(const fb::Kernels &kernels,
     std::string field = place + ".images[" + std::to_string(i) + "]";
     if (image.length() == 0 || image.offset() > length ||
         image.length() > length - image.offset())
-      refuse(field, "lies outside the code's " + std::to_string(length) +
-                        " bytes");
+      refuse(field,
+             "lies outside the code's " + std::to_string(length) + " bytes");
     if (!image.functions() || image.functions()->size() == 0 ||
         !image.functions()->Get(0)->name())
       refuse(field + ".functions", "is missing");

@@ -29,14 +29,14 @@ constexpr int kSplitBlocks = 8;
 
 /// Operands: q, slopes, output, bytes a token of the layers before this one,
 /// counters, partial results of splits.
-template <class K> struct Attention {
+template <class K>
+struct Attention {
   static constexpr int group = K::heads / K::kvHeads;
   static constexpr bool isSplit = K::splits > 0;
   static constexpr int chunks = (K::headDim + 31) / 32;
   static constexpr int tiles = K::headDim / 8;
   /// Rows are (token, head of the group), the head running fastest.
-  static constexpr int rowTokens =
-      isSplit || group >= 16 ? 1 : 16 / group;
+  static constexpr int rowTokens = isSplit || group >= 16 ? 1 : 16 / group;
   static constexpr int headBlocks = group <= 16 ? 1 : (group + 15) / 16;
   static constexpr float log2e = 1.44269504F;
   static constexpr int sharedBytes =
@@ -74,18 +74,16 @@ template <class K> struct Attention {
     uint32_t sequence[2];
     for (int i = 0; i < 2; ++i) {
       const int row = g + 8 * i;
-      const int token =
-          firstToken + (rowTokens == 1 ? 0 : row / group);
+      const int token = firstToken + (rowTokens == 1 ? 0 : row / group);
       const int inGroup = headBlock * 16 + (rowTokens == 1 ? row : row % group);
       const bool exists =
           token < tokens && inGroup < group && token < firstToken + rowTokens;
       rows.token[i] = exists ? token : -1;
       rows.head[i] = kvHead * group + (exists ? inGroup : 0);
       sequence[i] = exists ? owner[token] : ~0U;
-      position[i] =
-          exists ? int(sequences[sequence[i]].past) + token -
-                       int(sequences[sequence[i]].first_token)
-                 : -1;
+      position[i] = exists ? int(sequences[sequence[i]].past) + token -
+                                 int(sequences[sequence[i]].first_token)
+                           : -1;
     }
     uint32_t query[chunks][2][4];
     float slope[2] = {};
@@ -98,10 +96,9 @@ template <class K> struct Attention {
                        owner[smaller(firstToken + rowTokens, tokens) - 1];
     for (uint32_t s = firstSequence; s <= lastSequence; ++s) {
       const Sequence &here = sequences[s];
-      const int lastToken =
-          smaller(smaller(firstToken + rowTokens, tokens),
-                  int(here.first_token + here.tokens)) -
-          1;
+      const int lastToken = smaller(smaller(firstToken + rowTokens, tokens),
+                                    int(here.first_token + here.tokens)) -
+                            1;
       const int firstHere = larger(firstToken, int(here.first_token));
       const int most = int(here.past) + lastToken - int(here.first_token);
       const int least = int(here.past) + firstHere - int(here.first_token);
@@ -119,8 +116,8 @@ template <class K> struct Attention {
         from += warp;
         stride = kAttentionWarps;
       }
-      const char *layer =
-          pointer<const char>(here.kv) + int64_t(here.capacity) * int64_t(a.v[3]);
+      const char *layer = pointer<const char>(here.kv) +
+                          int64_t(here.capacity) * int64_t(a.v[3]);
       const uint16_t *keys = reinterpret_cast<const uint16_t *>(layer) +
                              int64_t(kvHead) * here.capacity * K::headDim;
       const uint16_t *values =
@@ -134,11 +131,10 @@ template <class K> struct Attention {
         addBlock(keys, values, here.capacity, block * kBlockPositions, limit,
                  slope, query, lane, state);
       if (isSplit) {
-        const int all = K::window > 0
-                            ? most / kBlockPositions + 1 -
-                                  larger(0, least - K::window + 1) /
-                                      kBlockPositions
-                            : most / kBlockPositions + 1;
+        const int all = K::window > 0 ? most / kBlockPositions + 1 -
+                                            larger(0, least - K::window + 1) /
+                                                kBlockPositions
+                                      : most / kBlockPositions + 1;
         const int perSplit = splitBlocks(all);
         joinWarps(a, rows, state, shared, warp, lane,
                   (all + perSplit - 1) / perSplit, rowBlock);
@@ -179,9 +175,10 @@ private:
     }
   }
 
-  static __device__ __forceinline__ void
-  multiply(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
-           uint32_t b0, uint32_t b1) {
+  static __device__ __forceinline__ void multiply(float (&c)[4], uint32_t a0,
+                                                  uint32_t a1, uint32_t a2,
+                                                  uint32_t a3, uint32_t b0,
+                                                  uint32_t b1) {
     if (K::kvIsBfloat)
       mmaBF16(c, a0, a1, a2, a3, b0, b1);
     else
@@ -226,9 +223,8 @@ private:
                 (K::softCap * log2e);
           if (K::alibi)
             s += slope[i] * log2e * float(position - limit[i]);
-          const bool seen =
-              position <= limit[i] &&
-              (K::window == 0 || position > limit[i] - K::window);
+          const bool seen = position <= limit[i] &&
+                            (K::window == 0 || position > limit[i] - K::window);
           s = seen ? s : -1e30F;
           scores[j][2 * i + e] = s;
           largest = fmaxf(largest, s);
@@ -253,13 +249,13 @@ private:
     for (int j = 0; j < 4; ++j)
 #pragma unroll
       for (int i = 0; i < 2; ++i)
-        weights[j][i] = packPair<K::kvIsBfloat>(scores[j][2 * i],
-                                                scores[j][2 * i + 1]);
+        weights[j][i] =
+            packPair<K::kvIsBfloat>(scores[j][2 * i], scores[j][2 * i + 1]);
 #pragma unroll
     for (int d = 0; d < tiles; ++d) {
       const uint4 v = *reinterpret_cast<const uint4 *>(
           values + int64_t(8 * d + g) * capacity + first + 8 * t);
-      float(&out)[4] = state.out[d];
+      float (&out)[4] = state.out[d];
       out[0] *= rescale[0];
       out[1] *= rescale[0];
       out[2] *= rescale[1];
@@ -319,15 +315,14 @@ private:
       }
     }
     __syncthreads();
-    float *room = pointer<float>(a.v[5]) +
-                  int64_t(rowBlock) * K::splits * 16 * width;
+    float *room =
+        pointer<float>(a.v[5]) + int64_t(rowBlock) * K::splits * 16 * width;
     // A warp joins rows warp, warp + 4, ...
     for (int row = warp; row < 16; row += kAttentionWarps)
-      joinRow(shared + row * width, 16 * width, kAttentionWarps, a, rowBlock,
-              row,
-              splits > 1 ? room + (int(blockIdx.y) * 16 + row) * width
-                         : nullptr,
-              lane, false);
+      joinRow(
+          shared + row * width, 16 * width, kAttentionWarps, a, rowBlock, row,
+          splits > 1 ? room + (int(blockIdx.y) * 16 + row) * width : nullptr,
+          lane, false);
     if (splits == 1)
       return;
     __threadfence();
@@ -366,9 +361,8 @@ private:
       sum += read(p, K::headDim + 1) * exp2f(read(p, K::headDim) - largest);
     const int kvHead = rowBlock / headBlocks % K::kvHeads;
     const int token = rowBlock / (headBlocks * K::kvHeads);
-    float *out = partial
-                     ? partial
-                     : outputRow(a, token, kvHead * group + inGroup);
+    float *out =
+        partial ? partial : outputRow(a, token, kvHead * group + inGroup);
     const float factor = partial ? 1.0F : 1.0F / sum;
     for (int d = lane; d < K::headDim; d += 32) {
       float v = 0;

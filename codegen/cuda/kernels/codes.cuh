@@ -23,13 +23,15 @@ namespace qcc::cuda {
 __host__ __device__ constexpr bool isFloatCode(int code) {
   return code == F32 || code == F16 || code == BF16;
 }
-__host__ __device__ constexpr bool isTableCode(int code) { return code == NF4 || code == FP4; }
+__host__ __device__ constexpr bool isTableCode(int code) {
+  return code == NF4 || code == FP4;
+}
 
 /// Lines of a step, and those of a lane.
 __host__ __device__ constexpr int stepLines(int code) {
-  return code == Int3 ? 12 : code == Int4 || code == Int2 || isTableCode(code)
-                               ? 4
-                               : 8;
+  return code == Int3                                        ? 12
+         : code == Int4 || code == Int2 || isTableCode(code) ? 4
+                                                             : 8;
 }
 __host__ __device__ constexpr int laneLines(int code) {
   return stepLines(code) / 4;
@@ -51,8 +53,7 @@ __host__ __device__ constexpr int stagedElement(int code, int place) {
     return place / 32 * 32 + place % 8 / 4 * 16 + place % 32 / 8 * 4 +
            place % 4;
   if (isFloatCode(code))
-    return place / 16 * 16 + place % 4 / 2 * 8 + place % 16 / 4 * 2 +
-           place % 2;
+    return place / 16 * 16 + place % 4 / 2 * 8 + place % 16 / 4 * 2 + place % 2;
   return place;
 }
 /// How many times too large the signed bytes are.
@@ -61,7 +62,8 @@ __host__ __device__ constexpr int codeFactor(int code) {
 }
 
 /// A lane's part of a step: `line[i]` are the dwords of its two rows.
-template <int Code> struct LaneCodes {
+template <int Code>
+struct LaneCodes {
   uint2 line[laneLines(Code)];
 };
 
@@ -73,7 +75,8 @@ struct Operand {
 constexpr uint32_t kSigns = 0x80808080U;
 
 /// Two bits a byte from bit `i` on, left-aligned.
-template <int I> QCC_DEVICE uint32_t twoBits(uint32_t w) {
+template <int I>
+QCC_DEVICE uint32_t twoBits(uint32_t w) {
   return (I <= 6 ? w << (6 - I) : w >> (I - 6)) & 0xc0c0c0c0U;
 }
 
@@ -92,8 +95,7 @@ QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
   } else if constexpr (Code == Int2) {
     uint2 w = codes.line[0];
     return {twoBits<4 * J>(w.x) ^ kSigns, twoBits<4 * J>(w.y) ^ kSigns,
-            twoBits<4 * J + 2>(w.x) ^ kSigns,
-            twoBits<4 * J + 2>(w.y) ^ kSigns};
+            twoBits<4 * J + 2>(w.x) ^ kSigns, twoBits<4 * J + 2>(w.y) ^ kSigns};
   } else if constexpr (Code == Int3) {
     // The low two bits of elements 4 i .. 4 i + 3 are bits 2 i of a line of
     // low parts, the high bit is bit i of the third line.
@@ -107,23 +109,25 @@ QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
             join(twoBits<2 * i + 2>(low.x), high.x << (6 - h)),
             join(twoBits<2 * i + 2>(low.y), high.y << (6 - h))};
   } else {
-    return {codes.line[0].x, codes.line[0].y, codes.line[1].x,
-            codes.line[1].y};
+    return {codes.line[0].x, codes.line[0].y, codes.line[1].x, codes.line[1].y};
   }
 }
 
 /// The tables of nf4 and fp4 as 14-bit fixed point, 8192 + round(8191 v): the
 /// upper and the lower seven bits of entries 4 i .. 4 i + 3, one a byte.
-template <int Code> struct CodeTable;
-template <> struct CodeTable<NF4> {
-  static constexpr int values[16] = {
-      1, 2489, 3891, 4957, 5862, 6679, 7446, 8192,
-      8844, 9510, 10208, 10960, 11802, 12800, 14114, 16383};
+template <int Code>
+struct CodeTable;
+template <>
+struct CodeTable<NF4> {
+  static constexpr int values[16] = {1,     2489,  3891,  4957, 5862,  6679,
+                                     7446,  8192,  8844,  9510, 10208, 10960,
+                                     11802, 12800, 14114, 16383};
 };
-template <> struct CodeTable<FP4> {
-  static constexpr int values[16] = {
-      8192, 8235, 13653, 16383, 10922, 12288, 9557, 10240,
-      8192, 8149, 2731, 1, 5462, 4096, 6827, 6144};
+template <>
+struct CodeTable<FP4> {
+  static constexpr int values[16] = {8192, 8235,  13653, 16383, 10922, 12288,
+                                     9557, 10240, 8192,  8149,  2731,  1,
+                                     5462, 4096,  6827,  6144};
 };
 template <int Code>
 __host__ __device__ constexpr uint32_t tableWord(int i, int shift) {

@@ -36,7 +36,8 @@ enum ActivationKind {
   ActTanh
 };
 
-template <typename T> QCC_DEVICE T *pointer(uint64_t address) {
+template <typename T>
+QCC_DEVICE T *pointer(uint64_t address) {
   return reinterpret_cast<T *>(address);
 }
 template <typename T>
@@ -86,7 +87,8 @@ QCC_DEVICE void copyAsync16(uint32_t shared, const void *global, bool inside) {
 QCC_DEVICE void commitAsync() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
-template <int Pending> QCC_DEVICE void waitAsync() {
+template <int Pending>
+QCC_DEVICE void waitAsync() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
@@ -103,10 +105,10 @@ QCC_DEVICE void fenceBarrierInit() {
 /// Copies `bytes` (a multiple of 16) and says so at `barrier`.
 QCC_DEVICE void copyBulk(uint32_t shared, const void *global, uint32_t bytes,
                          uint32_t barrier) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                   barrier),
-               "r"(bytes)
-               : "memory");
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier),
+      "r"(bytes)
+      : "memory");
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::"
                "bytes [%0], [%1], %2, [%3];" ::"r"(shared),
                "l"(global), "r"(bytes), "r"(barrier)
@@ -187,7 +189,8 @@ QCC_DEVICE float fromBfloat(uint16_t h) {
   return __uint_as_float(uint32_t(h) << 16);
 }
 /// `low` in the low half.
-template <bool IsBfloat> QCC_DEVICE uint32_t packPair(float low, float high) {
+template <bool IsBfloat>
+QCC_DEVICE uint32_t packPair(float low, float high) {
   uint32_t pair;
   if (IsBfloat)
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
@@ -196,7 +199,8 @@ template <bool IsBfloat> QCC_DEVICE uint32_t packPair(float low, float high) {
   return pair;
 }
 /// Element `i` of f32, f16 or bf16 values.
-template <int Type> QCC_DEVICE float loadElement(const void *p, int64_t i) {
+template <int Type>
+QCC_DEVICE float loadElement(const void *p, int64_t i) {
   if (Type == ElementF16)
     return fromHalf(static_cast<const uint16_t *>(p)[i]);
   if (Type == ElementBF16)
@@ -220,7 +224,8 @@ QCC_DEVICE float warpMax(float x) {
 }
 /// Over a block of up to 1024 threads; `room` has 32 floats. Everybody gets
 /// the result.
-template <bool IsMax> QCC_DEVICE float blockReduce(float x, float *room) {
+template <bool IsMax>
+QCC_DEVICE float blockReduce(float x, float *room) {
   x = IsMax ? warpMax(x) : warpSum(x);
   __syncthreads();
   if (threadIdx.x % 32 == 0)
@@ -238,7 +243,8 @@ template <bool IsMax> QCC_DEVICE float blockReduce(float x, float *room) {
 
 QCC_DEVICE float sigmoid(float x) { return 1.0F / (1.0F + __expf(-x)); }
 
-template <int Kind> QCC_DEVICE float activate(float x) {
+template <int Kind>
+QCC_DEVICE float activate(float x) {
   switch (Kind) {
   case ActSilu:
     return x * sigmoid(x);

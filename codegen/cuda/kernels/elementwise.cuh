@@ -12,7 +12,8 @@
 namespace qcc::cuda {
 
 /// Rows of the embedding table, one block a token. Operands: table, output.
-template <class K> struct Embed {
+template <class K>
+struct Embed {
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     startNext();
     waitForEarlier();
@@ -35,7 +36,8 @@ template <class K> struct Embed {
 
 /// cos and sin of every position, one block a token. Operands: inverse
 /// frequencies, output.
-template <class K> struct RopeTable {
+template <class K>
+struct RopeTable {
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     startNext();
     waitForEarlier();
@@ -85,7 +87,8 @@ QCC_DEVICE float rotated(const float *table, int d, Load load) {
 /// Norms and rotates q in place and k, appends k and v. A warp a head of a
 /// token, those of q before those of k and v. Operands: q, k, v, rope table,
 /// norm of q, norm of k, bytes a token of the layers before this one.
-template <class K> struct RopeAppend {
+template <class K>
+struct RopeAppend {
   static constexpr int perLane = (K::headDim + 31) / 32;
 
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
@@ -100,12 +103,12 @@ template <class K> struct RopeAppend {
     const float *table = pointer<const float>(a.v[3]) + int64_t(m) * K::rotary;
     const bool isQuery = head < K::heads;
     const int kvHead = head - K::heads;
-    float *q = pointer<float>(a.v[0]) + int64_t(m) * K::qStride +
-               head * K::headDim;
-    const float *from = isQuery ? q
-                                : pointer<const float>(a.v[1]) +
-                                      int64_t(m) * K::kStride +
-                                      kvHead * K::headDim;
+    float *q =
+        pointer<float>(a.v[0]) + int64_t(m) * K::qStride + head * K::headDim;
+    const float *from = isQuery
+                            ? q
+                            : pointer<const float>(a.v[1]) +
+                                  int64_t(m) * K::kStride + kvHead * K::headDim;
     const float *norm =
         K::normQk ? pointer<const float>(isQuery ? a.v[4] : a.v[5]) : nullptr;
     float inverse = 1;
@@ -113,8 +116,7 @@ template <class K> struct RopeAppend {
       float squares = 0;
       for (int d = lane; d < K::headDim; d += 32)
         squares += from[d] * from[d];
-      inverse =
-          rsqrtf(warpSum(squares) * (1.0F / K::headDim) + K::epsilon);
+      inverse = rsqrtf(warpSum(squares) * (1.0F / K::headDim) + K::epsilon);
     }
     auto load = [&](int d) {
       return K::normQk ? from[d] * inverse * (norm[d] + K::normOffset)
@@ -138,13 +140,13 @@ template <class K> struct RopeAppend {
         step->sequences)[pointer<const uint32_t>(step->token_sequence)[m]];
     const int64_t capacity = sequence.capacity;
     const int64_t position = int64_t(sequence.past) + m - sequence.first_token;
-    uint16_t *layer = reinterpret_cast<uint16_t *>(
-        pointer<char>(sequence.kv) + capacity * int64_t(a.v[6]));
+    uint16_t *layer = reinterpret_cast<uint16_t *>(pointer<char>(sequence.kv) +
+                                                   capacity * int64_t(a.v[6]));
     uint16_t *keys = layer + (kvHead * capacity + position) * K::headDim;
-    uint16_t *values = layer +
-                       (K::kvHeads + kvHead) * capacity * K::headDim + position;
-    const float *value = pointer<const float>(a.v[2]) + int64_t(m) * K::vStride +
-                         kvHead * K::headDim;
+    uint16_t *values =
+        layer + (K::kvHeads + kvHead) * capacity * K::headDim + position;
+    const float *value = pointer<const float>(a.v[2]) +
+                         int64_t(m) * K::vStride + kvHead * K::headDim;
     auto convert = [](float x) {
       return K::kvIsBfloat ? toBfloat(x) : toHalf(x);
     };
@@ -159,7 +161,8 @@ template <class K> struct RopeAppend {
 
 /// A rotation that no attention took: a warp a head. Operands: input, table,
 /// output.
-template <class K> struct Rope {
+template <class K>
+struct Rope {
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     startNext();
     waitForEarlier();
@@ -179,7 +182,8 @@ template <class K> struct Rope {
 
 /// A norm that no GEMM took, of one of `heads` slices of a row a block.
 /// Operands: input, weight, bias, output.
-template <class K> struct Norm {
+template <class K>
+struct Norm {
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     __shared__ float room[32];
     startNext();
@@ -214,7 +218,8 @@ template <class K> struct Norm {
 
 /// out = f(a), a * b or a + b, one block a row. Operands: a, b, output.
 enum ElementwiseKind { ElementwiseActivate, ElementwiseMul, ElementwiseAdd };
-template <class K> struct Elementwise {
+template <class K>
+struct Elementwise {
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     startNext();
     waitForEarlier();

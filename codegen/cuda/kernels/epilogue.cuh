@@ -9,7 +9,8 @@ namespace qcc::cuda {
 
 /// + bias, activation (and times up, where tiles alternate gate, up, ...),
 /// + residual, in this order. The residual may be the output.
-template <class K> class Epilogue {
+template <class K>
+class Epilogue {
 public:
   __device__ __forceinline__ Epilogue(const Args &a, int tokens)
       : bias(pointer<const float>(a.v[3])),
@@ -40,8 +41,8 @@ public:
   /// Stores what lane 4 g + t of a warp holds of an item (a tile, or a pair of
   /// gate and up): rows 2 g and 2 g + 1 of token 4 s + t of each set s.
   template <int Tiles, int Sets>
-  __device__ __forceinline__ void store(int item,
-                                        const float (&v)[Tiles][Sets][2]) const {
+  __device__ __forceinline__ void
+  store(int item, const float (&v)[Tiles][Sets][2]) const {
     const int lane = threadIdx.x % 32;
     for (int s = 0; s < Sets; ++s)
       for (int r = 0; r < 2; ++r)

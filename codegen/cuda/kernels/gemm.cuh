@@ -20,9 +20,11 @@ constexpr int kGemmTiles = 8;
 
 /// `K` and operands as for Gemv (no counters and partial sums). A block is
 /// (tokens, rows) = (blockIdx.x, blockIdx.y).
-template <class K> struct Gemm {
+template <class K>
+struct Gemm {
   static constexpr int code = K::code;
-  static constexpr bool isFloat = isFloatCode(code), isTable = isTableCode(code);
+  static constexpr bool isFloat = isFloatCode(code),
+                        isTable = isTableCode(code);
   /// Columns a token: the upper and the lower half, or only the upper one.
   static constexpr int planes = K::planes;
   static constexpr int blockTokens = isTable ? 32 : 64;
@@ -72,26 +74,20 @@ template <class K> struct Gemm {
           const int tile = i / (chunkLines * 4), line = i / 4 % chunkLines,
                     piece = i % 4;
           const bool inside = line < lines && firstTile + tile < K::tiles;
-          copyAsync16(to + tile * tileRoom + line * 64 +
-                          (piece ^ (line & 2)) * 16,
-                      inside ? codes +
-                                   (firstTile + tile) * int64_t(K::tileBytes) +
-                                   (chunk * chunkLines + line) * 64 +
-                                   piece * 16
-                             : codes,
-                      inside);
+          copyAsync16(
+              to + tile * tileRoom + line * 64 + (piece ^ (line & 2)) * 16,
+              inside ? codes + (firstTile + tile) * int64_t(K::tileBytes) +
+                           (chunk * chunkLines + line) * 64 + piece * 16
+                     : codes,
+              inside);
         }
         for (int i = threadIdx.x; i < blockTokens * chunkBlocks;
              i += kGemmThreads) {
           const int token = i / chunkBlocks, block = i % chunkBlocks;
-          const bool inside =
-              firstToken + token < tokens &&
-              chunk * chunkBlocks + block < K::rowBlocks;
-          copyAsync16(to + kGemmTiles * tileRoom + token * xStride +
-                          block * 16,
-                      inside ? x +
-                                   (int64_t(firstToken + token) *
-                                        K::rowBlocks +
+          const bool inside = firstToken + token < tokens &&
+                              chunk * chunkBlocks + block < K::rowBlocks;
+          copyAsync16(to + kGemmTiles * tileRoom + token * xStride + block * 16,
+                      inside ? x + (int64_t(firstToken + token) * K::rowBlocks +
                                     chunk * chunkBlocks + block) *
                                        16
                              : x,
@@ -152,8 +148,8 @@ private:
   template <int PerSet>
   static __device__ __forceinline__ void
   addUnit(const Args &a, const char *x, uint32_t codesAt, int firstLine,
-          uint32_t xAt, int tile, int u, int firstToken, int tokens, int g, int t,
-          float (&sums)[2][sets][2][PerSet]) {
+          uint32_t xAt, int tile, int u, int firstToken, int tokens, int g,
+          int t, float (&sums)[2][sets][2][PerSet]) {
     const int lines =
         u + 1 == K::unitsPerRow ? int(K::lastLines) : int(K::unitLines);
     constexpr float inverse = 1.0F / codeFactor(code);
@@ -161,11 +157,11 @@ private:
     if (!isFloat)
       for (int i = 0; i < 2; ++i)
         for (int r = 0; r < 2; ++r) {
-          const int64_t at = (int64_t(smaller(tile + i, K::tiles - 1)) *
-                                  K::groups +
-                              u / K::unitsPerGroup) *
-                                 16 +
-                             2 * g + r;
+          const int64_t at =
+              (int64_t(smaller(tile + i, K::tiles - 1)) * K::groups +
+               u / K::unitsPerGroup) *
+                  16 +
+              2 * g + r;
           scale[i][r] =
               loadElement<K::scaleType>(pointer<const void>(a.v[1]), at);
           if (K::hasZero)
@@ -225,12 +221,11 @@ private:
                             x + K::sumsAt)[int64_t(token) * K::unitsPerRow + u]
                       : 0;
               if constexpr (isTable)
-                sums[i][set][r][0] +=
-                    scale[i][r] *
-                    (float(total - 64 * xSum) * 128.0F +
-                     float(256 * lower[i][set][2 * r] +
-                           lower[i][set][2 * r + 1])) *
-                    (1.0F / 8191.0F);
+                sums[i][set][r][0] += scale[i][r] *
+                                      (float(total - 64 * xSum) * 128.0F +
+                                       float(256 * lower[i][set][2 * r] +
+                                             lower[i][set][2 * r + 1])) *
+                                      (1.0F / 8191.0F);
               else
                 sums[i][set][r][0] +=
                     scale[i][r] *

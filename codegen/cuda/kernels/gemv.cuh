@@ -105,9 +105,11 @@ private:
 /// `K` (generated, codegen/cuda/KernelUnits.cpp) holds the shapes. Operands:
 /// codes, scales, zeros, bias, residual, output, staged activations, counters
 /// (u32 a tile, zero between launches), partial sums.
-template <class K> struct Gemv {
+template <class K>
+struct Gemv {
   static constexpr int code = K::code;
-  static constexpr bool isFloat = isFloatCode(code), isTable = isTableCode(code);
+  static constexpr bool isFloat = isFloatCode(code),
+                        isTable = isTableCode(code);
   static constexpr int sets = K::maxTokens > 4 ? 2 : 1;
   /// Tiles that are finished together.
   static constexpr int itemTiles = K::glu ? 2 : 1;
@@ -168,7 +170,7 @@ template <class K> struct Gemv {
         return;
       const int n = unit++;
       const int group = n / K::unitsPerRow * K::groups +
-                             n % K::unitsPerRow / K::unitsPerGroup;
+                        n % K::unitsPerRow / K::unitsPerGroup;
       const uint64_t at = uint64_t(group) * 16 + threadIdx.x % 32 / 4 * 2;
       if (K::scaleType == ElementF32)
         values[to] = *reinterpret_cast<const uint2 *>(scales + at * 4);
@@ -288,8 +290,8 @@ private:
 
   /// Adds units [first, last) of a tile to `v`.
   static __device__ __forceinline__ void
-  runTile(const Args &a, Stream &stream, ScaleQueue &queue,
-          uint32_t &position, int first, int last, uint32_t xAt, float (&v)[sets][2]) {
+  runTile(const Args &a, Stream &stream, ScaleQueue &queue, uint32_t &position,
+          int first, int last, uint32_t xAt, float (&v)[sets][2]) {
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const char *x = pointer<const char>(a.v[6]);
     const float *xScales = reinterpret_cast<const float *>(x + K::scalesAt);
@@ -312,8 +314,7 @@ private:
           if (isRagged && line >= lines)
             codes.line[i] = {0, 0};
         }
-        const int block = u * K::unitBlocks +
-                          (s * 4 + t) * laneBlocks(code);
+        const int block = u * K::unitBlocks + (s * 4 + t) * laneBlocks(code);
 #pragma unroll
         for (int set = 0; set < sets; ++set)
           products<0>(codes, x, xAt, set, block, lane, upper[set],
@@ -326,9 +327,9 @@ private:
         for (int set = 0; set < sets; ++set)
 #pragma unroll
           for (int r = 0; r < 2; ++r)
-            v[set][r] += scales.scale[r] * unitSum(x, upper[set],
-                                          lower[isTable ? set : 0], set, r, t,
-                                          u, scales.zero[r]);
+            v[set][r] += scales.scale[r] *
+                         unitSum(x, upper[set], lower[isTable ? set : 0], set,
+                                 r, t, u, scales.zero[r]);
     }
 #pragma unroll
     for (int set = 0; set < sets; ++set) {
@@ -387,9 +388,8 @@ private:
     const int token = set * 4 + t;
     int xSum = 0;
     if (token < K::maxTokens)
-      xSum = reinterpret_cast<const int *>(x + K::sumsAt)[token *
-                                                              K::unitsPerRow +
-                                                          u];
+      xSum = reinterpret_cast<const int *>(
+          x + K::sumsAt)[token * K::unitsPerRow + u];
     if (isTable)
       return (float(total - 64 * xSum) * 128.0F +
               float(256 * lower[2 * r] + lower[2 * r + 1])) *

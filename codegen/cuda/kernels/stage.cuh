@@ -19,7 +19,8 @@ namespace qcc::cuda {
 constexpr int kStageThreads = 1024;
 
 /// Operands: input f32, norm weight, norm bias, staged.
-template <class K> struct Stage {
+template <class K>
+struct Stage {
   /// Elements of a block, and blocks of a thread, which keeps them all.
   static constexpr int width = K::isFloat ? 4 : 8;
   static constexpr int count =
@@ -101,8 +102,7 @@ template <class K> struct Stage {
     if (K::norm != NormNone) {
       float squares = 0;
       each([&](int, float &v) { squares += (v - mean) * (v - mean); });
-      inverse = rsqrtf(blockReduce<false>(squares, room) *
-                           (1.0F / K::columns) +
+      inverse = rsqrtf(blockReduce<false>(squares, room) * (1.0F / K::columns) +
                        K::epsilon);
       each([&](int k, float &v) {
         v = (v - mean) * inverse * (weight[k] + K::normOffset);
@@ -139,7 +139,8 @@ template <class K> struct Stage {
           const uint16_t upper = K::code == BF16 ? toBfloat(v) : toHalf(v);
           const float rest =
               v - (K::code == BF16 ? fromBfloat(upper) : fromHalf(upper));
-          const uint16_t lower = K::code == BF16 ? toBfloat(rest) : toHalf(rest);
+          const uint16_t lower =
+              K::code == BF16 ? toBfloat(rest) : toHalf(rest);
           words[i / 2] |= uint32_t(upper) << (i % 2 * 16);
           words[2 + i / 2] |= uint32_t(lower) << (i % 2 * 16);
         }

@@ -207,13 +207,13 @@ void CudaExecutor::loadKernels(const Artifact &artifact,
                      "no shared memory for kernel " + name);
       // Kernels that want different splits of L1 and shared memory cannot
       // overlap, and every change costs microseconds.
-      driver.check(driver.setFunctionAttribute(launch.function,
-                                               kSharedCarveout, 100),
-                   "no shared memory for kernel " + name);
+      driver.check(
+          driver.setFunctionAttribute(launch.function, kSharedCarveout, 100),
+          "no shared memory for kernel " + name);
       int most = 0;
-      driver.check(driver.blocksPerMultiprocessor(
-                       &most, launch.function, int(description->threads()),
-                       size_t(bytes)),
+      driver.check(driver.blocksPerMultiprocessor(&most, launch.function,
+                                                  int(description->threads()),
+                                                  size_t(bytes)),
                    "kernel " + name + " does not fit");
       if (most < 1)
         throw Error("kernel " + name + " does not fit on " + device.name(),
@@ -250,9 +250,9 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
   countersAt = place(counterBytes);
   partialsAt = place(partialBytes);
   uint64_t tokens = maxTokens();
-  uint64_t stepBytes = sizeof(qrt_cuda_step) + kAlignment +
-                       tokens * (4 * sizeof(int32_t) +
-                                 sizeof(qrt_cuda_sequence));
+  uint64_t stepBytes =
+      sizeof(qrt_cuda_step) + kAlignment +
+      tokens * (4 * sizeof(int32_t) + sizeof(qrt_cuda_sequence));
   stepAt = place(stepBytes);
   char hint[160];
   std::snprintf(hint, sizeof(hint),
@@ -382,9 +382,8 @@ std::unique_ptr<KvCache> CudaExecutor::createCache(uint32_t capacity) {
       "a context of " + std::to_string(fitting / multiple * multiple) +
           " tokens would fit");
   // Masked positions are read, and must not be infinite.
-  driver.check(
-      driver.fill(cache->memory.address(), 0, bytes, device.stream()),
-      "cannot clear a cache");
+  driver.check(driver.fill(cache->memory.address(), 0, bytes, device.stream()),
+               "cannot clear a cache");
   return cache;
 }
 
@@ -512,8 +511,7 @@ void CudaExecutor::runParts(std::span<const Part> parts, float *logits) {
   if (rows)
     driver.check(driver.copyToHost(isPinned ? logitsImage.data()
                                             : reinterpret_cast<char *>(logits),
-                                   logitRows.address(), bytes,
-                                   device.stream()),
+                                   logitRows.address(), bytes, device.stream()),
                  "cannot fetch logits");
   driver.check(driver.synchronize(device.stream()), "a step failed");
   if (rows && isPinned)

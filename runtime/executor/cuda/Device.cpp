@@ -49,6 +49,12 @@ int Device::attribute(int which) const {
   return value;
 }
 
+double Device::nominalBandwidth() const {
+  // Two transfers a clock.
+  return 2.0 * attribute(MemoryClockKilohertz) * 1000.0 *
+         attribute(MemoryBusBits) / 8;
+}
+
 void Device::use() const {
   api->check(api->setContext(context), "the context is lost");
 }
@@ -64,9 +70,9 @@ Buffer::Buffer(const Device &device, uint64_t bytes, const std::string &what,
     : owner(&device), length(bytes) {
   uint64_t free = device.freeBytes();
   if (bytes > free || device.driver().allocate(&start, bytes))
-    throw Error("not enough GPU memory: " + what + " need " +
-                    gibibytes(bytes) + ", " + gibibytes(free) + " of " +
-                    device.name() + " are free",
+    throw Error("not enough GPU memory: " + what + " need " + gibibytes(bytes) +
+                    ", " + gibibytes(free) + " of " + device.name() +
+                    " are free",
                 "", hint);
 }
 

@@ -33,6 +33,8 @@ public:
   void use() const;
   /// The same for destructors: a lost context is no concern of theirs.
   void tryUse() const noexcept { api->setContext(context); }
+  /// Bytes a second that the memory's clock and width give.
+  double nominalBandwidth() const;
   /// Bytes that nobody uses.
   uint64_t freeBytes() const;
 

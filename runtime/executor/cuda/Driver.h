@@ -36,11 +36,11 @@ enum DeviceAttribute {
   ComputeMinor = 76,
   SharedBytesPerBlock = 97
 };
-constexpr int kDynamicSharedBytes = 8;  ///< a function's attribute
-constexpr int kSharedCarveout = 9;      ///< a function's attribute, in percent
-constexpr int kProgrammaticLaunch = 6;  ///< a launch's attribute
-constexpr unsigned kNonBlocking = 1;    ///< a stream's flag
-constexpr unsigned kNoTiming = 2;       ///< an event's flag
+constexpr int kDynamicSharedBytes = 8; ///< a function's attribute
+constexpr int kSharedCarveout = 9;     ///< a function's attribute, in percent
+constexpr int kProgrammaticLaunch = 6; ///< a launch's attribute
+constexpr unsigned kNonBlocking = 1;   ///< a stream's flag
+constexpr unsigned kNoTiming = 2;      ///< an event's flag
 constexpr int kCaptureThreadLocal = 1;
 
 struct LaunchAttribute {

@@ -1,6 +1,7 @@
 //===- Bench.cpp - qrt bench ----------------------------------------------===//
 
 #include "runtime/api/Sampler.h"
+#include "runtime/executor/cuda/CudaExecutor.h"
 #include "runtime/support/Error.h"
 #include "runtime/tools/qrt/Bandwidth.h"
 #include "runtime/tools/qrt/BenchReport.h"
@@ -215,7 +216,12 @@ void BenchVerb::run() {
     about.checkPerplexity = checkPerplexity(model, check, count);
   }
   // Last, since its block would count as memory that the model needs.
-  about.readBandwidth = readBandwidth(model.executor(), bench.bytesAStep());
+  if (auto *gpu = dynamic_cast<CudaExecutor *>(&model.executor())) {
+    about.backend = "CUDA";
+    about.readBandwidth = gpu->gpu().nominalBandwidth();
+  } else {
+    about.readBandwidth = readBandwidth(model.executor(), bench.bytesAStep());
+  }
   printBench(about, results, format);
 }
 

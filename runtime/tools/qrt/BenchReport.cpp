@@ -62,7 +62,7 @@ static nlohmann::ordered_json toJson(const BenchModel &model,
       {"model_type", model.type},
       {"model_size", model.size},
       {"model_n_params", model.parameters},
-      {"backends", "CPU"},
+      {"backends", model.backend},
       {"n_threads", model.threads},
       {"n_batch", result.batch},
       {"n_prompt", result.promptTokens},
@@ -92,11 +92,11 @@ static void printMarkdown(const BenchModel &model,
               "---: | ---: |\n");
   constexpr double mebibyte = 1 << 20;
   for (const BenchResult &result : results)
-    std::printf("| %s | %.2f MiB | %.2f M | CPU | %u | %u | %s | %.2f ± %.2f | "
+    std::printf("| %s | %.2f MiB | %.2f M | %s | %u | %u | %s | %.2f ± %.2f | "
                 "%.2f | %.1f %% | %.2f MiB |\n",
                 model.type.c_str(), double(model.size) / mebibyte,
-                double(model.parameters) / 1e6, model.threads, result.batch,
-                result.name().c_str(), result.averageRate(),
+                double(model.parameters) / 1e6, model.backend, model.threads,
+                result.batch, result.name().c_str(), result.averageRate(),
                 result.rateDeviation(), result.bandwidth() / 1e9,
                 100 * result.bandwidth() / model.readBandwidth,
                 double(result.peakMemory) / mebibyte);

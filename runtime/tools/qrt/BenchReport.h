@@ -37,7 +37,9 @@ struct BenchModel {
   std::string file, type;
   uint64_t size = 0, parameters = 0;
   uint32_t threads = 0;
-  double readBandwidth = 0; ///< bytes a second, measured
+  const char *backend = "CPU";
+  /// Bytes a second: measured, or a GPU's nominal figure.
+  double readBandwidth = 0;
   std::optional<double> checkPerplexity;
 };
 

@@ -1,0 +1,120 @@
+//===- CudaTest.cpp - CUDA targets, from a model to tokens ----------------===//
+//
+// What needs NVRTC or a GPU is skipped where there is none.
+//
+//===----------------------------------------------------------------------===//
+
+#include "tests/e2e/Tools.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace qcc::test {
+namespace {
+
+/// A tiny model's configuration; its weights are random.
+std::string writeConfig(const TemporaryFolder &folder) {
+  std::ofstream(folder.path("config.json")) << R"({
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 320,
+    "rms_norm_eps": 1e-5, "max_position_embeddings": 256,
+    "rope_theta": 10000.0, "tie_word_embeddings": false,
+    "torch_dtype": "bfloat16", "hidden_act": "silu"})";
+  return folder.path("");
+}
+
+std::vector<std::string> compileArguments(const std::string &model,
+                                          const std::string &targets) {
+  return {"compile",    model,      "--random-weights", "1",
+          "--quantize", "rtn.int4", "--group-size",     "32",
+          "--target",   targets,    "--quiet"};
+}
+
+TEST(Cuda, RefusesUnknownTargetsInOneLine) {
+  TemporaryFolder folder;
+  auto arguments = compileArguments(writeConfig(folder), "sm_11");
+  Outcome outcome = qcc(arguments);
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_NE(outcome.err.find("unknown target 'sm_11'; known are cpu, sm_80"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST(Cuda, RefusesToEmitCudaForTheCpu) {
+  TemporaryFolder folder;
+  auto arguments = compileArguments(writeConfig(folder), "cpu");
+  arguments.insert(arguments.end(), {"--emit", "cuda"});
+  Outcome outcome = qcc(arguments);
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_NE(outcome.err.find("needs a CUDA target"), std::string::npos)
+      << outcome.err;
+}
+
+TEST(Cuda, EmitsKernelsWithoutNvrtcOrGpu) {
+  TemporaryFolder folder;
+  auto arguments = compileArguments(writeConfig(folder), "sm_90");
+  arguments.insert(arguments.end(), {"--emit", "cuda"});
+  Outcome outcome = qcc(arguments);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("extern \"C\" __global__"), std::string::npos);
+  EXPECT_NE(outcome.out.find("qcc::cuda::Gemv<Config>::run"),
+            std::string::npos);
+}
+
+TEST(Cuda, SaysWhereNvrtcIsMissing) {
+  TemporaryFolder folder;
+  auto arguments = compileArguments(writeConfig(folder), "sm_90");
+  arguments.insert(arguments.end(), {"-o", folder.path("m.qbin")});
+  Outcome outcome = qcc(arguments, {"QCC_NVRTC=/nowhere/libnvrtc.so"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("needs NVRTC"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::ifstream(folder.path("m.qbin")).good());
+}
+
+TEST(Cuda, KernelsSpillNothing) {
+  TemporaryFolder folder;
+  std::string artifact = folder.path("m.qbin");
+  auto arguments = compileArguments(writeConfig(folder), "cpu,sm_80,sm_90");
+  arguments.insert(arguments.end(), {"-o", artifact});
+  Outcome outcome = qcc(arguments);
+  if (outcome.status == 1 &&
+      outcome.err.find("needs NVRTC") != std::string::npos)
+    GTEST_SKIP() << "no NVRTC here";
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  Outcome inspected = qcc({"inspect", artifact, "--json"});
+  ASSERT_EQ(inspected.status, 0) << inspected.err;
+  size_t kernels = 0;
+  nlohmann::json described = nlohmann::json::parse(inspected.out);
+  for (const auto &target : described["kernels"])
+    if (target.contains("functions"))
+      for (const auto &function : target["functions"]) {
+        ++kernels;
+        EXPECT_EQ(function["local_bytes"], 0) << function << target["target"];
+        EXPECT_GT(function["registers"], 0) << function;
+        EXPECT_LE(function["registers"], 255) << function;
+      }
+  EXPECT_GT(kernels, 40U);
+
+  // The same tokens on the CPU and, where there is one, on a GPU.
+  auto tokens = [&](const char *device) {
+    return qrt({"generate", artifact, "--token-ids", "1,2,3,4,5", "--device",
+                device, "--temperature", "0", "--ignore-eos",
+                "--max-new-tokens", "8", "--json"});
+  };
+  Outcome cpu = tokens("cpu");
+  ASSERT_EQ(cpu.status, 0) << cpu.err;
+  Outcome gpu = tokens("cuda");
+  if (gpu.status == 1 && gpu.err.find("driver") != std::string::npos)
+    GTEST_SKIP() << "no GPU here: " << gpu.err;
+  ASSERT_EQ(gpu.status, 0) << gpu.err;
+  EXPECT_EQ(nlohmann::json::parse(cpu.out)["token_ids"],
+            nlohmann::json::parse(gpu.out)["token_ids"]);
+}
+
+} // namespace
+} // namespace qcc::test
