@@ -66,8 +66,12 @@ apt() {
     -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 "$@"
 }
 
+# Reads all that apt-cache prints: `grep -q` would close the pipe at the first
+# match, and with pipefail the writer's SIGPIPE would count as 'not found'.
 has_candidate() {
-  apt-cache policy "$1" | grep -q 'Candidate: [^(]'
+  local policy
+  policy=$(apt-cache policy "$1")
+  [[ $policy == *"Candidate: "[^\(]* ]]
 }
 
 # Prints the address of the security archive beside the Debian mirror that apt
