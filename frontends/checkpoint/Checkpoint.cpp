@@ -7,6 +7,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 namespace fs = std::filesystem;
@@ -52,6 +53,47 @@ void Checkpoint::add(TensorInfo info) {
   infos.push_back(std::move(info));
 }
 
+std::span<const uint8_t> Checkpoint::bytes(const TensorInfo &info) const {
+  if (!info.strides.empty())
+    throw Error("tensor " + quoteText(info.name) +
+                    " is a view with strides, which is supported for float "
+                    "weights only",
+                fileName(info), "save a contiguous copy of it");
+  return range(info);
+}
+
+/// Elements [first, first + count) of a tensor with strides. Only plain types
+/// have strides.
+static void readStrided(const TensorInfo &info, const uint8_t *data,
+                        int64_t first, int64_t count, float *out) {
+  const int64_t size = traits(info.type).bytes;
+  const size_t rank = info.shape.size();
+  std::vector<int64_t> index(rank);
+  int64_t rest = first, at = 0; // in elements
+  for (size_t i = rank; i-- > 0; rest /= info.shape[i]) {
+    index[i] = rest % info.shape[i];
+    at += index[i] * info.strides[i];
+  }
+  constexpr int64_t kChunk = 512;
+  uint8_t gathered[kChunk * 8];
+  while (count > 0) {
+    const int64_t taken = std::min(count, kChunk);
+    for (int64_t k = 0; k < taken; ++k) {
+      std::memcpy(gathered + k * size, data + at * size, size_t(size));
+      for (size_t i = rank; i-- > 0;) {
+        at += info.strides[i];
+        if (++index[i] < info.shape[i])
+          break;
+        at -= index[i] * info.strides[i];
+        index[i] = 0;
+      }
+    }
+    convertToF32(info.type, gathered, taken, out);
+    out += taken;
+    count -= taken;
+  }
+}
+
 void Checkpoint::readF32(const TensorInfo &info, int64_t first, int64_t count,
                          float *out) const {
   int64_t elements = info.elements();
@@ -61,8 +103,10 @@ void Checkpoint::readF32(const TensorInfo &info, int64_t first, int64_t count,
                     std::to_string(count) + " from element " +
                     std::to_string(first) + " on",
                 fileName(info));
+  if (!info.strides.empty())
+    return readStrided(info, range(info).data(), first, count, out);
   const TypeTraits &type = traits(info.type);
-  const uint8_t *data = bytes(info).data();
+  const uint8_t *data = range(info).data();
 
   // Whole blocks go straight to the output, the ends through a buffer.
   while (count > 0) {
@@ -95,7 +139,9 @@ uint64_t Checkpoint::contentHash() const {
     text += '\n' + info->name + ' ' + std::string(traits(info->type).name);
     for (int64_t size : info->shape)
       text += ' ' + std::to_string(size);
-    text += ' ' + std::to_string(qrt::checksum(bytes(*info)));
+    for (int64_t stride : info->strides)
+      text += " by " + std::to_string(stride);
+    text += ' ' + std::to_string(qrt::checksum(range(*info)));
     release(*info);
   }
   return qrt::checksum(
@@ -122,12 +168,25 @@ static std::string findGguf(const std::string &folder) {
   return found[0];
 }
 
+/// Whether files of that extension are Hugging Face's safetensors or PyTorch's.
+static bool isWeightsName(const fs::path &path) {
+  static const char *const extensions[] = {".safetensors", ".bin", ".pt",
+                                           ".pth", ".ckpt"};
+  return std::ranges::find(extensions, path.extension()) !=
+         std::end(extensions);
+}
+
 std::unique_ptr<Checkpoint> Checkpoint::open(const std::string &path) {
   std::error_code error;
   fs::file_status status = fs::status(path, error);
   if (!fs::is_directory(status)) {
     if (!fs::exists(status))
       throw Error("no such file or folder", path);
+    // A file of weights beside its configuration.
+    fs::path folder = fs::path(path).parent_path();
+    if (isWeightsName(path) && fs::exists(folder / "config.json", error))
+      return openHuggingFaceFolder(folder.empty() ? "." : folder.string(),
+                                   fs::path(path).filename().string());
     return openGguf(path);
   }
   if (!fs::exists(fs::path(path) / "config.json", error))

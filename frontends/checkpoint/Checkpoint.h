@@ -1,8 +1,9 @@
 //===- Checkpoint.h - Tensors and configuration of a model ------*- C++ -*-===//
 //
-// One interface over Hugging Face folders (safetensors) and GGUF files. Nothing
-// in a file is trusted: every offset, count and shape is checked when the
-// checkpoint is opened, with messages that name file and tensor.
+// One interface over Hugging Face folders (safetensors, PyTorch's pickles) and
+// GGUF files. Nothing in a file is trusted or executed: every offset, count and
+// shape is checked when the checkpoint is opened, with messages that name file
+// and tensor.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,8 +26,9 @@ namespace qcc {
 /// may be called from several threads at once.
 class Checkpoint {
 public:
-  /// Opens a folder in Hugging Face layout, a .gguf file, or a folder that
-  /// holds one .gguf file and no config.json. Throws qrt::Error naming the file
+  /// Opens a folder in Hugging Face layout, a file of weights in such a folder,
+  /// a .gguf file, or a folder that holds one .gguf file and no config.json.
+  /// Throws qrt::Error naming the file
   /// and what is wrong with it.
   static std::unique_ptr<Checkpoint> open(const std::string &path);
   virtual ~Checkpoint() = default;
@@ -35,10 +37,9 @@ public:
   /// The tensor of that name, or null.
   const TensorInfo *find(const std::string &name) const;
   /// The bytes of one of tensors(), as they lie in its file; valid as long as
-  /// the checkpoint.
-  std::span<const uint8_t> bytes(const TensorInfo &info) const {
-    return files[info.file].bytes().subspan(info.offset, info.bytes);
-  }
+  /// the checkpoint. Throws qrt::Error for a tensor with strides, whose bytes
+  /// are not its elements in order.
+  std::span<const uint8_t> bytes(const TensorInfo &info) const;
   /// Elements [first, first + count) of one of tensors() as f32, converted or
   /// dequantized; a range need not begin or end with a block. Throws qrt::Error
   /// if the tensor has no such elements.
@@ -69,6 +70,10 @@ public:
   uint64_t contentHash() const;
 
 protected:
+  /// From the first element's byte to the last one's.
+  std::span<const uint8_t> range(const TensorInfo &info) const {
+    return files[info.file].bytes().subspan(info.offset, info.bytes);
+  }
   explicit Checkpoint(std::string path) : location(std::move(path)) {}
   /// Adds a tensor; refuses a second one of that name.
   void add(TensorInfo info);
@@ -85,8 +90,10 @@ protected:
 /// naming it.
 nlohmann::json readJsonFile(const std::string &path);
 
-/// A folder in Hugging Face layout.
-std::unique_ptr<Checkpoint> openHuggingFaceFolder(const std::string &path);
+/// A folder in Hugging Face layout. `weights` names the file in it that holds
+/// the weights, where that is not one of transformers' names.
+std::unique_ptr<Checkpoint>
+openHuggingFaceFolder(const std::string &path, const std::string &weights = "");
 
 /// A .safetensors file by itself: tensors without a configuration.
 std::unique_ptr<Checkpoint> openSafetensorsFile(const std::string &path);

@@ -1,9 +1,11 @@
 //===- HuggingFaceFolder.cpp - Models as transformers saves them ----------===//
 
 #include "frontends/checkpoint/Checkpoint.h"
+#include "frontends/checkpoint/PyTorch.h"
 #include "frontends/checkpoint/Safetensors.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -14,30 +16,44 @@ using qrt::Error;
 namespace qcc {
 namespace {
 
-class SafetensorsCheckpoint : public Checkpoint {
+class FolderCheckpoint : public Checkpoint {
 public:
-  explicit SafetensorsCheckpoint(const std::string &path) : Checkpoint(path) {}
+  explicit FolderCheckpoint(const std::string &path) : Checkpoint(path) {}
 
   void openFile(const std::string &path) {
     files.emplace_back(path);
-    for (TensorInfo &info : parseSafetensors(files.back().bytes(), path)) {
+    std::span<const uint8_t> bytes = files.back().bytes();
+    constexpr std::string_view pointer = "version https://git-lfs";
+    if (std::ranges::equal(bytes.first(std::min(bytes.size(), pointer.size())),
+                           pointer))
+      throw Error("the file is a pointer of Git LFS, not the weights", path,
+                  "fetch them with 'git lfs pull'");
+    const bool isSafetensors = fs::path(path).extension() == ".safetensors";
+    for (TensorInfo &info : isSafetensors ? parseSafetensors(bytes, path)
+                                          : parsePyTorch(bytes, path)) {
       info.file = files.size() - 1;
       add(std::move(info));
     }
   }
 
-  void openFolder() {
+  void openFolder(const std::string &weights) {
     configuration = readObject("config.json");
     if (exists("generation_config.json"))
       generation = readObject("generation_config.json");
     readChatTemplate();
-    // In transformers' order.
-    if (exists("model.safetensors"))
-      openFile(join("model.safetensors"));
-    else if (exists("model.safetensors.index.json"))
-      openShards("model.safetensors.index.json");
-    else
-      refuseFolder();
+    if (!weights.empty())
+      return openFile(join(weights));
+    // In transformers' order; PyTorch's pickles come last.
+    for (const char *name : {"model.safetensors", "pytorch_model.bin"}) {
+      const std::string index = std::string(name) + ".index.json";
+      if (exists(name))
+        return openFile(join(name));
+      if (exists(index))
+        return openShards(index);
+    }
+    throw Error("the folder has none of model.safetensors, pytorch_model.bin "
+                "and their .index.json",
+                location, "name the file of the weights itself");
   }
 
 private:
@@ -54,17 +70,6 @@ private:
     if (!content.is_object())
       throw Error("the file holds no JSON object", join(name));
     return content;
-  }
-
-  [[noreturn]] void refuseFolder() const {
-    for (const char *name :
-         {"pytorch_model.bin", "pytorch_model.bin.index.json"})
-      if (exists(name))
-        throw Error("PyTorch pickles are not read yet", join(name),
-                    "convert the checkpoint to safetensors");
-    throw Error("the folder has neither model.safetensors nor "
-                "model.safetensors.index.json",
-                location);
   }
 
   /// A file of its own comes first, as in transformers.
@@ -134,14 +139,15 @@ private:
 
 } // namespace
 
-std::unique_ptr<Checkpoint> openHuggingFaceFolder(const std::string &path) {
-  auto checkpoint = std::make_unique<SafetensorsCheckpoint>(path);
-  checkpoint->openFolder();
+std::unique_ptr<Checkpoint> openHuggingFaceFolder(const std::string &path,
+                                                  const std::string &weights) {
+  auto checkpoint = std::make_unique<FolderCheckpoint>(path);
+  checkpoint->openFolder(weights);
   return checkpoint;
 }
 
 std::unique_ptr<Checkpoint> openSafetensorsFile(const std::string &path) {
-  auto checkpoint = std::make_unique<SafetensorsCheckpoint>(path);
+  auto checkpoint = std::make_unique<FolderCheckpoint>(path);
   checkpoint->openFile(path);
   return checkpoint;
 }

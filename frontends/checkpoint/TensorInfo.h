@@ -14,14 +14,17 @@
 namespace qcc {
 
 /// One tensor of a file. Readers hand out only such as lie inside their file
-/// and have exactly the bytes that type and shape ask for.
+/// and have exactly the bytes that type, shape and strides ask for.
 struct TensorInfo {
   std::string name;
   TensorType type = TensorType::F32;
   std::vector<int64_t> shape; ///< PyTorch's order, rows first
   size_t file = 0;            ///< index of the file it lies in
   uint64_t offset = 0;        ///< bytes from the start of the file
-  uint64_t bytes = 0;
+  uint64_t bytes = 0;         ///< from the first element to the last
+  /// Distances, in elements, of neighbours in each dimension; empty: elements
+  /// follow one another, rows first. Only PyTorch's files have others.
+  std::vector<int64_t> strides;
   /// q and k of GGUF's llama: the rows of a head are in rotary pairs.
   bool rotaryPermuted = false;
 

@@ -130,8 +130,9 @@ TEST_F(HuggingFaceFolder, RefusesPathsAndConfigurations) {
   EXPECT_EQ(
       errorOf([&] { Checkpoint::open(folder / "config.json"); }, folder.path()),
       "not a GGUF file in @/config.json");
-  EXPECT_EQ(error(), "the folder has neither model.safetensors nor "
-                     "model.safetensors.index.json in @");
+  EXPECT_EQ(error(), "the folder has none of model.safetensors, "
+                     "pytorch_model.bin and their .index.json in @; name the "
+                     "file of the weights itself");
   folder.write("config.json", "[1]");
   EXPECT_EQ(error(), "the file holds no JSON object in @/config.json");
   folder.write("config.json", "{\"a\":}");
@@ -146,15 +147,22 @@ TEST_F(HuggingFaceFolder, RefusesPathsAndConfigurations) {
                      "@/config.json");
 }
 
-TEST_F(HuggingFaceFolder, RefusesPickles) {
+TEST_F(HuggingFaceFolder, RefusesWhatIsNoPickle) {
   folder.write("pytorch_model.bin", "PK");
-  EXPECT_EQ(error(), "PyTorch pickles are not read yet in @/pytorch_model.bin; "
-                     "convert the checkpoint to safetensors");
-  std::filesystem::remove(folder / "pytorch_model.bin");
-  folder.write("pytorch_model.bin.index.json", "{}");
-  EXPECT_EQ(error(), "PyTorch pickles are not read yet in "
-                     "@/pytorch_model.bin.index.json; convert the checkpoint "
-                     "to safetensors");
+  EXPECT_EQ(error(), "the file is none that torch.save writes: neither a zip "
+                     "archive nor PyTorch's older format in "
+                     "@/pytorch_model.bin");
+  folder.write("pytorch_model.bin", "version https://git-lfs.github.com/spec");
+  EXPECT_EQ(error(), "the file is a pointer of Git LFS, not the weights in "
+                     "@/pytorch_model.bin; fetch them with 'git lfs pull'");
+}
+
+TEST_F(HuggingFaceFolder, OpensAFileBesideItsConfiguration) {
+  std::string file = folder.write("mine.safetensors", oneTensor("a", {1, 2}));
+  auto checkpoint = Checkpoint::open(file);
+  EXPECT_EQ(readAll(*checkpoint, "a"), (std::vector<float>{1, 2}));
+  EXPECT_EQ(checkpoint->path(), folder.path());
+  EXPECT_EQ(checkpoint->config()["a"], 1);
 }
 
 TEST_F(HuggingFaceFolder, RefusesBrokenIndexes) {
