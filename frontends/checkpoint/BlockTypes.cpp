@@ -1,6 +1,6 @@
 //===- BlockTypes.cpp - GGUF's quantized blocks to f32 --------------------===//
 //
-// The layouts are those of ggml-common.h (block_q4_0 ... block_q6_K). Products
+// The layouts are those of ggml-common.h (block_q4_0 ... block_mxfp4). Products
 // and sums are in ggml's order, so that values agree to the last bit.
 //
 //===----------------------------------------------------------------------===//
@@ -9,6 +9,7 @@
 
 #include "runtime/formats/HalfFloat.h"
 
+#include <bit>
 #include <cstring>
 
 namespace qcc {
@@ -173,6 +174,50 @@ void q6_K(const uint8_t *block, float *out) {
   }
 }
 
+//===----------------------------------------------------------------------===//
+// Codes that stand for the values of a table
+//===----------------------------------------------------------------------===//
+
+/// ggml's kvalues_iq4nl, a non-linear table of int8.
+constexpr int8_t kNonLinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                   1,    13,   25,  38,  53,  69,  89,  113};
+
+/// Twice the values of OCP's E2M1 (Microscaling Formats 1.0, 5.3.3).
+constexpr int8_t kE2M1[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                              0, -1, -2, -3, -4, -6, -8, -12};
+
+/// 32 elements: byte j holds element j in its low, j + 16 in its high bits.
+void lookUp(const uint8_t *codes, const int8_t *table, float scale,
+            float *out) {
+  for (int j = 0; j < 16; ++j) {
+    out[j] = scale * float(table[codes[j] & 15]);
+    out[j + 16] = scale * float(table[codes[j] >> 4]);
+  }
+}
+
+void iq4_nl(const uint8_t *block, float *out) {
+  lookUp(block + 2, kNonLinear, half(block), out);
+}
+
+/// Eight sub-blocks, whose 6-bit scales have their high bits in two bytes and
+/// their low ones in the next four.
+void iq4_xs(const uint8_t *block, float *out) {
+  float d = half(block);
+  auto highs = load<uint16_t>(block + 2);
+  for (int j = 0; j < 8; ++j) {
+    int low = block[4 + j / 2] >> j % 2 * 4 & 15, high = highs >> 2 * j & 3;
+    lookUp(block + 8 + 16 * j, kNonLinear, d * float((low | high << 4) - 32),
+           out + 32 * j);
+  }
+}
+
+/// A scale of 2^(e - 127), halved because the table is doubled.
+void mxfp4(const uint8_t *block, float *out) {
+  uint32_t e = block[0];
+  uint32_t bits = e < 2 ? uint32_t(0x00200000) << e : (e - 1) << 23;
+  lookUp(block + 1, kE2M1, std::bit_cast<float>(bits), out);
+}
+
 template <void (*Decode)(const uint8_t *block, float *out)>
 void each(TensorType type, const uint8_t *bytes, int64_t blocks, float *out) {
   const TypeTraits &t = traits(type);
@@ -205,6 +250,12 @@ void dequantizeBlocks(TensorType type, const uint8_t *bytes, int64_t blocks,
     return each<q5_K>(type, bytes, blocks, out);
   case TensorType::Q6_K:
     return each<q6_K>(type, bytes, blocks, out);
+  case TensorType::IQ4_NL:
+    return each<iq4_nl>(type, bytes, blocks, out);
+  case TensorType::IQ4_XS:
+    return each<iq4_xs>(type, bytes, blocks, out);
+  case TensorType::MXFP4:
+    return each<mxfp4>(type, bytes, blocks, out);
   default:
     return; // plain types are no blocks
   }

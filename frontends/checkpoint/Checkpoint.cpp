@@ -3,6 +3,7 @@
 #include "frontends/checkpoint/Checkpoint.h"
 
 #include "frontends/checkpoint/Gguf.h"
+#include "frontends/checkpoint/GgufSplit.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
 
@@ -159,7 +160,7 @@ static std::string findGguf(const std::string &folder) {
   if (found.empty())
     return "";
   std::ranges::sort(found);
-  if (found.size() > 1)
+  if (found.size() > 1 && found != ggufParts(found[0]))
     throw Error("the folder has " + std::to_string(found.size()) +
                     " GGUF files, from " +
                     fs::path(found.front()).filename().string() + " to " +

@@ -81,6 +81,10 @@ public:
   bool isQuantized() const;
 
 private:
+  /// Maps the file, or all files that a split model has, and reads the metadata
+  /// of the first. Returns the tensors under GGUF's names.
+  std::vector<TensorInfo> openParts(const std::string &path);
+
   GgufMetadata meta;
 };
 

@@ -1,11 +1,13 @@
 //===- GgufCheckpoint.cpp - GGUF files as Hugging Face models -------------===//
 
 #include "frontends/checkpoint/Gguf.h"
+#include "frontends/checkpoint/GgufSplit.h"
 
 #include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 using nlohmann::json;
 using qrt::Error;
@@ -205,9 +207,7 @@ static json makeGenerationConfig(const GgufMetadata &meta) {
 //===----------------------------------------------------------------------===//
 
 GgufCheckpoint::GgufCheckpoint(const std::string &path) : Checkpoint(path) {
-  files.emplace_back(path);
-  GgufContents contents = parseGguf(files[0].bytes(), path);
-  meta = std::move(contents.metadata);
+  std::vector<TensorInfo> tensors = openParts(path);
   auto architecture = meta.string("general.architecture");
   if (!architecture)
     throw Error("metadata 'general.architecture' is missing", path);
@@ -215,11 +215,7 @@ GgufCheckpoint::GgufCheckpoint(const std::string &path) : Checkpoint(path) {
     throw Error("gguf architecture " + quoteText(*architecture) +
                     " is not supported yet",
                 path);
-  if (int64_t parts = meta.integer("split.count").value_or(1); parts > 1)
-    throw Error("the model is split into " + std::to_string(parts) +
-                    " files, which is not supported yet",
-                path, "join them with llama-gguf-split --merge");
-  for (TensorInfo &info : contents.tensors) {
+  for (TensorInfo &info : tensors) {
     info.rotaryPermuted = isRotaryPermuted(info.name);
     info.name = huggingFaceName(info.name);
     add(std::move(info));
@@ -227,6 +223,42 @@ GgufCheckpoint::GgufCheckpoint(const std::string &path) : Checkpoint(path) {
   configuration = makeLlamaConfig(meta, *this);
   generation = makeGenerationConfig(meta);
   chat = meta.string("tokenizer.chat_template").value_or("");
+}
+
+std::vector<TensorInfo> GgufCheckpoint::openParts(const std::string &path) {
+  std::vector<TensorInfo> tensors;
+  const std::vector<std::string> parts = ggufParts(path);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    std::error_code error;
+    if (!std::filesystem::exists(parts[i], error) && parts.size() > 1)
+      throw Error("part " + quoteText(parts[i]) + " of " +
+                      std::to_string(parts.size()) + " is missing",
+                  path, "the download may be incomplete");
+    files.emplace_back(parts[i]);
+    GgufContents contents = parseGguf(files[i].bytes(), parts[i]);
+    const GgufMetadata &metadata = contents.metadata;
+    const int64_t count = metadata.integer("split.count").value_or(1);
+    const int64_t number = metadata.integer("split.no").value_or(0);
+    // One part of several has a name that says so; 0 parts are as good as 1.
+    if (std::max<int64_t>(count, 1) != int64_t(parts.size()) ||
+        number != int64_t(i))
+      throw Error("the file is part " + std::to_string(number + 1) + " of " +
+                      std::to_string(count) + ", which its name does not say",
+                  parts[i], "name parts as in model-00001-of-00002.gguf");
+    for (TensorInfo &info : contents.tensors) {
+      info.file = i;
+      tensors.push_back(std::move(info));
+    }
+    if (i == 0)
+      meta = std::move(contents.metadata);
+  }
+  if (int64_t count =
+          meta.integer("split.tensors.count").value_or(int64_t(tensors.size()));
+      count != int64_t(tensors.size()))
+    throw Error("the model has " + std::to_string(tensors.size()) +
+                    " tensors, not " + std::to_string(count),
+                path);
+  return tensors;
 }
 
 bool GgufCheckpoint::isQuantized() const {

@@ -227,18 +227,22 @@ private:
   /// ggml's numbers of types (enum ggml_type).
   TensorType tensorType(uint32_t number, const std::string &what) const {
     static const std::map<uint32_t, TensorType> types = {
-        {0, TensorType::F32},   {1, TensorType::F16},   {2, TensorType::Q4_0},
-        {3, TensorType::Q4_1},  {6, TensorType::Q5_0},  {7, TensorType::Q5_1},
-        {8, TensorType::Q8_0},  {10, TensorType::Q2_K}, {11, TensorType::Q3_K},
-        {12, TensorType::Q4_K}, {13, TensorType::Q5_K}, {14, TensorType::Q6_K},
-        {24, TensorType::I8},   {25, TensorType::I16},  {26, TensorType::I32},
-        {27, TensorType::I64},  {28, TensorType::F64},  {30, TensorType::BF16},
+        {0, TensorType::F32},     {1, TensorType::F16},
+        {2, TensorType::Q4_0},    {3, TensorType::Q4_1},
+        {6, TensorType::Q5_0},    {7, TensorType::Q5_1},
+        {8, TensorType::Q8_0},    {10, TensorType::Q2_K},
+        {11, TensorType::Q3_K},   {12, TensorType::Q4_K},
+        {13, TensorType::Q5_K},   {14, TensorType::Q6_K},
+        {24, TensorType::I8},     {25, TensorType::I16},
+        {26, TensorType::I32},    {20, TensorType::IQ4_NL},
+        {23, TensorType::IQ4_XS}, {39, TensorType::MXFP4},
+        {27, TensorType::I64},    {28, TensorType::F64},
+        {30, TensorType::BF16},
     };
     static const std::map<uint32_t, const char *> others = {
-        {9, "Q8_1"},     {15, "Q8_K"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"},
-        {18, "IQ3_XXS"}, {19, "IQ1_S"},  {20, "IQ4_NL"},  {21, "IQ3_S"},
-        {22, "IQ2_S"},   {23, "IQ4_XS"}, {29, "IQ1_M"},   {34, "TQ1_0"},
-        {35, "TQ2_0"},   {39, "MXFP4"},
+        {9, "Q8_1"},     {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"},
+        {18, "IQ3_XXS"}, {19, "IQ1_S"}, {21, "IQ3_S"},   {22, "IQ2_S"},
+        {29, "IQ1_M"},   {34, "TQ1_0"}, {35, "TQ2_0"},   {40, "NVFP4"},
     };
     if (auto it = types.find(number); it != types.end())
       return it->second;

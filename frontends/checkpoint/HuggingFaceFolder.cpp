@@ -20,7 +20,8 @@ class FolderCheckpoint : public Checkpoint {
 public:
   explicit FolderCheckpoint(const std::string &path) : Checkpoint(path) {}
 
-  void openFile(const std::string &path) {
+  void openFile(const std::string &path,
+                decltype(&parseSafetensors) parse = nullptr) {
     files.emplace_back(path);
     std::span<const uint8_t> bytes = files.back().bytes();
     constexpr std::string_view pointer = "version https://git-lfs";
@@ -28,9 +29,10 @@ public:
                            pointer))
       throw Error("the file is a pointer of Git LFS, not the weights", path,
                   "fetch them with 'git lfs pull'");
-    const bool isSafetensors = fs::path(path).extension() == ".safetensors";
-    for (TensorInfo &info : isSafetensors ? parseSafetensors(bytes, path)
-                                          : parsePyTorch(bytes, path)) {
+    if (!parse)
+      parse = fs::path(path).extension() == ".safetensors" ? &parseSafetensors
+                                                           : &parsePyTorch;
+    for (TensorInfo &info : parse(bytes, path)) {
       info.file = files.size() - 1;
       add(std::move(info));
     }
@@ -148,7 +150,7 @@ std::unique_ptr<Checkpoint> openHuggingFaceFolder(const std::string &path,
 
 std::unique_ptr<Checkpoint> openSafetensorsFile(const std::string &path) {
   auto checkpoint = std::make_unique<FolderCheckpoint>(path);
-  checkpoint->openFile(path);
+  checkpoint->openFile(path, &parseSafetensors);
   return checkpoint;
 }
 

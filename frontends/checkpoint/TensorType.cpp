@@ -17,18 +17,19 @@ namespace qcc {
 
 const TypeTraits &traits(TensorType type) {
   static constexpr TypeTraits table[] = {
-      {"F64", 1, 8, true},      {"F32", 1, 4, true},
-      {"F16", 1, 2, true},      {"BF16", 1, 2, true},
-      {"I64", 1, 8, false},     {"I32", 1, 4, false},
-      {"I16", 1, 2, false},     {"I8", 1, 1, false},
-      {"U64", 1, 8, false},     {"U32", 1, 4, false},
-      {"U16", 1, 2, false},     {"U8", 1, 1, false},
-      {"BOOL", 1, 1, false},    {"Q4_0", 32, 18, true},
-      {"Q4_1", 32, 20, true},   {"Q5_0", 32, 22, true},
-      {"Q5_1", 32, 24, true},   {"Q8_0", 32, 34, true},
-      {"Q2_K", 256, 84, true},  {"Q3_K", 256, 110, true},
-      {"Q4_K", 256, 144, true}, {"Q5_K", 256, 176, true},
-      {"Q6_K", 256, 210, true},
+      {"F64", 1, 8, true},        {"F32", 1, 4, true},
+      {"F16", 1, 2, true},        {"BF16", 1, 2, true},
+      {"I64", 1, 8, false},       {"I32", 1, 4, false},
+      {"I16", 1, 2, false},       {"I8", 1, 1, false},
+      {"U64", 1, 8, false},       {"U32", 1, 4, false},
+      {"U16", 1, 2, false},       {"U8", 1, 1, false},
+      {"BOOL", 1, 1, false},      {"Q4_0", 32, 18, true},
+      {"Q4_1", 32, 20, true},     {"Q5_0", 32, 22, true},
+      {"Q5_1", 32, 24, true},     {"Q8_0", 32, 34, true},
+      {"Q2_K", 256, 84, true},    {"Q3_K", 256, 110, true},
+      {"Q4_K", 256, 144, true},   {"Q5_K", 256, 176, true},
+      {"Q6_K", 256, 210, true},   {"IQ4_NL", 32, 18, true},
+      {"IQ4_XS", 256, 136, true}, {"MXFP4", 32, 17, true},
   };
   static_assert(std::size(table) == kNumTensorTypes);
   return table[int(type)];
@@ -123,6 +124,9 @@ void convertToF32(TensorType type, const uint8_t *bytes, int64_t count,
   case TensorType::Q4_K:
   case TensorType::Q5_K:
   case TensorType::Q6_K:
+  case TensorType::IQ4_NL:
+  case TensorType::IQ4_XS:
+  case TensorType::MXFP4:
     return dequantizeBlocks(type, bytes, count / traits(type).elements, out);
   }
 }

@@ -33,9 +33,12 @@ enum class TensorType {
   Q4_K,
   Q5_K,
   Q6_K,
+  IQ4_NL,
+  IQ4_XS,
+  MXFP4,
 };
 
-inline constexpr int kNumTensorTypes = int(TensorType::Q6_K) + 1;
+inline constexpr int kNumTensorTypes = int(TensorType::MXFP4) + 1;
 /// The largest TypeTraits::elements.
 inline constexpr int64_t kMaxBlockElements = 256;
 

@@ -26,6 +26,9 @@ SCALES = {
     "Q4_K": [0, 2],
     "Q5_K": [0, 2],
     "Q6_K": [208],
+    "IQ4_NL": [0],
+    "IQ4_XS": [0],
+    "MXFP4": [],
 }
 
 
@@ -42,6 +45,8 @@ def main():
         for offset in scales:
             scale = random.normal(0, 0.05, 2 * BLOCKS).astype(np.float16)
             blocks[:, offset : offset + 2] = scale.view(np.uint8).reshape(-1, 2)
+        if name == "MXFP4":  # scales from 2^-127 on, none that is infinite
+            blocks[:, 0] = [0, 1, 2, 100, 120, 127, 130, 200]
         rows = blocks.reshape(2, BLOCKS * size)
         writer.add_tensor(name, rows, raw_dtype=kind)
         values[name] = gguf.dequantize(rows, kind).astype(np.float32)

@@ -198,9 +198,63 @@ TEST_F(GgufCheckpointTest, RefusesOtherModels) {
   EXPECT_EQ(error(llamaMetadata().u32("llama.attention.value_length", 2)),
             "metadata 'llama.attention.value_length' is 2 but a head has 4 "
             "dimensions, which is not supported yet in @/m.gguf");
-  EXPECT_EQ(error(llamaMetadata().u32("split.count", 3)),
-            "the model is split into 3 files, which is not supported yet in "
-            "@/m.gguf; join them with llama-gguf-split --merge");
+}
+
+/// One tensor a part, the metadata in the first.
+class SplitGguf : public testing::Test {
+protected:
+  TempFolder folder;
+
+  static GgufWriter part(GgufWriter writer, uint32_t number, uint32_t count) {
+    return writer.u32("split.no", number)
+        .u32("split.count", count)
+        .u32("split.tensors.count", 2);
+  }
+  std::string write(int number, const GgufWriter &writer) const {
+    return folder.write("m-0000" + std::to_string(number) + "-of-00002.gguf",
+                        writer.finish());
+  }
+  void SetUp() override {
+    write(1, part(llamaMetadata(), 0, 2)
+                 .tensor("token_embd.weight", {8, 3}, typeF32,
+                         rawBytes(std::vector<float>(24, 1))));
+    write(2, part(GgufWriter(), 1, 2)
+                 .tensor("output.weight", {8, 3}, typeF32,
+                         rawBytes(std::vector<float>(24, 2))));
+  }
+  std::string error() {
+    return errorOf([&] { Checkpoint::open(folder.path()); }, folder.path());
+  }
+};
+
+TEST_F(SplitGguf, OpensFromAnyPartOrFolder) {
+  for (const std::string &path :
+       {folder / "m-00001-of-00002.gguf", folder / "m-00002-of-00002.gguf",
+        folder.path()}) {
+    auto checkpoint = Checkpoint::open(path);
+    EXPECT_EQ(checkpoint->config()["vocab_size"], 3);
+    EXPECT_EQ(readAll(*checkpoint, "model.embed_tokens.weight")[0], 1);
+    EXPECT_EQ(readAll(*checkpoint, "lm_head.weight")[23], 2);
+    EXPECT_EQ(checkpoint->fileName(*checkpoint->find("lm_head.weight")),
+              folder / "m-00002-of-00002.gguf");
+  }
+}
+
+TEST_F(SplitGguf, RefusesPartsThatDoNotGoTogether) {
+  write(2, part(GgufWriter(), 0, 2));
+  EXPECT_EQ(error(), "the file is part 1 of 2, which its name does not say in "
+                     "@/m-00002-of-00002.gguf; name parts as in "
+                     "model-00001-of-00002.gguf");
+  write(2, part(GgufWriter(), 1, 2));
+  EXPECT_EQ(error(), "the model has 1 tensors, not 2 in "
+                     "@/m-00001-of-00002.gguf");
+  std::filesystem::rename(folder / "m-00002-of-00002.gguf", folder / "m.gguf");
+  std::filesystem::remove(folder / "m-00001-of-00002.gguf");
+  EXPECT_EQ(error(), "the file is part 2 of 2, which its name does not say in "
+                     "@/m.gguf; name parts as in model-00001-of-00002.gguf");
+  std::filesystem::rename(folder / "m.gguf", folder / "m-00002-of-00002.gguf");
+  EXPECT_NE(error().find("m-00001-of-00002.gguf' of 2 is missing"),
+            std::string::npos);
 }
 
 TEST_F(GgufCheckpointTest, RefusesIncompleteModels) {

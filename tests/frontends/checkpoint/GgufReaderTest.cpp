@@ -220,7 +220,7 @@ TEST(GgufReader, RefusesBrokenTensors) {
             "tensor 'a' has rank 5, more than GGUF's 4 in f.gguf");
   EXPECT_EQ(error({32}, 4, 32),
             "tensor 'a' has the ggml type 4, which is not supported in f.gguf");
-  EXPECT_EQ(error({32}, 20, 32), "tensor 'a' has the ggml type 20 (IQ4_NL), "
+  EXPECT_EQ(error({32}, 16, 32), "tensor 'a' has the ggml type 16 (IQ2_XXS), "
                                  "which is not supported in f.gguf");
   const std::string shape =
       "tensor 'a' has a shape that is too large, or rows that are no multiple "

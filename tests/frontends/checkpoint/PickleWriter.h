@@ -10,10 +10,19 @@
 
 namespace qcc::test::pickle {
 
-inline std::string text(const std::string &value) {
-  return "X" + rawBytes(uint32_t(value.size())) + value;
+// (GCC 12 warns of sums that begin with a plain array of characters.)
+inline std::string join(std::initializer_list<std::string> parts) {
+  std::string out;
+  for (const std::string &part : parts)
+    out += part;
+  return out;
 }
-inline std::string number(int32_t value) { return "J" + rawBytes(value); }
+inline std::string text(const std::string &value) {
+  return join({"X", rawBytes(uint32_t(value.size())), value});
+}
+inline std::string number(int32_t value) {
+  return join({"J", rawBytes(value)});
+}
 inline std::string numbers(std::initializer_list<int32_t> values) {
   std::string out = "(";
   for (int32_t value : values)
@@ -21,24 +30,24 @@ inline std::string numbers(std::initializer_list<int32_t> values) {
   return out + "t";
 }
 inline std::string global(const std::string &module, const std::string &name) {
-  return "c" + module + "\n" + name + "\n";
+  return join({"c", module, "\n", name, "\n"});
 }
 inline std::string storage(int32_t elements, const std::string &key = "0",
                            const std::string &type = "FloatStorage") {
-  return "(" + text("storage") + global("torch", type) + text(key) +
-         text("cpu") + number(elements) + "tQ";
+  return join({"(", text("storage"), global("torch", type), text(key),
+               text("cpu"), number(elements), "tQ"});
 }
 /// A tensor of f32 that views storage "0".
 inline std::string tensor(int32_t elements, int32_t offset,
                           std::initializer_list<int32_t> shape,
                           std::initializer_list<int32_t> strides) {
-  return global("torch._utils", "_rebuild_tensor_v2") + "(" +
-         storage(elements) + number(offset) + numbers(shape) +
-         numbers(strides) + "\x89}tR";
+  return join({global("torch._utils", "_rebuild_tensor_v2"), "(",
+               storage(elements), number(offset), numbers(shape),
+               numbers(strides), "\x89}tR"});
 }
 /// A whole pickle that is a dictionary of that content.
 inline std::string dict(const std::string &content) {
-  return "\x80\2}(" + content + "u.";
+  return join({"\x80\2}(", content, "u."});
 }
 
 } // namespace qcc::test::pickle

@@ -105,7 +105,7 @@ TEST(PyTorch, SurvivesEveryDamagedByte) {
   for (const char *name : {"zip.bin", "legacy.bin"}) {
     const std::vector<uint8_t> bytes = toBytes(content(name));
     for (size_t at = 0; at < bytes.size(); ++at)
-      for (uint8_t flip : {0x01, 0x80, 0xff}) {
+      for (uint8_t flip : {0x01, 0xff}) {
         std::vector<uint8_t> damaged = bytes;
         damaged[at] ^= flip;
         errorOf([&] {
