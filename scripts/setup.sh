@@ -26,8 +26,8 @@ packages=(
   # The compiler: MLIR, LLVM, clang for the CPU kernels, lld as a library.
   clang-22 liblld-22-dev libmlir-22-dev llvm-22-dev mlir-22-tools
   # Libraries of the compiler and of the runtime.
-  flatbuffers-compiler libcli11-dev libflatbuffers-dev libpcre2-dev
-  libutf8proc-dev nlohmann-json3-dev
+  flatbuffers-compiler libcli11-dev libflatbuffers-dev libopenblas-dev
+  libpcre2-dev libutf8proc-dev nlohmann-json3-dev zlib1g-dev
   # Tests: GoogleTest; lit and FileCheck, which need Python.
   libgmock-dev libgtest-dev llvm-22-tools python3
   "$@"

@@ -1,0 +1,411 @@
+//===- GptqTest.cpp - GPTQ against the reference algorithm's output -------===//
+//
+// The goldens hold, for a weight and its Hessian, the codes, scales, zero
+// points and group indices that IST-DASLab's algorithm gives in f32. Where a
+// value lies on the border between two codes, rounding in the algebra decides,
+// and everything after it in the row follows: the test proves of every row
+// that differs that its first difference is such a tie, and counts them.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/quantize/Gptq.h"
+
+#include "compiler/quantize/Simd.h"
+#include "runtime/formats/Reference.h"
+#include "runtime/support/Error.h"
+#include "tests/support/Safetensors.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <set>
+#include <sstream>
+
+using namespace qcc;
+using namespace qcc::test;
+
+namespace {
+
+/// "m0.b4.g128.asym.actorder.mse".
+struct Setting {
+  explicit Setting(const std::string &name) : name(name) {
+    std::istringstream parts(name);
+    for (std::string part; std::getline(parts, part, '.');) {
+      if (part[0] == 'm' && part != "mse")
+        matrix = part;
+      else if (part[0] == 'b')
+        format.code = part == "b2"   ? qrt::Code::Int2
+                      : part == "b3" ? qrt::Code::Int3
+                      : part == "b4" ? qrt::Code::Int4
+                                     : qrt::Code::Int8;
+      else if (part[0] == 'g')
+        format.group = std::stoll(part.substr(1));
+      else if (part == "asym")
+        format.zero = true;
+      else if (part == "actorder")
+        options.order = ColumnOrder::Activation;
+      else if (part == "mse")
+        options.scales.mse = true;
+    }
+    format.scale = qrt::ScaleType::F32;
+  }
+  std::string name, matrix;
+  qrt::Format format;
+  GptqOptions options;
+};
+
+std::vector<Setting> settingsOf(const Goldens &goldens) {
+  std::set<std::string> names;
+  for (const auto &[name, tensor] : goldens)
+    if (name.ends_with(".codes"))
+      names.insert(name.substr(0, name.size() - 6));
+  return {names.begin(), names.end()};
+}
+
+struct Differences {
+  int64_t codes = 0, ties = 0, rows = 0;
+};
+
+/// Compares one row; where it differs, the first difference in the order of
+/// quantization must be a tie given the golden's codes before it.
+void compareRow(const Setting &one, const GptqFactor &factor, const float *w,
+                const uint8_t *expected, const uint8_t *actual,
+                const float *scales, const uint8_t *zeros,
+                Differences &counted) {
+  auto n = int64_t(factor.order.size());
+  int64_t first = -1;
+  for (int64_t i = n - 1; i >= 0; --i)
+    if (int32_t column = factor.order[size_t(i)];
+        expected[column] != actual[column]) {
+      ++counted.codes;
+      first = i;
+    }
+  if (first < 0)
+    return;
+  ++counted.ties;
+  auto valueOf = [&](int64_t i) {
+    return factor.dead[size_t(factor.order[size_t(i)])]
+               ? 0.0
+               : double(w[factor.order[size_t(i)]]);
+  };
+  int64_t group = one.format.groupSize(n);
+  double value = valueOf(first);
+  for (int64_t j = 0; j < first; ++j) {
+    int32_t column = factor.order[size_t(j)];
+    double quantized = (double(expected[column]) - zeros[j / group]) *
+                       double(scales[j / group]);
+    value += (valueOf(j) - quantized) *
+             double(factor.r[size_t(j * n + first)]) /
+             double(factor.r[size_t(first * n + first)]);
+  }
+  int32_t column = factor.order[size_t(first)];
+  double position =
+      value / double(scales[first / group]) + zeros[first / group];
+  double border = (expected[column] + actual[column]) / 2.0;
+  EXPECT_EQ(std::abs(expected[column] - actual[column]), 1) << one.name;
+  EXPECT_NEAR(position, border, 2e-3)
+      << one.name << " column " << column << " is no tie";
+}
+
+Differences compare(const Goldens &goldens, const Setting &one) {
+  const GoldenTensor &weight = goldens[one.matrix + ".W"];
+  int64_t rows = weight.shape[0], columns = weight.shape[1];
+  std::vector<float> w = weight.floats();
+  Hessian hessian(columns, goldens[one.matrix + ".H"].floats().data());
+  int64_t group = one.format.groupSize(columns);
+  GptqFactor factor = factorHessian(hessian, group, one.options);
+  EXPECT_EQ(factor.damp, 0.01) << one.name;
+  GptqResult result = quantizeGptq(w.data(), rows, columns, one.format, factor,
+                                   one.options);
+
+  auto indices = goldens[one.name + ".g_idx"].as<int32_t>();
+  for (int64_t i = 0; i < columns; ++i)
+    EXPECT_EQ(indices[size_t(factor.order[size_t(i)])], i / group) << one.name;
+  auto codes = goldens[one.name + ".codes"].as<uint8_t>();
+  auto scales = goldens[one.name + ".scales"].floats();
+  auto zeros = goldens[one.name + ".zeros"].as<uint8_t>();
+  int64_t groups = one.format.groupsPerRow(columns);
+  Differences counted;
+  counted.rows = rows;
+  bool permuted = storesPermuted(one.options);
+  for (int64_t row = 0; row < rows; ++row) {
+    std::vector<uint8_t> actual(static_cast<size_t>(columns));
+    for (int64_t i = 0; i < columns; ++i) {
+      uint8_t code = result.codes[size_t(row * columns + i)];
+      bool isSigned = one.format.code == qrt::Code::Int8 && !one.format.zero;
+      actual[size_t(permuted ? factor.order[size_t(i)] : i)] =
+          uint8_t(isSigned ? code + 128 : code);
+    }
+    int64_t before = counted.ties;
+    compareRow(one, factor, w.data() + row * columns,
+               codes.data() + row * columns, actual.data(),
+               scales.data() + row * groups, zeros.data() + row * groups,
+               counted);
+    // Behind a tie, later groups see other weights.
+    if (counted.ties == before)
+      for (int64_t g = 0; g < groups; ++g) {
+        auto at = size_t(row * groups + g);
+        EXPECT_NEAR(result.scales[at], scales[at], 1e-4 * scales[at])
+            << one.name << " row " << row << " group " << g;
+        if (one.format.zero) {
+          EXPECT_EQ(result.zeros[at], zeros[at]) << one.name;
+        }
+      }
+  }
+  return counted;
+}
+
+void compareAll(const std::filesystem::path &path) {
+  Goldens goldens(path);
+  Differences all;
+  std::vector<Setting> settings = settingsOf(goldens);
+  int64_t elements = 0;
+  for (const Setting &one : settings) {
+    Differences counted = compare(goldens, one);
+    all.codes += counted.codes;
+    all.ties += counted.ties;
+    all.rows += counted.rows;
+    elements += int64_t(goldens[one.name + ".codes"].bytes.size());
+  }
+  std::printf("%zu settings: %lld of %lld codes differ, all behind %lld ties "
+              "in %lld rows\n",
+              settings.size(), static_cast<long long>(all.codes),
+              static_cast<long long>(elements),
+              static_cast<long long>(all.ties),
+              static_cast<long long>(all.rows));
+  EXPECT_FALSE(settings.empty());
+  EXPECT_LT(all.ties, all.rows / 20);
+}
+
+TEST(Gptq, equalsTheReferenceOnASmallGolden) {
+  compareAll(testInput("quantize/gptq.safetensors"));
+}
+
+TEST(Gptq, equalsTheReferenceInEverySetting) {
+  std::filesystem::path path =
+      sharedData("quant-goldens/gptq/gptq.safetensors");
+  QCC_REQUIRE_FILE(path);
+  compareAll(path);
+}
+
+/// A weight and inputs whose features correlate and differ in size.
+struct Example {
+  Example(int64_t rows, int64_t columns, int64_t tokens, unsigned seed)
+      : rows(rows), columns(columns), tokens(tokens), hessian(columns) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (int64_t i = 0; i < rows * columns; ++i)
+      w.push_back(normal(random) * 0.02f);
+    x.resize(size_t(tokens * columns));
+    for (int64_t t = 0; t < tokens; ++t) {
+      float common = normal(random);
+      for (int64_t k = 0; k < columns; ++k)
+        x[size_t(t * columns + k)] =
+            (normal(random) + common) * float(1 + k % 7);
+    }
+    hessian.add(x.data(), tokens, 2);
+  }
+  /// ‖(W-Q)X‖² / ‖WX‖², one element at a time.
+  double error(const GptqResult &result, const qrt::Format &format,
+               const std::vector<int32_t> *storedOrder = nullptr) const {
+    qrt::PackedWeight packed{format,       rows,         columns,
+                             result.codes, result.scales, result.zeros};
+    std::vector<float> q(w.size());
+    qrt::dequantize(packed, q.data());
+    double lost = 0, whole = 0;
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t t = 0; t < tokens; ++t) {
+        double difference = 0, product = 0;
+        for (int64_t k = 0; k < columns; ++k) {
+          int64_t column = storedOrder ? (*storedOrder)[size_t(k)] : k;
+          double input = x[size_t(t * columns + column)];
+          double weight = w[size_t(row * columns + column)];
+          difference += (weight - q[size_t(row * columns + k)]) * input;
+          product += weight * input;
+        }
+        lost += difference * difference;
+        whole += product * product;
+      }
+    return lost / whole;
+  }
+  int64_t rows, columns, tokens;
+  std::vector<float> w, x;
+  Hessian hessian;
+};
+
+TEST(Gptq, reportsTheErrorOfTheOutputs) {
+  Example example(20, 150, 400, 1);
+  for (const char *name : {"int4.g32", "int3.row.z", "int4.g64.z.sf32"})
+    for (ColumnOrder order : {ColumnOrder::Natural, ColumnOrder::Activation,
+                              ColumnOrder::GroupAware}) {
+      qrt::Format format = qrt::Format::parse(name);
+      GptqOptions options;
+      options.order = order;
+      GptqFactor factor =
+          factorHessian(example.hessian, format.groupSize(150), options);
+      GptqResult result = quantizeGptq(example.w.data(), 20, 150, format,
+                                       factor, options);
+      double expected = example.error(
+          result, format, storesPermuted(options) ? &factor.order : nullptr);
+      EXPECT_NEAR(result.statistics.relativeError(), expected,
+                  1e-4 * expected + 1e-9)
+          << name;
+      // It must be worth the trouble.
+      GptqOptions nearest;
+      GptqFactor none = factor;
+      none.r.clear();
+      none.order.resize(150);
+      EXPECT_LT(expected, 0.8 * example.error(quantizeGptq(example.w.data(), 20,
+                                                           150, format, none,
+                                                           nearest),
+                                              format));
+    }
+}
+
+TEST(Gptq, doesNotDependOnThreads) {
+  Example example(300, 260, 300, 2);
+  Hessian alone(260);
+  alone.add(example.x.data(), 300, 1);
+  qrt::Format format = qrt::Format::parse("int4.g128.z");
+  GptqOptions one, several;
+  several.threads = 7;
+  GptqFactor factor = factorHessian(alone, 128, one);
+  GptqFactor same = factorHessian(example.hessian, 128, several);
+  EXPECT_EQ(factor.r, same.r);
+  GptqResult a = quantizeGptq(example.w.data(), 300, 260, format, factor, one);
+  GptqResult b =
+      quantizeGptq(example.w.data(), 300, 260, format, factor, several);
+  EXPECT_EQ(a.codes, b.codes);
+  EXPECT_EQ(a.scales, b.scales);
+  EXPECT_EQ(a.zeros, b.zeros);
+  EXPECT_EQ(a.statistics.squaredError, b.statistics.squaredError);
+}
+
+TEST(Gptq, keepsGroupsTogetherInGroupAwareOrder) {
+  Example example(4, 100, 50, 3); // a ragged last group
+  GptqOptions options;
+  options.order = ColumnOrder::GroupAware;
+  GptqFactor factor = factorHessian(example.hessian, 32, options);
+  ASSERT_EQ(factor.groups.size(), 4u);
+  std::set<int32_t> seen;
+  double before = std::numeric_limits<double>::infinity();
+  for (const GptqFactor::Group &group : factor.groups) {
+    EXPECT_EQ(group.size, group.index == 3 ? 4 : 32);
+    for (int64_t i = group.first; i < group.first + group.size; ++i) {
+      int32_t column = factor.order[size_t(i)];
+      seen.insert(column);
+      EXPECT_EQ(column / 32, group.index);
+      double here = example.hessian.diagonal(column);
+      if (i > group.first) {
+        EXPECT_LE(here, example.hessian.diagonal(factor.order[size_t(i - 1)]));
+      } else {
+        EXPECT_LE(here, before);
+        before = here;
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), 100u);
+}
+
+TEST(Gptq, findsStaticGroupsOfTheWeightItself) {
+  Example example(5, 96, 60, 4);
+  GptqOptions options;
+  options.order = ColumnOrder::Activation;
+  options.staticGroups = true;
+  qrt::Format format = qrt::Format::parse("int4.g32.z");
+  GptqFactor factor = factorHessian(example.hessian, 32, options);
+  GptqResult result =
+      quantizeGptq(example.w.data(), 5, 96, format, factor, options);
+  std::vector<uint8_t> codes(5 * 96), zeros(15);
+  std::vector<float> scales(15);
+  quantizeRows(example.w.data(), 5, 96, format, {}, codes.data(), scales.data(),
+               zeros.data());
+  EXPECT_EQ(result.scales, scales);
+  EXPECT_EQ(result.zeros, zeros);
+  EXPECT_NE(result.codes, codes);
+}
+
+TEST(Gptq, survivesBadHessians) {
+  const int64_t n = 40;
+  Example example(6, n, 80, 5);
+  qrt::Format format = qrt::Format::parse("int4.g16.z");
+  std::vector<uint8_t> nearest(size_t(6 * n)), zeros(18);
+  std::vector<float> scales(18);
+  quantizeRows(example.w.data(), 6, n, format, {}, nearest.data(),
+               scales.data(), zeros.data());
+  auto run = [&](const std::vector<float> &matrix, double damp,
+                 GptqFactor &factor) {
+    GptqOptions options;
+    options.damp = damp;
+    factor = factorHessian(Hessian(n, matrix.data()), 16, options);
+    return quantizeGptq(example.w.data(), 6, n, format, factor, options);
+  };
+  GptqFactor factor;
+  std::vector<float> matrix(n * n, 0.0f);
+  EXPECT_EQ(run(matrix, 0.01, factor).codes, nearest);
+  EXPECT_EQ(factor.note, "inputs are always zero: rounded to nearest");
+  matrix[3 * n + 3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(run(matrix, 0.01, factor).codes, nearest);
+  EXPECT_EQ(factor.note, "activations are not finite: rounded to nearest");
+  // Of rank one, without damping.
+  std::fill(matrix.begin(), matrix.end(), 1.0f);
+  GptqResult result = run(matrix, 0, factor);
+  EXPECT_EQ(factor.note, "damping raised");
+  EXPECT_GT(factor.damp, 0);
+  EXPECT_TRUE(std::isfinite(result.statistics.squaredError));
+  // No damping up to 1 makes this one positive definite.
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      matrix[size_t(i * n + j)] = i == j ? 1.0f : -10.0f;
+  result = run(matrix, 0.01, factor);
+  EXPECT_EQ(factor.note, "diagonal floored");
+  EXPECT_TRUE(std::isfinite(result.statistics.squaredError));
+  // One input that is always zero.
+  Hessian dead = example.hessian;
+  matrix.clear();
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      matrix.push_back(i == 7 || j == 7 ? 0.0f : float(dead.at(i, j)));
+  result = run(matrix, 0.01, factor);
+  EXPECT_EQ(factor.note, "1 dead column set to zero");
+  for (int64_t row = 0; row < 6; ++row)
+    EXPECT_EQ(result.codes[size_t(row * n + 7)], result.zeros[size_t(row * 3)]);
+}
+
+TEST(Gptq, refusesWhatDoesNotFit) {
+  Example example(2, 16, 8, 6);
+  GptqOptions options;
+  GptqFactor factor = factorHessian(example.hessian, 16, options);
+  EXPECT_THROW(quantizeGptq(example.w.data(), 1, 32,
+                            qrt::Format::parse("int4.g16"), factor, options),
+               qrt::Error);
+  EXPECT_THROW(quantizeGptq(example.w.data(), 2, 16,
+                            qrt::Format::parse("nf4.b64"), factor, options),
+               qrt::Error);
+}
+
+TEST(Cholesky, factorsAcrossTiles) {
+  const int64_t n = 300;
+  Example example(1, n, 900, 7);
+  std::vector<double> matrix(size_t(n * n));
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j <= i; ++j)
+      matrix[size_t(i * n + j)] = example.hessian.at(i, j);
+  ASSERT_EQ(cholesky(matrix.data(), n, 2), 0);
+  for (int64_t i = 0; i < n; i += 13)
+    for (int64_t j = 0; j <= i; j += 7) {
+      double sum = 0;
+      for (int64_t k = 0; k <= j; ++k)
+        sum += matrix[size_t(i * n + k)] * matrix[size_t(j * n + k)];
+      EXPECT_NEAR(sum, example.hessian.at(i, j),
+                  1e-12 * example.hessian.diagonal(i));
+    }
+  matrix.assign(size_t(n * n), 0.0);
+  for (int64_t i = 0; i < n; ++i)
+    matrix[size_t(i * n + i)] = i == 200 ? -1 : 1;
+  EXPECT_EQ(cholesky(matrix.data(), n, 2), 201);
+}
+
+} // namespace
