@@ -25,6 +25,8 @@ packages=(
   ca-certificates ccache cmake g++ git ninja-build pkg-config
   # The compiler: MLIR, LLVM, clang for the CPU kernels, lld as a library.
   clang-22 liblld-22-dev libmlir-22-dev llvm-22-dev mlir-22-tools
+  # Static links of LLVM (scripts/gpu_bundle.sh).
+  libpolly-22-dev
   # Libraries of the compiler and of the runtime.
   flatbuffers-compiler libcli11-dev libflatbuffers-dev libopenblas-dev
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev zlib1g-dev

@@ -45,6 +45,7 @@ std::string Driver::load() {
   resolve(destroyEvent, "cuEventDestroy_v2");
   resolve(recordEvent, "cuEventRecord");
   resolve(waitEvent, "cuEventSynchronize");
+  resolve(elapsedMilliseconds, "cuEventElapsedTime");
   resolve(loadLibrary, "cuLibraryLoadData");
   resolve(unloadLibrary, "cuLibraryUnload");
   resolve(libraryKernel, "cuLibraryGetKernel");

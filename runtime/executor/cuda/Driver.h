@@ -100,6 +100,7 @@ public:
   Result (*destroyEvent)(Event);
   Result (*recordEvent)(Event, Stream);
   Result (*waitEvent)(Event);
+  Result (*elapsedMilliseconds)(float *, Event, Event);
   Result (*loadLibrary)(Library *, const void *, int *, void **, unsigned,
                         int *, void **, unsigned);
   Result (*unloadLibrary)(Library);

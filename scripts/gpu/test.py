@@ -1,0 +1,378 @@
+"""Tests qcc's code for NVIDIA GPUs on the GPU of this machine.
+
+Every test compiles a small model for the CPU and the GPU into one artifact and
+compares the two; the CPU's kernels are held against the scalar references by
+the project's own tests. A line a test is printed as it ends, and at the end
+DIR/gpu_test.json and DIR/gpu_test.md. The exit status is 0 if none failed."""
+
+import argparse
+import concurrent.futures
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+
+import common
+
+# Relative errors of logits, GPU against CPU: activations, keys and values are
+# 16-bit floats on the GPU (one rounding is 2^-12 in f16, 2^-9 in bf16), over a
+# few layers.
+TOLERANCE = {"f16": 4e-3, "bf16": 2e-2}
+COUNTS = [1, 2, 5, 8, 9, 16, 33, 64, 65, 129, 300]
+FORMATS = {
+    "int4": ["--quantize", "rtn.int4"],
+    "int4-asym": ["--quantize", "rtn.int4", "--asym"],
+    "int4-g32": ["--quantize", "rtn.int4", "--group-size", "32"],
+    "int4-row": ["--quantize", "rtn.int4", "--group-size", "-1"],
+    "int4-g100": ["--quantize", "rtn.int4", "--group-size", "100"],
+    "int3": ["--quantize", "rtn.int3"],
+    "int3-asym": ["--quantize", "rtn.int3", "--asym"],
+    "int2-g64": ["--quantize", "rtn.int2", "--group-size", "64"],
+    "int8": ["--quantize", "rtn.int8"],
+    "int8-row": ["--quantize", "rtn.int8", "--group-size", "-1"],
+    "nf4": ["--quantize", "bnb.nf4"],
+    "fp4": ["--quantize", "bnb.fp4"],
+    "bf16": ["--dtype", "bf16"],
+    "f16": ["--dtype", "f16"],
+}
+SMALL = {
+    # Odd N and ragged K of every kind: 5 heads of 40, 1000 = 7.8 groups, 321
+    # words.
+    "odd": {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+        "hidden_size": 200, "intermediate_size": 1000, "num_hidden_layers": 2,
+        "num_attention_heads": 5, "num_key_value_heads": 5, "head_dim": 40,
+        "vocab_size": 321, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "max_position_embeddings": 4096, "rope_theta": 10000.0,
+        "tie_word_embeddings": False, "torch_dtype": "bfloat16"},
+    "small": {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+        "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 2,
+        "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 500,
+        "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "max_position_embeddings": 4096, "rope_theta": 10000.0,
+        "tie_word_embeddings": True, "torch_dtype": "bfloat16"},
+}
+
+
+class Tests:
+    def __init__(self, options, folder):
+        self.options = options
+        self.folder = folder
+        self.bin = common.find_tools(options.bin)
+        self.data = common.find_data(options.data)
+        self.results = []
+
+    def qcc(self, *arguments, timeout=900):
+        return common.run([self.bin / "qcc", *arguments], timeout)
+
+    def qrt(self, *arguments, timeout=300):
+        return common.run([self.bin / "qrt", *arguments, "--quiet"], timeout)
+
+    def record(self, name, status, note):
+        self.results.append({"test": name, "status": status, "note": note})
+        print(f"{status:7} {name}: {note}", flush=True)
+
+    def check(self, name, work):
+        """`work` returns (passed, note), or None for a skipped test."""
+        if self.options.only and not re.search(self.options.only, name):
+            return
+        try:
+            passed, note = work()
+            status = "skipped" if passed is None else \
+                "passed" if passed else "FAILED"
+        except Exception as error:  # a test that broke has failed
+            status, note = "FAILED", f"{type(error).__name__}: {error}"
+        self.record(name, status, note)
+
+    def compile(self, name, model, arguments, target=None):
+        artifact = self.folder / (name + ".qbin")
+        status, _, err, seconds = self.qcc(
+            "compile", model, "-o", artifact, "--quiet", "--target",
+            "cpu," + (target or self.options.target), *arguments)
+        if status:
+            raise RuntimeError("qcc: " + common.last_line(err))
+        return artifact
+
+    def logits(self, artifact, ids, device):
+        file = self.folder / f"{artifact.stem}-{device}-{len(ids)}.safetensors"
+        status, _, err, _ = self.qrt(
+            "logits", artifact, "--token-ids", ",".join(map(str, ids)), "-o",
+            file, "--device", device)
+        if status:
+            raise RuntimeError("qrt: " + common.last_line(err))
+        values, shape = common.read_tensor(file, "logits")
+        file.unlink()
+        return values, shape
+
+    def config(self, name):
+        """A folder with one layer of a model of `configs`, few words."""
+        folder = self.folder / ("config-" + name)
+        folder.mkdir(exist_ok=True)
+        if name in SMALL:
+            config = SMALL[name]
+        else:
+            config = json.loads(
+                (self.data / "configs" / name / "config.json").read_text())
+            for key in ("num_hidden_layers", "n_layer", "n_layers"):
+                if key in config:
+                    config[key] = 1
+            for key in ("vocab_size",):
+                config[key] = 515
+            for key in list(config):
+                if key.endswith("token_id"):
+                    config[key] = 1
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder, int(config["vocab_size"])
+
+    def shape(self, name, format_name, counts, target=None, seed=1):
+        """Logits of random weights, GPU against CPU, for steps of all sizes."""
+        def work():
+            folder, words = self.config(name)
+            label = f"{name}-{format_name}-{target or 'gpu'}"
+            try:
+                artifact = self.compile(
+                    label, folder,
+                    ["--random-weights", seed, *FORMATS[format_name]], target)
+            except RuntimeError as error:
+                if "unknown architecture" in str(error) or \
+                        "is not supported" in str(error):
+                    return None, str(error)
+                raise
+            ids = [(17 + 31 * i + i * i // 7) % words
+                   for i in range(max(counts))]
+            expected, (_, width) = self.logits(artifact, ids, "cpu")
+            worst, at = 0.0, 0
+            for count in counts:
+                values, _ = self.logits(artifact, ids[:count], "cuda")
+                error = common.relative_error(values,
+                                              expected[:count * width])
+                if error >= worst:
+                    worst, at = error, count
+            artifact.unlink()
+            limit = TOLERANCE["bf16" if format_name == "bf16" else "f16"]
+            return worst <= limit, (
+                f"relative error {worst:.2e} (limit {limit:g}) at {at} tokens")
+        return f"shapes/{name}/{format_name}" + \
+            (f"/{target}" if target else ""), work
+
+    def golden(self, architecture):
+        def work():
+            folder = self.data / "goldens" / architecture
+            try:
+                artifact = self.compile(
+                    "golden-" + architecture, folder,
+                    ["--dtype", "f16", "--kv-dtype", "f16"])
+            except RuntimeError as error:
+                return None, str(error)
+            ids, _ = common.read_tensor(folder / "golden.safetensors",
+                                        "input_ids")
+            expected, _ = common.read_tensor(folder / "golden.safetensors",
+                                             "logits")
+            values, _ = self.logits(artifact, list(ids), "cuda")
+            error = common.relative_error(values, expected)
+            artifact.unlink()
+            return error <= TOLERANCE["f16"], (
+                f"relative error {error:.2e} against transformers in float64 "
+                f"(limit {TOLERANCE['f16']:g})")
+        return f"goldens/{architecture}", work
+
+    def mini(self, model, format_name):
+        def work():
+            artifact = self.compile(f"{model}-{format_name}",
+                                    self.data / "minis" / model,
+                                    FORMATS[format_name])
+            found = {}
+            for device in ("cpu", "cuda"):
+                status, out, err, _ = self.qrt(
+                    "eval", artifact, "--dataset",
+                    self.data / "text/wiki.test.raw", "--context", 512,
+                    "--max-windows", 20, "--device", device, "--json")
+                if status:
+                    raise RuntimeError("qrt: " + common.last_line(err))
+                found[device] = json.loads(out)["perplexity"]
+            difference = abs(found["cuda"] / found["cpu"] - 1)
+            return difference <= 1e-3, (
+                f"perplexity {found['cuda']:.4f}, CPU {found['cpu']:.4f}: "
+                f"{100 * difference:.4f} % (limit 0.1)")
+        return f"perplexity/{model}/{format_name}", work
+
+    def text(self, model, format_name):
+        """Greedy text of 64 tokens; where it parts from the CPU's, the gap
+        between the two best tokens must be within the error of the logits."""
+        def work():
+            artifact = self.compile(f"{pathlib.Path(model).name}-text-"
+                                    f"{format_name}", model,
+                                    FORMATS[format_name])
+            prompt = "The history of the city"
+            found = {}
+            for device in ("cpu", "cuda"):
+                status, out, err, _ = self.qrt(
+                    "generate", artifact, "--prompt", prompt, "--device",
+                    device, "--temperature", "0", "--ignore-eos",
+                    "--max-new-tokens", 64, "--json")
+                if status:
+                    raise RuntimeError("qrt: " + common.last_line(err))
+                found[device] = json.loads(out)
+            cpu, gpu = found["cpu"]["token_ids"], found["cuda"]["token_ids"]
+            if cpu == gpu:
+                return True, f"{len(gpu)} tokens are the same"
+            at = next(i for i, pair in enumerate(zip(cpu, gpu))
+                      if pair[0] != pair[1])
+            ids = found["cpu"]["prompt_token_ids"] + cpu[:at]
+            values, (_, width) = self.logits(artifact, ids, "cpu")
+            row = sorted(values[-width:])
+            gap = row[-1] - row[-2]
+            mean = sum(row) / width
+            spread = (sum((v - mean) ** 2 for v in row) / width) ** 0.5
+            limit = 4 * TOLERANCE[
+                "bf16" if format_name == "bf16" else "f16"] * spread
+            return gap <= limit, (f"parts at token {at}: the two best are "
+                                  f"{gap:.4f} apart, near tie up to "
+                                  f"{limit:.4f}")
+        return f"text/{pathlib.Path(model).name}/{format_name}", work
+
+    def seeds(self):
+        def work():
+            artifact = self.compile("seeds", self.data / "minis/llama-mini",
+                                    FORMATS["int4"])
+            texts = []
+            for seed in (7, 7, 8):
+                status, out, err, _ = self.qrt(
+                    "generate", artifact, "--prompt", "The river", "--device",
+                    "cuda", "--temperature", "0.9", "--top-k", "40", "--seed",
+                    seed, "--max-new-tokens", 48, "--ignore-eos", "--json")
+                if status:
+                    raise RuntimeError("qrt: " + common.last_line(err))
+                texts.append(json.loads(out)["token_ids"])
+            return texts[0] == texts[1] and texts[0] != texts[2], \
+                "seed 7 twice and seed 8"
+        return "seeds", work
+
+    def sanitizer(self, tool, format_name):
+        def work():
+            program = shutil.which("compute-sanitizer") or \
+                "/usr/local/cuda/bin/compute-sanitizer"
+            if not pathlib.Path(program).exists():
+                return None, "no compute-sanitizer here"
+            folder, words = self.config("small")
+            artifact = self.compile(f"{tool}-{format_name}", folder,
+                                    ["--random-weights", 3,
+                                     *FORMATS[format_name]])
+            notes, good = [], True
+            for count in (70, 12):
+                ids = ",".join(str(i * 7 % words) for i in range(count))
+                status, out, err, _ = common.run(
+                    [program, "--tool", tool, "--error-exitcode", "99",
+                     self.bin / "qrt", "generate", artifact, "--token-ids", ids,
+                     "--device", "cuda", "--temperature", "0", "--ignore-eos",
+                     "--max-new-tokens", 4, "--json"], 280)
+                summary = re.findall(r"SUMMARY: .*", out + err)
+                good &= status == 0
+                notes.append(f"{count} tokens: " + (
+                    summary[-1] if summary else common.last_line(err + out)))
+            return good, "; ".join(notes)
+        return f"sanitizer/{tool}/{format_name}", work
+
+    def refusals(self):
+        def work():
+            artifact = self.compile("refusals", self.config("small")[0],
+                                    ["--random-weights", 1, *FORMATS["int4"]])
+            status, _, err, _ = self.qrt(
+                "generate", artifact, "--token-ids", "1,2", "--device", "cuda",
+                "--context", 1 << 30)
+            good = status == 1 and err.count("\n") == 1 and "GiB" in err
+            notes = [common.last_line(err)]
+            status, _, err, _ = self.qrt("generate", artifact, "--token-ids",
+                                         "1,2", "--device", "cuda:99")
+            good &= status != 0 and err.count("\n") == 1
+            notes.append(common.last_line(err))
+            return good, " | ".join(notes)
+        return "refusals", work
+
+    def plan(self):
+        quick = self.options.quick
+        yield from (self.shape("odd", name, COUNTS) for name in FORMATS)
+        yield from (self.shape("small", name, [1, 8, 64, 300])
+                    for name in (["int4", "bf16"] if quick else FORMATS))
+        models = sorted(path.name for path in
+                        (self.data / "configs").iterdir())
+        if quick:
+            models = [m for m in models if m in ("falcon-7b", "llama-3-8b")]
+        for model in models:
+            for name in (["int4", "nf4"] if quick else
+                         ["int4", "int4-g32", "int3", "int2-g64", "int8",
+                          "nf4", "fp4", "bf16", "f16"]):
+                yield self.shape(model, name, [1, 7, 40, 300])
+        for name in ("int4", "nf4", "bf16"):
+            yield self.shape("odd", name, COUNTS, "compute_80")
+            yield self.shape("small", name, [1, 8, 64, 300], "compute_80")
+        if (self.data / "goldens").is_dir():
+            yield from (self.golden(path.name) for path in
+                        sorted((self.data / "goldens").iterdir()))
+        if (self.data / "minis").is_dir():
+            for model in ("llama-mini", "falcon-mini"):
+                for name in (["int4", "nf4", "bf16"] if quick else
+                             ["int4", "int4-asym", "int3", "int2-g64", "int8",
+                              "nf4", "fp4", "bf16", "f16"]):
+                    yield self.mini(model, name)
+                    yield self.text(self.data / "minis" / model, name)
+            yield self.seeds()
+        for model in self.options.model:
+            yield self.text(model, "int4")
+        if not self.options.no_sanitizer:
+            for tool in ("memcheck", "racecheck", "synccheck"):
+                for name in (["int4"] if quick else ["int4", "nf4", "bf16"]):
+                    yield self.sanitizer(tool, name)
+        yield self.refusals()
+
+    def run(self):
+        with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
+            for done in [pool.submit(self.check, name, work)
+                         for name, work in self.plan()]:
+                done.result()
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="gpu_test.sh", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", help="the folder with qcc and qrt")
+    parser.add_argument("--data", help="the folder with the test data")
+    parser.add_argument("-o", "--output", default=".", metavar="DIR",
+                        help="where the reports go (default: here)")
+    parser.add_argument("--target", default="sm_90",
+                        help="what to compile for (default sm_90)")
+    parser.add_argument("--model", action="append", default=[],
+                        help="also the greedy text of this model (repeatable)")
+    parser.add_argument("--only", metavar="REGEX", help="tests by name")
+    parser.add_argument("--quick", action="store_true",
+                        help="fewer shapes and formats")
+    parser.add_argument("--no-sanitizer", action="store_true")
+    parser.add_argument("--jobs", type=int, default=4,
+                        help="tests at once (default 4)")
+    options = parser.parse_args()
+    gpu = common.describe_gpu()
+    with tempfile.TemporaryDirectory(prefix="qcc-gpu-test-") as folder:
+        tests = Tests(options, pathlib.Path(folder))
+        tests.run()
+    counts = {status: sum(r["status"] == status for r in tests.results)
+              for status in ("passed", "FAILED", "skipped")}
+    summary = (f"{counts['passed']} passed, {counts['FAILED']} failed, "
+               f"{counts['skipped']} skipped")
+    lines = [f"# GPU tests: {summary}", "",
+             f"{gpu.get('name', 'no GPU')}, driver "
+             f"{gpu.get('driver_version', '?')}, target {options.target}", "",
+             "| test | status | |", "| --- | --- | --- |"]
+    lines += [f"| {r['test']} | {r['status']} | {r['note']} |"
+              for r in sorted(tests.results, key=lambda r: r["test"])]
+    common.write_report(pathlib.Path(options.output), "gpu_test",
+                        {"gpu": gpu, "target": options.target,
+                         "summary": counts, "tests": tests.results},
+                        "\n".join(lines) + "\n\n" + summary + "\n")
+    return 1 if counts["FAILED"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
