@@ -44,6 +44,34 @@ constexpr const char *gpt4oRegex =
     "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
     "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|"
     "\\s+(?!\\S)|\\s+";
+constexpr const char *qwen35Regex =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}|"
+    " ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr const char *youtuRegex =
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*"
+    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"
+    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr const char *kimiRegex =
+    "\\p{Han}+|[^\\r\\n\\p{L}\\p{N}]?"
+    "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*"
+    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    "[^\\r\\n\\p{L}\\p{N}]?"
+    "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]+"
+    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+    "\\s+(?!\\S)|\\s+";
+constexpr const char *cjkRegex = "[一-龥぀-ゟ゠-ヿ]+";
+constexpr const char *deepseekV3Regex =
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
+    "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr const char *deepseekLettersRegex =
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯ"
+    "Ա-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ"
+    "-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮ"
+    "ⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
 constexpr const char *bloomRegex = " ?[^(\\s|.,!?…。，、।۔،)]+";
 constexpr const char *punctuationRegex = "[\\p{P}\\$\\+<=>\\^~\\|`]+";
 
@@ -66,32 +94,71 @@ const std::vector<PreKind> &preKinds() {
     add({"", "default"},
         {"[\\p{P}\\$\\+<=>\\^~\\|]+", gpt2Regex, "\\p{N}+", "[0-9][0-9][0-9]"});
     add({"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral",
-         "midm-2.0", "lfm2"},
+         "midm-2.0", "lfm2", "jina-v5-nano"},
         {llama3Regex}, true, true);
-    add({"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, {llama3Regex});
+    add({"glm4", "glm5"}, {llama3Regex}, true);
+    add({"dbrx", "smaug-bpe", "chatglm-bpe"}, {llama3Regex});
     add({"falcon"}, {punctuationRegex, gpt2Regex, "[0-9][0-9][0-9]"});
     add({"gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es",
          "jina-v2-de", "a.x-4.0", "mellum", "mpt", "olmo", "jais", "trillion",
-         "exaone4"},
+         "exaone4", "granite-docling", "modern-bert"},
         {gpt2Regex});
     add({"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone",
-         "minerva-7b"},
+         "minerva-7b", "mellum2"},
         {"\\p{N}", gpt2Regex});
     add({"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan",
-         "grok-2"},
+         "grok-2", "solar-open", "kormo", "f2llmv2"},
         {qwen2Regex});
+    add({"qwen35"}, {qwen35Regex});
+    add({"laguna"}, {"[^\\n]+|[\\n]+", qwen2Regex});
+    add({"ufakzeka"}, {"[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+                       " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+                       "\\s+(?!\\S)|\\s+"});
+    add({"seed-coder"},
+        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}|"
+         " ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"});
+    add({"bailingmoe", "bailingmoe2", "llada-moe"},
+        {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}|"
+         " ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"});
+    add({"exaone-moe"},
+        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?"
+         "(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}|"
+         " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"});
+    add({"jais-2"},
+        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+         "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+         "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|"
+         "\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|"
+         "\\s{1,2}(?!\\S)|\\s{1}"});
     add({"tekken"}, {tekkenRegex}, true, true);
-    add({"gpt-4o", "llama4"}, {gpt4oRegex});
+    add({"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, {gpt4oRegex});
+    add({"granite-embed-multi-97m"}, {gpt4oRegex}, true);
+    add({"tiny_aya", "cohere2moe"}, {"\\d{1,3}(?=(?:\\d{3})*\\b)", gpt4oRegex});
+    add({"superbpe"}, {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"});
+    add({"youtu"},
+        {"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-"
+         "龥぀-"
+         "ゟ゠-"
+         "ヿ]"
+         "+",
+         youtuRegex},
+        true);
+    add({"kimi-k2"}, {kimiRegex});
     add({"bloom", "poro-chat", "gpt3-finnish"}, {bloomRegex});
     add({"viking"}, {bloomRegex, "\\p{N}"});
     add({"deepseek-coder"}, {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+",
                              "[一-龥ࠀ-一가-퟿]+", "\\p{N}"});
-    add({"deepseek-v3"},
-        {"\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
+    add({"deepseek-llm"},
+        {"[\\r\\n]", deepseekLettersRegex, "\\s?[!-/:-~！-／：-～‘-‟　-。]+",
+         "\\s+$", "[一-龥ࠀ-一가-퟿]+", "\\p{N}+"});
+    add({"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
+        {"\\p{N}{1,3}", cjkRegex, deepseekV3Regex});
+    add({"spark2_5"},
+        {"\\p{N}{1,3}", cjkRegex,
          "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
-         "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
-         "?[\\p{P}\\p{S}]+[\\r\\n]*|"
-         "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"});
+         "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+|"
+         "[\\r\\n]|\\s+(?!\\S)|\\s+",
+         "\\p{N}"});
     return table;
   }();
   return kinds;
@@ -109,7 +176,7 @@ public:
   TokenizerModel run() {
     if (fields.model == "gpt2")
       model.unit = SymbolUnit::Bytes;
-    else if (fields.model == "llama")
+    else if (fields.model == "llama" || fields.model == "t5")
       model.unit = SymbolUnit::Characters;
     else
       fail("model",
@@ -237,8 +304,9 @@ private:
     model.byteFallback = std::any_of(
         model.pieces.begin(), model.pieces.end(),
         [](const Piece &piece) { return piece.type == PieceType::Byte; });
-    setTemplate(model, fields.addBosToken.value_or(true),
-                fields.addEosToken.value_or(false));
+    model.unigram = fields.model == "t5";
+    setTemplate(model, fields.addBosToken.value_or(!model.unigram),
+                fields.addEosToken.value_or(model.unigram));
   }
 
   const GgufTokenizerFields &fields;

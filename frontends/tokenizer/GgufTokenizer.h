@@ -15,7 +15,7 @@ namespace qcc {
 /// The values of a GGUF file's keys "tokenizer.ggml.*" (ggml's docs/gguf.md).
 /// A key that is not there leaves its member empty.
 struct GgufTokenizerFields {
-  std::string model;               ///< "gpt2" or "llama"
+  std::string model;               ///< "gpt2", "llama" or "t5"
   std::string pre;                 ///< how text is cut into words, by name
   std::vector<std::string> tokens; ///< any bytes
   std::vector<float> scores;       ///< as many as tokens, or none

@@ -168,12 +168,13 @@ private:
   void finish() {
     // SentencePiece's default is 1, Unigram.
     static const char *const kinds[] = {"Unigram", "BPE", "Word", "Char"};
-    if (modelType != 2)
+    if (modelType != 1 && modelType != 2)
       fail("'trainer_spec.model_type' is " + std::to_string(modelType) +
-           (modelType >= 1 && modelType <= 4
+           (modelType == 3 || modelType == 4
                 ? " (" + std::string(kinds[modelType - 1]) + ")"
                 : "") +
-           ", which is not supported (only 2, BPE)");
+           ", which is not supported (only 1, Unigram, and 2, BPE)");
+    model.unigram = modelType == 1;
     std::unordered_map<std::string_view, int32_t> ids;
     std::bitset<256> fallbacks;
     for (size_t i = 0; i < model.pieces.size(); ++i) {

@@ -139,12 +139,31 @@ TokenizerModel importVocabAndMerges(std::string_view vocabJson,
   return model;
 }
 
+/// The one file *.tiktoken of a folder, or tiktoken.model; or empty.
+static fs::path findTiktoken(const fs::path &folder) {
+  fs::path found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() != ".tiktoken" &&
+        it->path().filename() != "tiktoken.model")
+      continue;
+    if (!found.empty())
+      throw Error("the folder has several tiktoken vocabularies",
+                  folder.string(), "name one of them");
+    found = it->path();
+  }
+  return found;
+}
+
 std::optional<TokenizerModel> importTokenizerFolder(const fs::path &path) {
   std::error_code error;
   if (fs::is_regular_file(path, error)) {
     std::string bytes = readFile(path);
     if (path.extension() == ".json")
       return importTokenizerJson(bytes, {}, path.string());
+    if (isTiktoken(bytes))
+      return importTiktoken(bytes, {}, path.string());
     return importSentencePiece(bytes, path.string());
   }
   if (!fs::is_directory(path, error))
@@ -157,11 +176,16 @@ std::optional<TokenizerModel> importTokenizerFolder(const fs::path &path) {
   if (fs::is_regular_file(json, error))
     return importTokenizerJson(readFile(json), config, json.string());
   if (fs::is_regular_file(spm, error)) {
-    TokenizerModel model = importSentencePiece(readFile(spm), spm.string());
+    std::string bytes = readFile(spm);
+    if (isTiktoken(bytes))
+      return importTiktoken(bytes, config, spm.string());
+    TokenizerModel model = importSentencePiece(bytes, spm.string());
     if (!config.empty() || !specialTokensMap.empty())
       applyConfig(model, config, specialTokensMap);
     return model;
   }
+  if (fs::path ranks = findTiktoken(path); !ranks.empty())
+    return importTiktoken(readFile(ranks), config, ranks.string());
   if (fs::is_regular_file(vocab, error) && fs::is_regular_file(merges, error))
     return importVocabAndMerges(readFile(vocab), readFile(merges), config,
                                 specialTokensMap);

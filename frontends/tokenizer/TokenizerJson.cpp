@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "frontends/tokenizer/AddedTokenConfig.h"
+#include "frontends/tokenizer/Base64.h"
 #include "frontends/tokenizer/TokenizerImport.h"
 #include "frontends/tokenizer/VocabBuilder.h"
 #include "runtime/support/Error.h"
@@ -51,6 +52,33 @@ TextPattern readPattern(const JsonView &json) {
   return {json.at("String").string(), false};
 }
 
+std::string decodeBase64(const JsonView &json) {
+  std::string bytes;
+  if (!fromBase64(json.string(), bytes))
+    json.fail("is no Base64");
+  return bytes;
+}
+
+/// BERT's normalizer is a sequence of steps that can be left out.
+void readBertNormalizer(const JsonView &json, TokenizerModel &model) {
+  auto add = [&](NormalizerKind kind) {
+    NormalizerStep step;
+    step.kind = kind;
+    model.normalizers.push_back(step);
+  };
+  const bool lowercase = json.boolean("lowercase", true);
+  if (json.boolean("clean_text", true))
+    add(NormalizerKind::BertClean);
+  if (json.boolean("handle_chinese_chars", true))
+    add(NormalizerKind::BertChinese);
+  if (json.boolean("strip_accents", lowercase)) {
+    add(NormalizerKind::Nfd);
+    add(NormalizerKind::StripNonspacing);
+  }
+  if (lowercase)
+    add(NormalizerKind::Lowercase);
+}
+
 void readNormalizer(const JsonView &json, TokenizerModel &model) {
   static const std::pair<const char *, NormalizerKind> plainKinds[] = {
       {"NFC", NormalizerKind::Nfc},
@@ -58,7 +86,9 @@ void readNormalizer(const JsonView &json, TokenizerModel &model) {
       {"NFKC", NormalizerKind::Nfkc},
       {"NFKD", NormalizerKind::Nfkd},
       {"Lowercase", NormalizerKind::Lowercase},
-      {"StripAccents", NormalizerKind::StripAccents}};
+      {"StripAccents", NormalizerKind::StripAccents},
+      {"Nmt", NormalizerKind::Nmt},
+      {"ByteLevel", NormalizerKind::ByteLevel}};
   const std::string &type = json.at("type").string();
   NormalizerStep step;
   for (const auto &[name, kind] : plainKinds) {
@@ -79,6 +109,11 @@ void readNormalizer(const JsonView &json, TokenizerModel &model) {
     step.kind = NormalizerKind::Replace;
     step.pattern = readPattern(json.at("pattern"));
     step.content = json.at("content").string();
+  } else if (type == "Precompiled") {
+    step.kind = NormalizerKind::Precompiled;
+    step.content = decodeBase64(json.at("precompiled_charsmap"));
+  } else if (type == "BertNormalizer") {
+    return readBertNormalizer(json, model);
   } else {
     refuse(json, "normalizer");
   }
@@ -116,6 +151,102 @@ PrependScheme readScheme(const JsonView &metaspace) {
             "', which is not understood");
 }
 
+/// Text of one script, with the blanks in it; Hiragana, Katakana and Han count
+/// as one, as Hugging Face's unicode_scripts has it. What stands in front of
+/// the first character of a script is dropped.
+std::string scriptsRegex() {
+  std::string regex = "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30FC}]"
+                      "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30FC} \\p{Cn}]*";
+  for (const char *script : {"Common",
+                             "Latin",
+                             "Greek",
+                             "Cyrillic",
+                             "Armenian",
+                             "Hebrew",
+                             "Arabic",
+                             "Syriac",
+                             "Thaana",
+                             "Devanagari",
+                             "Bengali",
+                             "Gurmukhi",
+                             "Gujarati",
+                             "Oriya",
+                             "Tamil",
+                             "Telugu",
+                             "Kannada",
+                             "Malayalam",
+                             "Sinhala",
+                             "Thai",
+                             "Lao",
+                             "Tibetan",
+                             "Myanmar",
+                             "Georgian",
+                             "Hangul",
+                             "Ethiopic",
+                             "Cherokee",
+                             "Canadian_Aboriginal",
+                             "Ogham",
+                             "Runic",
+                             "Khmer",
+                             "Mongolian",
+                             "Bopomofo",
+                             "Yi",
+                             "Old_Italic",
+                             "Gothic",
+                             "Deseret",
+                             "Inherited",
+                             "Tagalog",
+                             "Hanunoo",
+                             "Buhid",
+                             "Tagbanwa",
+                             "Limbu",
+                             "Tai_Le",
+                             "Linear_B",
+                             "Ugaritic",
+                             "Shavian",
+                             "Osmanya",
+                             "Cypriot",
+                             "Braille",
+                             "Buginese",
+                             "Coptic",
+                             "New_Tai_Lue",
+                             "Glagolitic",
+                             "Tifinagh",
+                             "Syloti_Nagri",
+                             "Old_Persian",
+                             "Kharoshthi",
+                             "Balinese",
+                             "Cuneiform",
+                             "Phoenician",
+                             "Phags_Pa",
+                             "Nko",
+                             "Sundanese",
+                             "Lepcha",
+                             "Ol_Chiki",
+                             "Vai",
+                             "Saurashtra",
+                             "Kayah_Li",
+                             "Rejang",
+                             "Cham",
+                             "Tai_Tham",
+                             "Tai_Viet",
+                             "Avestan",
+                             "Egyptian_Hieroglyphs",
+                             "Samaritan",
+                             "Lisu",
+                             "Bamum",
+                             "Javanese",
+                             "Meetei_Mayek"}) {
+    std::string one = std::string("\\p{") + script + "}";
+    if (one == "\\p{Common}") // the blank is of no script, U+30FC is Han
+      regex += "|(?:(?![ \\x{30FC}])\\p{Common})(?:(?!\\x{30FC})[\\p{Common} "
+               "\\p{Cn}])*";
+    else
+      regex += "|" + one + "[" + one + " \\p{Cn}]*";
+  }
+  return regex;
+}
+
 void readPreTokenizer(const JsonView &json, TokenizerModel &model) {
   const std::string &type = json.at("type").string();
   PreTokenizerStep step;
@@ -149,6 +280,24 @@ void readPreTokenizer(const JsonView &json, TokenizerModel &model) {
     step.invert = true;
   } else if (type == "WhitespaceSplit") {
     step.kind = PreTokenizerKind::WhitespaceSplit;
+  } else if (type == "BertPreTokenizer") {
+    step.kind = PreTokenizerKind::WhitespaceSplit;
+    model.preTokenizers.push_back(step);
+    step.kind = PreTokenizerKind::Punctuation;
+  } else if (type == "CharDelimiterSplit") {
+    step.kind = PreTokenizerKind::Split;
+    step.pattern = {json.at("delimiter").string(), false};
+    step.behavior = SplitBehavior::Removed;
+  } else if (type == "FixedLength") {
+    int64_t length =
+        json.find("length").isNull() ? 5 : json.at("length").integer(1, 65535);
+    step.kind = PreTokenizerKind::Split;
+    step.pattern = {"[\\s\\S]{1," + std::to_string(length) + "}", true};
+  } else if (type == "UnicodeScripts") {
+    step.kind = PreTokenizerKind::Split;
+    step.pattern = {scriptsRegex(), true};
+    step.behavior = SplitBehavior::Removed;
+    step.invert = true;
   } else {
     refuse(json, "pre-tokenizer");
   }
@@ -178,6 +327,13 @@ void readDecoder(const JsonView &json, TokenizerModel &model) {
     step.kind = DecoderKind::Metaspace;
     step.content = json.at("replacement").string();
     step.scheme = readScheme(json);
+  } else if (type == "WordPiece") {
+    step.kind = DecoderKind::WordPiece;
+    step.content = json.string("prefix", "##");
+    step.cleanup = json.boolean("cleanup", true);
+  } else if (type == "BPEDecoder") {
+    step.kind = DecoderKind::WordSuffix;
+    step.content = json.string("suffix", "</w>");
   } else {
     refuse(json, "decoder");
   }
@@ -220,11 +376,8 @@ void readPostProcessor(const JsonView &json, TokenizerModel &model) {
   model.suffixIds.insert(model.suffixIds.end(), after.begin(), after.end());
 }
 
-/// Refuses options of the model that change what it does.
-void checkModelOptions(const JsonView &json) {
-  JsonView type = json.find("type");
-  if (!type.isNull() && type.string() != "BPE")
-    refuse(json, "model");
+/// Refuses options of byte pair encoding that change what it does.
+void checkBpeOptions(const JsonView &json) {
   json.allowOnly({"type", "dropout", "unk_token", "continuing_subword_prefix",
                   "end_of_word_suffix", "fuse_unk", "byte_fallback",
                   "ignore_merges", "vocab", "merges"});
@@ -238,6 +391,83 @@ void checkModelOptions(const JsonView &json) {
     if (!text.isNull() && !text.string().empty())
       text.fail("is not empty, which is not supported");
   }
+}
+
+/// Whether symbols can be bytes: text becomes stand-ins once, at the end of
+/// normalization, and comes back from them first of all.
+bool isByteLevel(const TokenizerModel &model) {
+  size_t before = 0;
+  bool hasMetaspaceBehind = false;
+  for (const PreTokenizerStep &step : model.preTokenizers) {
+    before += step.kind == PreTokenizerKind::ByteLevel;
+    hasMetaspaceBehind |= before && step.kind == PreTokenizerKind::Metaspace;
+  }
+  for (const NormalizerStep &step : model.normalizers)
+    if (step.kind == NormalizerKind::ByteLevel)
+      return false;
+  size_t behind = 0;
+  for (const DecoderStep &step : model.decoders)
+    behind += step.kind == DecoderKind::ByteLevel;
+  return before == 1 && !hasMetaspaceBehind && behind == 1 &&
+         model.decoders[0].kind == DecoderKind::ByteLevel;
+}
+
+TokenIds readBpe(const JsonView &bpe, TokenizerModel &model) {
+  checkBpeOptions(bpe);
+  if (isByteLevel(model))
+    model.unit = SymbolUnit::Bytes;
+  TokenIds ids = readVocab(bpe.at("vocab"), model);
+  model.byteFallback = bpe.boolean("byte_fallback", false);
+  if (model.byteFallback && model.unit == SymbolUnit::Bytes) {
+    // What has a piece needs no fallback; else it is that of the stand-ins.
+    model.byteFallback = false;
+    if (!hasEveryByte(model)) {
+      model.byteFallback = true;
+      model.unit = SymbolUnit::Characters;
+      model.pieces.clear();
+      ids = readVocab(bpe.at("vocab"), model);
+    }
+  }
+  readMerges(bpe.at("merges"), ids, model);
+  model.fuseUnknown = bpe.boolean("fuse_unk", false);
+  model.ignoreMerges = bpe.boolean("ignore_merges", false);
+  return ids;
+}
+
+void readUnknown(const JsonView &bpe, const TokenIds &ids,
+                 TokenizerModel &model) {
+  std::string unknown = bpe.string("unk_token", "");
+  if (unknown.empty())
+    return;
+  model.unknownId = ids.find(unknown);
+  if (model.unknownId < 0)
+    bpe.find("unk_token").fail("is not in the vocabulary");
+}
+
+/// A list of [text, score], by id.
+TokenIds readUnigram(const JsonView &json, TokenizerModel &model) {
+  json.allowOnly({"type", "unk_id", "vocab", "byte_fallback"});
+  model.unigram = true;
+  JsonView vocab = json.at("vocab");
+  TokenIds ids;
+  ids.byText.reserve(vocab.size());
+  model.pieces.reserve(vocab.size());
+  for (size_t i = 0; i < vocab.size(); ++i) {
+    JsonView entry = vocab[i];
+    if (entry.size() != 2 || !entry[1].json().is_number())
+      entry.fail("is no text with a score");
+    Piece piece;
+    piece.text = entry[0].string();
+    piece.score = entry[1].json().get<double>();
+    ids.byText[piece.text] = static_cast<int32_t>(i);
+    model.pieces.push_back(std::move(piece));
+  }
+  model.byteFallback = json.boolean("byte_fallback", false);
+  JsonView unknown = json.find("unk_id");
+  if (!unknown.isNull())
+    model.unknownId = static_cast<int32_t>(
+        unknown.integer(0, static_cast<int64_t>(vocab.size()) - 1));
+  return ids;
 }
 
 void readAddedTokens(const JsonView &json, TokenizerModel &model,
@@ -275,33 +505,17 @@ TokenizerModel importTokenizerJson(std::string_view text,
   forEachComponent(root.find("decoder"), "decoders",
                    [&](const JsonView &json) { readDecoder(json, model); });
   model.unit = SymbolUnit::Characters;
-  for (const PreTokenizerStep &step : model.preTokenizers)
-    if (step.kind == PreTokenizerKind::ByteLevel)
-      model.unit = SymbolUnit::Bytes;
-
-  JsonView bpe = root.at("model");
-  checkModelOptions(bpe);
-  TokenIds ids = readVocab(bpe.at("vocab"), model);
-  readMerges(bpe.at("merges"), ids, model);
-  model.fuseUnknown = bpe.boolean("fuse_unk", false);
-  model.ignoreMerges = bpe.boolean("ignore_merges", false);
-  model.byteFallback = bpe.boolean("byte_fallback", false);
-  if (model.byteFallback && model.unit == SymbolUnit::Bytes) {
-    if (!hasEveryByte(model))
-      bpe.find("byte_fallback")
-          .fail("is true beside a ByteLevel whose "
-                "vocabulary lacks bytes, which is not "
-                "supported");
-    model.byteFallback = false;
-  }
+  JsonView core = root.at("model");
+  // Files from before there were types are BPE's, or Unigram's with its list.
+  const bool isList = core.at("vocab").isArray();
+  const std::string type = core.string("type", isList ? "Unigram" : "BPE");
+  if (type != "BPE" && type != "Unigram")
+    refuse(core, "model");
+  TokenIds ids =
+      type == "BPE" ? readBpe(core, model) : readUnigram(core, model);
   readAddedTokens(root.find("added_tokens"), model, ids);
-
-  std::string unknown = bpe.string("unk_token", "");
-  if (!unknown.empty()) {
-    model.unknownId = ids.find(unknown);
-    if (model.unknownId < 0)
-      bpe.find("unk_token").fail("is not in the vocabulary");
-  }
+  if (type == "BPE")
+    readUnknown(core, ids, model);
   forEachComponent(
       root.find("post_processor"), "processors",
       [&](const JsonView &json) { readPostProcessor(json, model); });

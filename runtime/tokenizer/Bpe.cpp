@@ -89,6 +89,8 @@ Bpe::Bpe(const TokenizerModel &model)
     for (int32_t id : fallbackIds)
       hasFallback &= id >= 0;
   }
+  if (model.unigram)
+    return; // not run
   if (model.rule == MergeRule::Ranked)
     addRankedMerges();
   else
@@ -101,7 +103,8 @@ void Bpe::addRankedMerges() {
     const Merge &merge = model.merges[rank];
     pairs.insert(
         {static_cast<uint32_t>(merge.left), static_cast<uint32_t>(merge.right),
-         static_cast<uint32_t>(rank), static_cast<uint32_t>(merge.result)});
+         static_cast<uint32_t>(model.ranksAreIds ? merge.result : rank),
+         static_cast<uint32_t>(merge.result)});
   }
 }
 
@@ -120,7 +123,7 @@ uint32_t Bpe::symbolOrNew(std::string_view character) {
 
 void Bpe::addScoredMerges() {
   // Equal scores get equal ranks; then the place in the text decides.
-  std::vector<float> scores;
+  std::vector<double> scores;
   for (const Piece &piece : model.pieces)
     if (isReachable(model, piece))
       scores.push_back(piece.score);

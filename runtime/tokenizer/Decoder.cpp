@@ -4,13 +4,15 @@
 
 #include "runtime/tokenizer/Unicode.h"
 
+#include <algorithm>
+
 namespace qrt {
 
 DecoderTable::DecoderTable(const TokenizerModel &model)
     : model(model), isSpecial(model.pieces.size()),
-      isAdded(model.pieces.size()) {
+      isSkipped(model.pieces.size()), isAdded(model.pieces.size()) {
   for (const AddedToken &token : model.addedTokens) {
-    isSpecial[token.id] = token.special;
+    isSpecial[token.id] = isSkipped[token.id] = token.special;
     isAdded[token.id] = true;
     setText(token.id, token.content);
   }
@@ -22,6 +24,14 @@ DecoderTable::DecoderTable(const TokenizerModel &model)
                            "].pattern of the tokenizer");
     replacers.push_back(std::move(replacer));
   }
+}
+
+void DecoderTable::setNormalized(int32_t id, std::string_view content) {
+  setText(id, content);
+  isSkipped[id] =
+      std::ranges::any_of(model.addedTokens, [&](const AddedToken &token) {
+        return token.special && token.content == content;
+      });
 }
 
 void DecoderTable::setText(int32_t id, std::string_view content) {
@@ -49,7 +59,7 @@ DecodeState::DecodeState(const DecoderTable &table, bool skipSpecial)
 
 void DecodeState::push(int32_t id, std::string &out) {
   if (id < 0 || static_cast<size_t>(id) >= table.model.pieces.size() ||
-      (skipSpecial && table.isSpecial[id]))
+      (skipSpecial && table.isSkipped[id]))
     return;
   pushToken(id, out);
 }
@@ -85,7 +95,8 @@ protected:
 
 private:
   struct Stage {
-    std::string held;      ///< text, or the bytes of a run
+    std::string held;      ///< text that may yet change
+    std::string partial;   ///< of a token that comes in chunks
     size_t index = 0;      ///< of the token that comes
     uint32_t toStrip = 0;  ///< how much Strip may still take off the front
     bool hasBegun = false; ///< Fuse, ByteLevel: the one token has
@@ -93,16 +104,16 @@ private:
 
   /// Collects a token that comes in chunks. Returns true when it is complete;
   /// then \p whole is it.
-  static bool collect(Stage &stage, Chunk chunk, std::string &whole) {
+  static bool collect(std::string &partial, Chunk chunk, std::string &whole) {
     if (chunk.isWhole()) {
       whole = chunk.text;
       return true;
     }
-    stage.held += chunk.text;
+    partial += chunk.text;
     if (!chunk.ends)
       return false;
-    whole = std::move(stage.held);
-    stage.held.clear();
+    whole = std::move(partial);
+    partial.clear();
     return true;
   }
 
@@ -114,8 +125,16 @@ private:
     const DecoderStep &step = table.model.decoders[index];
     Stage &stage = stages[index];
     switch (step.kind) {
-    case DecoderKind::ByteLevel:
-      return feedBytes(index, chunk.text, /*isEnd=*/false, out);
+    case DecoderKind::ByteLevel: {
+      if (table.model.unit == SymbolUnit::Bytes)
+        return feedBytes(index, chunk.text, /*isEnd=*/false, out);
+      std::string whole, bytes;
+      if (!collect(stage.partial, chunk, whole))
+        return;
+      if (!unicode::bytesFromStandIns(whole, bytes))
+        bytes = std::move(whole);
+      return feedBytes(index, bytes, /*isEnd=*/false, out);
+    }
     case DecoderKind::Fuse:
       feed(index + 1, {chunk.text, !stage.hasBegun, false}, out);
       stage.hasBegun = true;
@@ -127,13 +146,13 @@ private:
         feed(index + 1,
              {replacer.run(chunk.text, scratch), chunk.begins, chunk.ends},
              out);
-      else if (collect(stage, chunk, whole))
+      else if (collect(stage.partial, chunk, whole))
         feed(index + 1, {replacer.run(whole, scratch), true, true}, out);
       return;
     }
     case DecoderKind::ByteFallback: {
       std::string whole;
-      if (!collect(stage, chunk, whole))
+      if (!collect(stage.partial, chunk, whole))
         return;
       int byte = byteOfPiece(whole);
       if (byte >= 0) {
@@ -164,7 +183,55 @@ private:
       feed(index + 1, {text, chunk.begins, chunk.ends}, out);
       return;
     }
+    case DecoderKind::WordPiece: {
+      std::string whole;
+      if (!collect(stage.partial, chunk, whole))
+        return;
+      if (stage.index++ > 0) {
+        if (whole.starts_with(step.content))
+          whole.erase(0, step.content.size());
+        else
+          whole = std::string(" ").append(whole);
+      }
+      if (step.cleanup)
+        cleanUp(whole);
+      feed(index + 1, {whole, true, true}, out);
+      return;
     }
+    case DecoderKind::WordSuffix: {
+      // Whether a token is the last is known when the next one comes.
+      std::string whole;
+      if (!collect(stage.partial, chunk, whole))
+        return;
+      if (stage.index++ > 0)
+        feedSuffixed(index, " ", out);
+      stage.held = std::move(whole);
+      return;
+    }
+    }
+  }
+
+  static void replaceAll(std::string &text, std::string_view from,
+                         std::string_view to) {
+    for (size_t at = 0; (at = text.find(from, at)) != text.npos;
+         at += to.size())
+      text.replace(at, from.size(), to);
+  }
+
+  /// Hugging Face's decoders/wordpiece.rs, cleanup.
+  static void cleanUp(std::string &text) {
+    static constexpr std::pair<const char *, const char *> changes[] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (auto [from, to] : changes)
+      replaceAll(text, from, to);
+  }
+
+  void feedSuffixed(size_t index, std::string_view by, std::string &out) {
+    std::string text = std::move(stages[index].held);
+    replaceAll(text, table.model.decoders[index].content, by);
+    feed(index + 1, {text, true, true}, out);
   }
 
   void feedBytes(size_t index, std::string_view bytes, bool isEnd,
@@ -221,7 +288,7 @@ private:
       return;
     }
     std::string whole;
-    if (!collect(stage, chunk, whole))
+    if (!collect(stage.partial, chunk, whole))
       return;
     text = whole;
     stage.toStrip = step.start;
@@ -243,6 +310,10 @@ private:
       break;
     case DecoderKind::ByteFallback:
       endRun(index, out);
+      break;
+    case DecoderKind::WordSuffix:
+      if (stages[index].index > 0)
+        feedSuffixed(index, "", out);
       break;
     default:
       break;

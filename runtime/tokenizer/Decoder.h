@@ -28,13 +28,17 @@ class DecoderTable {
 public:
   explicit DecoderTable(const TokenizerModel &model);
 
-  /// Makes \p content (UTF-8) the text of an added token. A token that is
-  /// looked for in normalized text decodes to its normalized form.
-  void setText(int32_t id, std::string_view content);
+  /// Makes \p content (UTF-8) the text of an added token that is looked for in
+  /// normalized text: its normalized form.
+  void setNormalized(int32_t id, std::string_view content);
 
   const TokenizerModel &model;
   std::vector<bool> isSpecial; ///< by id: an added token that is special
-  std::vector<bool> isAdded;   ///< by id
+  /// By id: left out with skipSpecial. As in Hugging Face's tokenizers, a
+  /// token's text decides, and that is not a special token's where
+  /// normalization has changed it.
+  std::vector<bool> isSkipped;
+  std::vector<bool> isAdded; ///< by id
   /// Texts of added tokens that differ from their pieces'.
   std::unordered_map<int32_t, std::string> texts;
   /// By decoder step.
@@ -42,6 +46,9 @@ public:
 
   /// What the decoders start with for \p id (in range).
   std::string_view textOf(int32_t id) const;
+
+private:
+  void setText(int32_t id, std::string_view content);
 };
 
 /// The state of decoding one sequence of ids.

@@ -4,6 +4,7 @@
 #define QRT_TOKENIZER_NORMALIZER_H
 
 #include "runtime/tokenizer/Regex.h"
+#include "runtime/tokenizer/SentencePieceNormalizer.h"
 #include "runtime/tokenizer/TokenizerModel.h"
 
 #include <optional>
@@ -30,7 +31,8 @@ private:
   std::string content;
 };
 
-/// The normalizers of a model, in order.
+/// The normalizers of a model, in order. Refers to the steps it is made from,
+/// which must outlive it.
 class Normalizer {
 public:
   explicit Normalizer(const std::vector<NormalizerStep> &steps);
@@ -44,8 +46,9 @@ public:
 
 private:
   struct Step {
-    NormalizerStep data;
+    const NormalizerStep &data;
     std::optional<Replacer> replacer;
+    std::optional<CharsMap> map;
   };
   std::vector<Step> steps;
 };

@@ -6,15 +6,18 @@
 
 namespace qrt {
 
-PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep> &stepData)
+PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep> &stepData,
+                           SymbolUnit unit)
     : firstStage(0) {
+  const bool isBytes = unit == SymbolUnit::Bytes;
   bool hasByteLevel = false;
   for (const PreTokenizerStep &data : stepData) {
-    Step step{data, std::nullopt, std::nullopt, hasByteLevel};
+    Step step{data, std::nullopt, std::nullopt, isBytes && hasByteLevel};
     std::string where = "preTokenizers[" + std::to_string(steps.size()) +
                         "].pattern of the tokenizer";
     if (data.kind == PreTokenizerKind::ByteLevel) {
       hasByteLevel = true;
+      step.makesStandIns = !isBytes;
       if (data.useRegex) {
         step.regex.emplace(gpt2Pattern, where);
         step.scanner = WordScanner::forPattern(gpt2Pattern);
@@ -32,7 +35,7 @@ PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep> &stepData)
     if (data.kind == PreTokenizerKind::ByteLevel)
       firstStage = steps.size();
   }
-  if (!hasByteLevel)
+  if (!hasByteLevel || !isBytes)
     firstStage = steps.size();
 }
 
@@ -199,13 +202,13 @@ struct PreTokenizer::Run {
     if (step.seesStandIns)
       return applyToStandIns(index, piece, isStart);
     if (!step.regex && step.data.kind == PreTokenizerKind::ByteLevel)
-      return apply(index + 1, piece, isStart);
+      return next(index, piece, isStart);
     if (step.regex && step.data.behavior == SplitBehavior::Isolated) {
       if (step.scanner) {
-        for (size_t begin = 0, next; begin < piece.size(); begin = next) {
-          next = step.scanner->wordEnd(piece, begin);
-          apply(index + 1, piece.substr(begin, next - begin),
-                isStart && begin == 0);
+        for (size_t begin = 0, wordEnd; begin < piece.size(); begin = wordEnd) {
+          wordEnd = step.scanner->wordEnd(piece, begin);
+          next(index, piece.substr(begin, wordEnd - begin),
+               isStart && begin == 0);
         }
         return;
       }
@@ -214,17 +217,27 @@ struct PreTokenizer::Run {
       size_t done = 0, begin, end;
       RegexMatches matches(*step.regex, piece, regexScratch);
       for (; matches.next(begin, end); done = end) {
-        apply(index + 1, piece.substr(done, begin - done),
-              isStart && done == 0);
-        apply(index + 1, piece.substr(begin, end - begin),
-              isStart && begin == 0);
+        next(index, piece.substr(done, begin - done), isStart && done == 0);
+        next(index, piece.substr(begin, end - begin), isStart && begin == 0);
       }
-      return apply(index + 1, piece.substr(done), isStart && done == 0);
+      return next(index, piece.substr(done), isStart && done == 0);
     }
     findParts(step, piece, regexScratch, level.parts);
     for (const Part &part : level.parts)
-      apply(index + 1, piece.substr(part.begin, part.end - part.begin),
-            isStart && part.begin == 0);
+      next(index, piece.substr(part.begin, part.end - part.begin),
+           isStart && part.begin == 0);
+  }
+
+  /// Gives a part that step \p index has cut to the next one.
+  void next(size_t index, std::string_view part, bool isStart) {
+    if (!self.steps[index].makesStandIns)
+      return apply(index + 1, part, isStart);
+    std::string &standIns = scratch.levels[index].standIns;
+    standIns.clear();
+    for (char c : part)
+      unicode::appendChar(
+          standIns, unicode::byteStandIns()[static_cast<unsigned char>(c)]);
+    apply(index + 1, standIns, isStart);
   }
 
   /// Finds parts in the piece's stand-ins, and cuts the piece there.

@@ -30,7 +30,9 @@ public:
 /// depends on the word alone, so that its result can be remembered.
 class PreTokenizer {
 public:
-  explicit PreTokenizer(const std::vector<PreTokenizerStep> &steps);
+  /// Where \p unit is Bytes, words are bytes; else they are as the last step
+  /// leaves them, in GPT-2's stand-ins behind a ByteLevel.
+  PreTokenizer(const std::vector<PreTokenizerStep> &steps, SymbolUnit unit);
 
   /// A stretch of text that a pattern matched, or that lies between two.
   struct Part {
@@ -67,6 +69,7 @@ private:
     std::optional<Regex> regex;
     std::optional<WordScanner> scanner; ///< does what the regex does
     bool seesStandIns = false;          ///< a ByteLevel stands before it
+    bool makesStandIns = false;         ///< leaves stand-ins instead of bytes
   };
   struct Run;
 

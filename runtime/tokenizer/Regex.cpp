@@ -32,6 +32,54 @@ constexpr std::pair<std::string_view, std::string_view> posixClasses[] = {
     {"upper", "\\p{Uppercase}"},  {"word", wordClass},
     {"xdigit", "0-9a-fA-F"}};
 
+/// Properties of Oniguruma that PCRE2 knows by other names, in lower case and
+/// without underscores.
+constexpr std::pair<std::string_view, std::string_view> longProperties[] = {
+    {"letter", "L"},
+    {"uppercaseletter", "Lu"},
+    {"lowercaseletter", "Ll"},
+    {"titlecaseletter", "Lt"},
+    {"modifierletter", "Lm"},
+    {"otherletter", "Lo"},
+    {"mark", "M"},
+    {"nonspacingmark", "Mn"},
+    {"spacingmark", "Mc"},
+    {"enclosingmark", "Me"},
+    {"number", "N"},
+    {"decimalnumber", "Nd"},
+    {"digit", "Nd"},
+    {"letternumber", "Nl"},
+    {"othernumber", "No"},
+    {"punctuation", "P"},
+    {"punct", "P"},
+    {"connectorpunctuation", "Pc"},
+    {"dashpunctuation", "Pd"},
+    {"openpunctuation", "Ps"},
+    {"closepunctuation", "Pe"},
+    {"initialpunctuation", "Pi"},
+    {"finalpunctuation", "Pf"},
+    {"otherpunctuation", "Po"},
+    {"symbol", "S"},
+    {"mathsymbol", "Sm"},
+    {"currencysymbol", "Sc"},
+    {"modifiersymbol", "Sk"},
+    {"othersymbol", "So"},
+    {"separator", "Z"},
+    {"spaceseparator", "Zs"},
+    {"lineseparator", "Zl"},
+    {"paragraphseparator", "Zp"},
+    {"other", "C"},
+    {"control", "Cc"},
+    {"cntrl", "Cc"},
+    {"format", "Cf"},
+    {"surrogate", "Cs"},
+    {"privateuse", "Co"},
+    {"unassigned", "Cn"},
+    {"alpha", "Alphabetic"},
+    {"upper", "Uppercase"},
+    {"lower", "Lowercase"},
+    {"space", "White_Space"}};
+
 /// Rewrites a pattern, character by character; see the header. What is not
 /// known to mean the same in both is refused.
 class Translator {
@@ -108,8 +156,6 @@ private:
     if (pos + 1 == in.size())
       refuse("a single backslash");
     auto wrap = [&](std::string_view set, bool isNegated) {
-      if (inClass && isNegated)
-        refuse(std::string(in.substr(pos, 2)) + " in a class");
       if (!inClass)
         out += isNegated ? "[^" : "[";
       out += set;
@@ -149,9 +195,7 @@ private:
       break;
     case 'p':
     case 'P':
-      if (in.substr(pos + 2, 1) != "{")
-        refuse("\\p without {");
-      return copy(2);
+      return translateProperty();
     default:
       bool isLetter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
       if (isLetter &&
@@ -162,6 +206,46 @@ private:
     pos += 2;
   }
 
+  /// Oniguruma knows general categories by their long names too, POSIX's
+  /// classes, and scripts by the property Script; PCRE2's scripts are those of
+  /// Script_Extensions unless it is told otherwise.
+  void translateProperty() {
+    const bool isNegated = in[pos + 1] == 'P';
+    const size_t end = in.find('}', pos);
+    if (in.substr(pos + 2, 1) != "{" || end == in.npos)
+      refuse("\\p without {}");
+    std::string_view name = in.substr(pos + 3, end - pos - 3);
+    pos = end + 1;
+    const bool isInverted = name.starts_with('^');
+    name.remove_prefix(isInverted);
+    out += isNegated != isInverted ? "\\P{" : "\\p{";
+    out += propertyName(name);
+    out += '}';
+  }
+
+  static std::string propertyName(std::string_view name) {
+    std::string folded;
+    for (char c : name)
+      if (c != '_' && c != ' ' && c != '-')
+        folded += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    for (const auto &[known, ours] : longProperties)
+      if (folded == known)
+        return std::string(ours);
+    std::string script = "sc:" + std::string(name);
+    return folded.size() > 2 && isProperty(script) ? script : std::string(name);
+  }
+
+  static bool isProperty(const std::string &name) {
+    std::string pattern = "\\p{" + name + "}";
+    int code = 0;
+    size_t offset = 0;
+    pcre2_code *compiled = pcre2_compile(
+        reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+        PCRE2_UTF | PCRE2_UCP, &code, &offset, nullptr);
+    pcre2_code_free(compiled);
+    return compiled != nullptr;
+  }
+
   void translateBoundary(bool isNegated) {
     const std::string word = "[" + std::string(wordClass) + "]";
     const char *yes = isNegated ? "(?=" : "(?!",
@@ -170,52 +254,97 @@ private:
            word + "))";
   }
 
-  void translateClass() {
-    copy(1);
-    if (pos < in.size() && in[pos] == '^')
-      copy(1);
-    translateClassItems(/*depth=*/0);
-    if (pos < in.size())
-      copy(1); // The closing bracket.
-  }
+  /// A class as it is read: the characters of `set`, or whatever one of
+  /// `others` (whole expressions of one character each) matches.
+  struct ClassUnion {
+    std::string set;
+    std::vector<std::string> others;
 
-  /// Up to the closing bracket, which is left.
-  void translateClassItems(int depth) {
-    for (bool isFirst = true; pos < in.size(); isFirst = false) {
-      char c = in[pos];
-      if (c == ']' && (!isFirst || depth > 0))
-        return;
-      if (c == '\\')
-        translateEscape(/*inClass=*/true);
-      else if (c == '[')
-        translateInnerClass(depth);
-      else if (in.substr(pos, 2) == "&&")
-        refuse("&& in a class");
-      else
-        copy(1);
+    std::string expression() const {
+      std::vector<std::string> all = others;
+      if (!set.empty()) // only a class's own ^ negates
+        all.insert(all.begin(), (set[0] == '^' ? "[\\" : "[") + set + "]");
+      if (all.empty())
+        return "(?!)";
+      std::string text = all[0];
+      for (size_t i = 1; i < all.size(); ++i)
+        text.append("|").append(all[i]);
+      return all.size() == 1 ? text : "(?:" + text + ")";
     }
+  };
+
+  void translateClass() { out += classExpression(/*depth=*/0); }
+
+  /// Reads a class; PCRE2 has neither classes within classes nor
+  /// intersections, so what needs them becomes alternatives and lookaheads.
+  std::string classExpression(int depth) {
+    if (depth == 16)
+      refuse("classes within classes");
+    ++pos;
+    const bool isNegated = in.substr(pos, 1) == "^";
+    pos += isNegated;
+    std::vector<ClassUnion> operands(1); // of &&
+    for (bool isFirst = true;; isFirst = false) {
+      if (pos >= in.size())
+        refuse("a class without an end");
+      ClassUnion &last = operands.back();
+      if (in[pos] == ']' && !isFirst)
+        break;
+      if (in.substr(pos, 2) == "&&") {
+        pos += 2;
+        operands.emplace_back();
+      } else if (in[pos] == '[') {
+        addInnerClass(last, depth);
+      } else if (in[pos] == '\\') {
+        addClassEscape(last);
+      } else {
+        last.set += in[pos] == ']' ? "\\]" : std::string(1, in[pos]);
+        ++pos;
+      }
+    }
+    ++pos;
+    if (operands.size() == 1 && operands[0].others.empty() &&
+        !operands[0].set.empty())
+      return (isNegated ? "[^" : "[") + operands[0].set + "]";
+    std::string text;
+    for (size_t i = 1; i < operands.size(); ++i)
+      text += "(?=" + operands[i].expression() + ")";
+    text = "(?:" + text + operands[0].expression() + ")";
+    return isNegated ? "(?:(?!" + text + ")[\\s\\S])" : text;
   }
 
-  /// A class within a class adds its items, which is what they do without the
-  /// brackets, too.
-  void translateInnerClass(int depth) {
+  void addClassEscape(ClassUnion &target) {
+    // translateEscape() writes to `out`.
+    std::string before = std::move(out);
+    out.clear();
+    const char c = pos + 1 < in.size() ? in[pos + 1] : ' ';
+    const bool isComplement = c == 'W' || c == 'H';
+    translateEscape(/*inClass=*/!isComplement);
+    if (isComplement)
+      target.others.push_back(out);
+    else
+      target.set += out;
+    out = std::move(before);
+  }
+
+  void addInnerClass(ClassUnion &target, int depth) {
     for (const auto &[name, set] : posixClasses) {
       std::string text = "[:" + std::string(name) + ":]";
       if (in.substr(pos, text.size()) == text) {
-        out += set;
+        target.set += set;
         pos += text.size();
         return;
       }
     }
-    char next = pos + 1 < in.size() ? in[pos + 1] : ']';
-    if (next == '^' || next == ':' || next == '-' || next == ']' ||
-        out.back() == '-' || depth == 16)
+    if (in.substr(pos, 2) == "[:")
       refuse("such a class within a class");
-    ++pos;
-    translateClassItems(depth + 1);
-    if (pos == in.size() || out.back() == '-')
-      refuse("such a class within a class");
-    ++pos;
+    if (target.set.ends_with('-')) // a hyphen, not a range
+      target.set.insert(target.set.size() - 1, "\\");
+    std::string inner = classExpression(depth + 1);
+    if (inner.starts_with("[") && !inner.starts_with("[^"))
+      target.set += inner.substr(1, inner.size() - 2);
+    else
+      target.others.push_back(std::move(inner));
   }
 
   void translateInterval() {

@@ -10,11 +10,13 @@
 //   \v \uHHHH  single characters
 //   [:space:]  and other such classes: by Unicode's properties
 //   ^ $        at every line
-//   [a[b]]     a class within a class adds to it
+//   \p{Han}    the property Script (PCRE2: Script_Extensions)
+//   [a[^b]]    a class within a class adds to it
+//   [a&&b]     what is in both
 //   {n,m}+     a repeated repetition (PCRE2: a possessive one)
 //
 // What is rare and means something else in each, or nothing in PCRE2, is
-// refused: [^ ] within a class, && in a class, conditions, \K, \G, \R, \X.
+// refused: conditions, \K, \G, \R, \X.
 //
 //===----------------------------------------------------------------------===//
 

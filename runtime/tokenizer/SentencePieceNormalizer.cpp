@@ -37,37 +37,57 @@ CharsMap::CharsMap(std::string_view bytes) {
     throw Error("the texts do not end with a zero byte", where);
 }
 
-bool CharsMap::find(std::string_view text, size_t &length,
-                    std::string_view &replacement) const {
+template <typename Visit>
+void CharsMap::forEachPrefix(std::string_view text, Visit visit) const {
   if (units.empty())
-    return false;
+    return;
   // A unit of darts-clone: bits 0-7 and 31 label, 8 "has a leaf", 9 "the offset
   // is in units of 256", 10-30 offset; of a leaf, bits 0-30 are its value.
   auto offset = [](uint32_t unit) {
     return unit >> 10 << ((unit & (1u << 9)) >> 6);
   };
-  bool found = false;
-  uint32_t value = 0;
   uint32_t at = offset(units[0]);
   for (size_t i = 0; i < text.size(); ++i) {
     uint32_t byte = static_cast<unsigned char>(text[i]);
     at ^= byte;
     if (at >= units.size() || (units[at] & (1u << 31 | 0xff)) != byte)
-      break;
+      return;
     uint32_t unit = units[at];
     at ^= offset(unit);
     if (unit >> 8 & 1) {
-      if (at >= units.size())
-        break;
-      value = units[at] & 0x7fffffff;
-      length = i + 1;
-      found = true;
+      if (at >= units.size() || !visit(i + 1, units[at] & 0x7fffffff))
+        return;
     }
   }
-  if (!found || value >= texts.size())
+}
+
+bool CharsMap::textOf(uint32_t value, std::string_view &text) const {
+  if (value >= texts.size())
     return false;
-  replacement = texts.substr(value, std::strlen(texts.data() + value));
+  text = texts.substr(value, std::strlen(texts.data() + value));
   return true;
+}
+
+bool CharsMap::find(std::string_view text, size_t &length,
+                    std::string_view &replacement) const {
+  bool found = false;
+  uint32_t last = 0;
+  forEachPrefix(text, [&](size_t bytes, uint32_t value) {
+    length = bytes;
+    last = value;
+    return found = true;
+  });
+  return found && textOf(last, replacement);
+}
+
+bool CharsMap::findShortest(std::string_view text,
+                            std::string_view &replacement) const {
+  bool found = false;
+  forEachPrefix(text, [&](size_t, uint32_t value) {
+    found = textOf(value, replacement);
+    return false;
+  });
+  return found;
 }
 
 SentencePieceNormalizer::SentencePieceNormalizer(const TokenizerModel &model)

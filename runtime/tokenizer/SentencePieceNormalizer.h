@@ -33,7 +33,16 @@ public:
   bool find(std::string_view text, size_t &length,
             std::string_view &replacement) const;
 
+  /// The text that replaces the shortest entry at the front of \p text.
+  bool findShortest(std::string_view text, std::string_view &replacement) const;
+
 private:
+  /// Calls \p visit with the length and the value of each entry at the front of
+  /// \p text, from the shortest on, until it returns false.
+  template <typename Visit>
+  void forEachPrefix(std::string_view text, Visit visit) const;
+  bool textOf(uint32_t value, std::string_view &text) const;
+
   std::vector<uint32_t> units;
   std::string_view texts;
 };

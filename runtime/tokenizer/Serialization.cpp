@@ -48,6 +48,8 @@ public:
     table.add_piece_types(pieces.types);
     if (!pieces.scores.IsNull())
       table.add_piece_scores(pieces.scores);
+    if (!pieces.scores64.IsNull())
+      table.add_piece_scores64(pieces.scores64);
     table.add_merges(merges);
     table.add_added_tokens(addedTokens);
     table.add_normalizers(normalizers);
@@ -57,6 +59,8 @@ public:
     table.add_ignore_merges(model.ignoreMerges);
     table.add_byte_fallback(model.byteFallback);
     table.add_fuse_unknown(model.fuseUnknown);
+    table.add_unigram(model.unigram);
+    table.add_ranks_are_ids(model.ranksAreIds);
     table.add_unknown_id(model.unknownId);
     table.add_bos_id(model.bosId);
     table.add_eos_id(model.eosId);
@@ -74,13 +78,14 @@ private:
     Bytes bytes, types;
     flatbuffers::Offset<flatbuffers::Vector<uint32_t>> ends;
     flatbuffers::Offset<flatbuffers::Vector<float>> scores;
+    flatbuffers::Offset<flatbuffers::Vector<double>> scores64;
   };
 
   PackedPieces packPieces(const TokenizerModel &model) {
     std::string text;
     std::vector<uint32_t> ends;
     std::vector<uint8_t> types;
-    std::vector<float> scores;
+    std::vector<double> scores;
     for (const Piece &piece : model.pieces) {
       text += piece.text;
       if (text.size() > UINT32_MAX / 4)
@@ -95,9 +100,14 @@ private:
     packed.bytes = bytes(text);
     packed.ends = builder.CreateVector(ends);
     packed.types = builder.CreateVector(types);
-    if (std::any_of(scores.begin(), scores.end(),
-                    [](float score) { return score != 0; }))
-      packed.scores = builder.CreateVector(scores);
+    auto any = [&](auto predicate) {
+      return std::any_of(scores.begin(), scores.end(), predicate);
+    };
+    if (any([](double s) { return s != static_cast<float>(s); }))
+      packed.scores64 = builder.CreateVector(scores);
+    else if (any([](double score) { return score != 0; }))
+      packed.scores = builder.CreateVector(
+          std::vector<float>(scores.begin(), scores.end()));
     return packed;
   }
 
@@ -146,7 +156,7 @@ private:
     auto pattern = write(step.pattern);
     return fbs::CreateDecoderStep(
         builder, static_cast<uint8_t>(step.kind), pattern, bytes(step.content),
-        static_cast<uint8_t>(step.scheme), step.start, step.stop);
+        static_cast<uint8_t>(step.scheme), step.start, step.stop, step.cleanup);
   }
 
   flatbuffers::Offset<fbs::SentencePieceSpec>
@@ -220,7 +230,8 @@ DecoderStep read(const fbs::DecoderStep &step) {
           readBytes(step.content()),
           static_cast<PrependScheme>(step.scheme()),
           step.start(),
-          step.stop()};
+          step.stop(),
+          step.cleanup()};
 }
 
 template <typename Item, typename Table>
@@ -242,8 +253,10 @@ void readPieces(std::vector<Piece> &pieces, const fbs::Tokenizer &table) {
   const FbBytes *bytes = table.piece_bytes(), *types = table.piece_types();
   const auto *ends = table.piece_ends();
   const auto *scores = table.piece_scores();
+  const auto *scores64 = table.piece_scores64();
   if (!bytes || !types || !ends || types->size() != ends->size() ||
-      (scores && scores->size() != ends->size()))
+      (scores && scores->size() != ends->size()) ||
+      (scores64 && scores64->size() != ends->size()))
     throw Error("piece_bytes, piece_ends, piece_types and piece_scores do not "
                 "go together",
                 readerWhere);
@@ -260,7 +273,9 @@ void readPieces(std::vector<Piece> &pieces, const fbs::Tokenizer &table) {
                       std::to_string(text.size()),
                   readerWhere);
     pieces.push_back({std::string(text.substr(begin, end - begin)),
-                      scores ? scores->Get(i) : 0,
+                      scores64 ? scores64->Get(i)
+                      : scores ? scores->Get(i)
+                               : 0,
                       static_cast<PieceType>(types->Get(i))});
     begin = end;
   }
@@ -327,6 +342,8 @@ TokenizerModel deserialize(std::span<const uint8_t> data) {
   model.ignoreMerges = table.ignore_merges();
   model.byteFallback = table.byte_fallback();
   model.fuseUnknown = table.fuse_unknown();
+  model.unigram = table.unigram();
+  model.ranksAreIds = table.ranks_are_ids();
   model.unknownId = table.unknown_id();
   model.bosId = table.bos_id();
   model.eosId = table.eos_id();

@@ -9,8 +9,10 @@
 #include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/SentencePieceNormalizer.h"
 #include "runtime/tokenizer/Unicode.h"
+#include "runtime/tokenizer/Unigram.h"
 
 #include <mutex>
+#include <optional>
 
 namespace qrt {
 
@@ -21,6 +23,7 @@ constexpr size_t maxKeptSymbols = size_t(1) << 18;
 /// What one call of encode() needs; kept between calls.
 struct EncodeScratch {
   Bpe::Scratch bpe;
+  Unigram::Scratch unigram;
   WordCache words; ///< of the pre-tokenizers' first stage
   PreTokenizer::Scratch preTokenizer;
   RegexScratch regex;
@@ -28,16 +31,37 @@ struct EncodeScratch {
   std::string valid, normalized;
 };
 
-/// Feeds words to the merges.
-class BpeSink : public WordSink {
+/// Feeds words to the merges or, if there is one, to the unigram model.
+class ModelSink final : public WordSink {
 public:
-  BpeSink(const Bpe &bpe, Bpe::Scratch &scratch, std::vector<int32_t> &ids)
-      : bpe(bpe), scratch(scratch), ids(ids) {}
-  void add(std::string_view word) override { bpe.encode(word, scratch, ids); }
+  ModelSink(const Bpe &bpe, const std::optional<Unigram> &unigram,
+            EncodeScratch &scratch, std::vector<int32_t> &ids)
+      : bpe(bpe), unigram(unigram), scratch(scratch), ids(ids) {}
+
+  void add(std::string_view word) override {
+    if (unigram)
+      addUnigram(word);
+    else
+      bpe.encode(word, scratch.bpe, ids);
+  }
 
 private:
+  void addUnigram(std::string_view word) {
+    WordCache &cache = scratch.bpe.cache;
+    bool isCached = word.size() <= WordCache::maxBytes;
+    uint64_t hash = isCached ? hashText(word) : 0;
+    if (isCached && cache.find(word, hash, ids))
+      return;
+    size_t before = ids.size();
+    unigram->encode(word, scratch.unigram, ids);
+    size_t count = ids.size() - before;
+    if (isCached && count <= WordCache::maxIds)
+      cache.insert(word, hash, ids.data() + before, count);
+  }
+
   const Bpe &bpe;
-  Bpe::Scratch &scratch;
+  const std::optional<Unigram> &unigram;
+  EncodeScratch &scratch;
   std::vector<int32_t> &ids;
 };
 
@@ -46,7 +70,7 @@ private:
 class SecondStageSink : public WordSink {
 public:
   SecondStageSink(const PreTokenizer &preTokenizer, EncodeScratch &scratch,
-                  BpeSink &next, std::vector<int32_t> &ids)
+                  ModelSink &next, std::vector<int32_t> &ids)
       : preTokenizer(preTokenizer), scratch(scratch), next(next), ids(ids) {}
 
   void add(std::string_view word) override {
@@ -65,7 +89,7 @@ public:
 private:
   const PreTokenizer &preTokenizer;
   EncodeScratch &scratch;
-  BpeSink &next;
+  ModelSink &next;
   std::vector<int32_t> &ids;
 };
 
@@ -79,8 +103,10 @@ TokenizerModel &&validated(TokenizerModel &&model) {
 struct Tokenizer::Impl {
   explicit Impl(TokenizerModel &&data)
       : model(validated(std::move(data))), bpe(model), decoder(model),
-        normalizer(model.normalizers), preTokenizer(model.preTokenizers),
-        sentencePiece(model) {
+        normalizer(model.normalizers),
+        preTokenizer(model.preTokenizers, model.unit), sentencePiece(model) {
+    if (model.unigram)
+      unigram.emplace(model);
     // Of tokens that are looked for by the same text, the first counts; special
     // ones come first.
     for (bool special : {true, false})
@@ -97,7 +123,8 @@ struct Tokenizer::Impl {
     RegexScratch scratch;
     std::string_view content = normalizer.run(token.content, buffer, scratch);
     normalizedTokens.add(token, content);
-    decoder.setText(token.id, content);
+    if (content != token.content)
+      decoder.setNormalized(token.id, content);
   }
 
   void encodePart(std::string_view text, bool isStart, bool parseSpecial,
@@ -124,6 +151,7 @@ struct Tokenizer::Impl {
 
   const TokenizerModel model;
   Bpe bpe;
+  std::optional<Unigram> unigram;
   DecoderTable decoder;
   Normalizer normalizer;
   PreTokenizer preTokenizer;
@@ -172,7 +200,8 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text,
     ids.insert(ids.end(), model.suffixIds.begin(), model.suffixIds.end());
   // If something threw, the scratch is gone, and no harm done; and what one
   // huge word took is not worth keeping.
-  if (scratch->bpe.symbols.capacity() <= maxKeptSymbols)
+  if (scratch->bpe.symbols.capacity() <= maxKeptSymbols &&
+      scratch->unigram.nodes.capacity() <= maxKeptSymbols)
     impl->giveScratch(std::move(scratch));
   return ids;
 }
@@ -183,11 +212,11 @@ void Tokenizer::Impl::encodePart(std::string_view text, bool isStart,
                                  std::vector<int32_t> &ids) const {
   if (model.rule == MergeRule::Scored)
     return encodeScored(text, isStart, scratch, ids);
-  BpeSink bpeSink(bpe, scratch.bpe, ids);
-  SecondStageSink secondStage(preTokenizer, scratch, bpeSink, ids);
+  ModelSink modelSink(bpe, unigram, scratch, ids);
+  SecondStageSink secondStage(preTokenizer, scratch, modelSink, ids);
   WordSink &sink = preTokenizer.hasSecondStage()
                        ? static_cast<WordSink &>(secondStage)
-                       : bpeSink;
+                       : modelSink;
   auto cut = [&](std::string_view part, bool isFront) {
     preTokenizer.run(part, isFront, scratch.preTokenizer, scratch.regex, sink);
   };
@@ -210,6 +239,8 @@ void Tokenizer::Impl::encodeScored(std::string_view text, bool isStart,
   bool addPrefix = isStart || !model.sentencePiece.prefixOnlyFirst;
   sentencePiece.run(text, addPrefix, scratch.normalized);
   std::string_view rest = scratch.normalized;
+  if (unigram)
+    return unigram->encode(rest, scratch.unigram, ids);
   const PrefixTrie &symbols = sentencePiece.userDefined();
   size_t begin = 0, pos = 0;
   while (!symbols.empty() && pos < rest.size()) {

@@ -147,7 +147,15 @@ private:
   static void checkNormalizer(const NormalizerStep &step,
                               const std::string &field) {
     checkEnum(static_cast<unsigned>(step.kind),
-              static_cast<unsigned>(NormalizerKind::Replace), field + ".kind");
+              static_cast<unsigned>(NormalizerKind::ByteLevel),
+              field + ".kind");
+    if (step.kind == NormalizerKind::Precompiled) {
+      if (step.content.size() > maxCharsMapBytes)
+        fail("the map has " + std::to_string(step.content.size()) +
+                 " bytes, more than " + std::to_string(maxCharsMapBytes),
+             field + ".content");
+      return;
+    }
     if (step.kind == NormalizerKind::Replace)
       checkPattern(step.pattern, field);
     checkText(step.content, maxPatternBytes, field + ".content");
@@ -155,6 +163,7 @@ private:
 
   void checkPreTokenizers() const {
     bool hasByteLevel = false;
+    const bool isBytes = model.unit == SymbolUnit::Bytes;
     for (size_t i = 0; i < model.preTokenizers.size(); ++i) {
       const PreTokenizerStep &step = model.preTokenizers[i];
       std::string field = at("preTokenizers", i);
@@ -169,8 +178,9 @@ private:
       checkText(step.content, maxPatternBytes, field + ".content");
       bool isByteLevel = step.kind == PreTokenizerKind::ByteLevel;
       bool isMetaspace = step.kind == PreTokenizerKind::Metaspace;
-      if (hasByteLevel && (isByteLevel || isMetaspace))
-        fail("a second ByteLevel or a Metaspace cannot follow ByteLevel",
+      if (isBytes && hasByteLevel && (isByteLevel || isMetaspace))
+        fail("a second ByteLevel or a Metaspace cannot follow ByteLevel where "
+             "symbols are bytes",
              field);
       hasByteLevel |= isByteLevel;
       if (step.kind == PreTokenizerKind::Split)
@@ -178,11 +188,8 @@ private:
       if (isMetaspace)
         checkNotEmpty(step.content, field + ".content");
     }
-    bool wantsBytes =
-        model.rule == MergeRule::Ranked && model.unit == SymbolUnit::Bytes;
-    if (hasByteLevel != wantsBytes)
-      fail("symbols are bytes if and only if a ByteLevel is there",
-           "preTokenizers");
+    if (isBytes && !hasByteLevel)
+      fail("symbols are bytes, but there is no ByteLevel", "preTokenizers");
   }
 
   void checkDecoders() const {
@@ -191,20 +198,23 @@ private:
       const DecoderStep &step = model.decoders[i];
       std::string field = at("decoders", i);
       checkEnum(static_cast<unsigned>(step.kind),
-                static_cast<unsigned>(DecoderKind::Metaspace), field + ".kind");
+                static_cast<unsigned>(DecoderKind::WordSuffix),
+                field + ".kind");
       checkEnum(static_cast<unsigned>(step.scheme),
                 static_cast<unsigned>(PrependScheme::Never), field + ".scheme");
       checkText(step.content, maxPatternBytes, field + ".content");
       if (step.kind == DecoderKind::Replace)
         checkPattern(step.pattern, field);
       if (step.kind == DecoderKind::Strip ||
-          step.kind == DecoderKind::Metaspace)
+          step.kind == DecoderKind::Metaspace ||
+          step.kind == DecoderKind::WordPiece ||
+          step.kind == DecoderKind::WordSuffix)
         checkNotEmpty(step.content, field + ".content");
       fallbacks += step.kind == DecoderKind::ByteFallback;
       bool isByteLevel = step.kind == DecoderKind::ByteLevel;
-      bool wantsBytes = i == 0 && model.unit == SymbolUnit::Bytes;
-      if (isByteLevel != wantsBytes)
-        fail("ByteLevel stands first if and only if symbols are bytes", field);
+      if (model.unit == SymbolUnit::Bytes && isByteLevel != (i == 0))
+        fail("ByteLevel stands first, and only there, where symbols are bytes",
+             field);
     }
     if (model.unit == SymbolUnit::Bytes && model.decoders.empty())
       fail("symbols are bytes, but there is no ByteLevel", "decoders");
@@ -224,6 +234,10 @@ private:
            "prefixIds or suffixIds");
     checkText(model.sentencePiece.unknownSurface, maxPatternBytes,
               "sentencePiece.unknownSurface");
+    if (model.unigram &&
+        (!model.merges.empty() || model.unit != SymbolUnit::Characters))
+      fail("a unigram model has no merges, and its unit is characters",
+           "merges or unit");
     if (model.rule == MergeRule::Ranked)
       return;
     if (model.unit != SymbolUnit::Characters)

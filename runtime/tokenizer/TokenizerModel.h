@@ -4,8 +4,9 @@
 // it from a checkpoint, the artifact carries it as an opaque block of bytes,
 // and qrt::Tokenizer runs it. It covers byte pair encoding in the two ways in
 // which checkpoints state it: a ranked list of merges (Hugging Face's
-// tokenizer.json, GPT-2's merges.txt, GGUF's "gpt2") and scored pieces
-// (SentencePiece's tokenizer.model, GGUF's "llama").
+// tokenizer.json, GPT-2's merges.txt, tiktoken, GGUF's "gpt2") and scored
+// pieces (SentencePiece's tokenizer.model, GGUF's "llama"); and the unigram
+// model in both Hugging Face's and SentencePiece's manner.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,10 +22,12 @@
 
 namespace qrt {
 
-/// Which pair of neighbouring symbols is joined first.
+/// Which pair of neighbouring symbols is joined first, and with it the way from
+/// text to words and from pieces to text.
 enum class MergeRule : uint8_t {
-  Ranked, ///< the one that stands first in `merges`
-  Scored, ///< the one whose joined text is the piece of the highest score
+  Ranked, ///< the one that stands first in `merges`; Hugging Face's components
+  Scored, ///< the one whose joined text is the piece of the highest score;
+          ///< SentencePiece's normalizer and decoder
 };
 
 /// What a word is cut into before anything is merged.
@@ -47,7 +50,7 @@ struct Piece {
   /// Raw bytes of text where the unit is Bytes (GPT-2's printable stand-ins
   /// are undone by the importers), else UTF-8, with U+2581 for a blank.
   std::string text;
-  float score = 0;
+  double score = 0;
   PieceType type = PieceType::Normal;
 };
 
@@ -81,10 +84,16 @@ enum class NormalizerKind : uint8_t {
   Nfkc,
   Nfkd,
   Lowercase,
-  StripAccents, ///< drops the combining marks
-  Strip,        ///< white space off the ends that `left`, `right` name
-  Prepend,      ///< `content`, before text that is not empty
-  Replace,      ///< every match of `pattern` by `content`
+  StripAccents,    ///< drops the combining marks
+  Strip,           ///< white space off the ends that `left`, `right` name
+  Prepend,         ///< `content`, before text that is not empty
+  Replace,         ///< every match of `pattern` by `content`
+  Precompiled,     ///< by the map in `content`, as SentencePiece compiles it
+  Nmt,             ///< drops control characters, white space becomes blanks
+  BertClean,       ///< the same, in BERT's manner
+  BertChinese,     ///< a blank before and behind every Chinese character
+  StripNonspacing, ///< drops the non-spacing marks (Mn)
+  ByteLevel,       ///< GPT-2's stand-ins for the bytes
 };
 
 struct NormalizerStep {
@@ -108,7 +117,8 @@ enum class PrependScheme : uint8_t { Always, First, Never };
 
 enum class PreTokenizerKind : uint8_t {
   ByteLevel,   ///< `addPrefixSpace`, `useRegex` (GPT-2's); later steps see
-               ///< GPT-2's stand-ins for bytes
+               ///< GPT-2's stand-ins for bytes, and so does the model unless
+               ///< its unit is Bytes
   Split,       ///< at `pattern`, by `behavior`, `invert`
   Digits,      ///< `individual`: each digit by itself
   Punctuation, ///< by `behavior`
@@ -133,6 +143,9 @@ enum class DecoderKind : uint8_t {
   Fuse,         ///< all tokens become one
   Strip,        ///< `content` off the ends, at most `start` and `stop` times
   Metaspace,    ///< `content` -> blank, dropped in the first token (`scheme`)
+  WordPiece,    ///< a blank before tokens but the first, unless they begin with
+                ///< `content`, which is dropped; `cleanup`
+  WordSuffix,   ///< `content` -> blank, dropped in the last token
 };
 
 struct DecoderStep {
@@ -141,6 +154,7 @@ struct DecoderStep {
   std::string content;
   PrependScheme scheme = PrependScheme::Always;
   uint32_t start = 0, stop = 0;
+  bool cleanup = false; ///< no blanks in front of punctuation
 };
 
 /// SentencePiece's NormalizerSpec; used by MergeRule::Scored only.
@@ -172,6 +186,11 @@ struct TokenizerModel {
                                                ///< are joined by blanks
   SentencePieceSpec sentencePiece;             ///< Scored only
 
+  /// No merges: of all ways to cut a word into pieces the one of the highest
+  /// sum of scores (Unigram.h).
+  bool unigram = false;
+  /// The smaller result goes first, whatever its place in `merges` (tiktoken).
+  bool ranksAreIds = false;
   bool ignoreMerges = false; ///< a word that is a piece is that piece
   bool byteFallback = false; ///< unknown characters become Byte pieces
   bool fuseUnknown = false;  ///< neighbouring unknowns are one (Ranked)
@@ -187,6 +206,7 @@ inline constexpr size_t maxPieces = size_t(1) << 24;
 inline constexpr size_t maxPieceBytes = 4096;
 inline constexpr size_t maxAddedTokenBytes = 4096;
 inline constexpr size_t maxPatternBytes = size_t(1) << 16;
+inline constexpr size_t maxCharsMapBytes = size_t(1) << 24;
 
 /// The byte that a piece "<0xNN>" stands for; -1: it is none.
 int byteOfPiece(std::string_view text);

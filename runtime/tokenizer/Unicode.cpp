@@ -176,6 +176,29 @@ bool isMark(uint32_t codepoint) {
   return cat >= UTF8PROC_CATEGORY_MN && cat <= UTF8PROC_CATEGORY_ME;
 }
 
+bool isNonspacingMark(uint32_t codepoint) {
+  return category(codepoint) == UTF8PROC_CATEGORY_MN;
+}
+
+bool isOther(uint32_t codepoint) {
+  utf8proc_category_t cat = category(codepoint);
+  return cat == UTF8PROC_CATEGORY_CN || cat >= UTF8PROC_CATEGORY_CC;
+}
+
+size_t graphemeEnd(std::string_view text, size_t pos) {
+  auto before = static_cast<utf8proc_int32_t>(decodeChar(text, pos));
+  utf8proc_int32_t state = 0;
+  while (pos < text.size()) {
+    size_t after = pos;
+    auto next = static_cast<utf8proc_int32_t>(decodeChar(text, after));
+    if (utf8proc_grapheme_break_stateful(before, next, &state))
+      break;
+    before = next;
+    pos = after;
+  }
+  return pos;
+}
+
 bool isWord(uint32_t codepoint) {
   utf8proc_category_t cat = category(codepoint);
   if ((cat >= UTF8PROC_CATEGORY_LU && cat <= UTF8PROC_CATEGORY_NL) ||

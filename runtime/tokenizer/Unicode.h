@@ -59,13 +59,19 @@ bool isNumeric(uint32_t codepoint);    ///< Nd, Nl, No
 /// P* of Unicode 8, and all of ASCII's: what Hugging Face's Punctuation splits
 /// at, whatever its Unicode version elsewhere.
 bool isPunctuation(uint32_t codepoint);
-bool isMark(uint32_t codepoint); ///< M*
-bool isWord(uint32_t codepoint); ///< \w of Unicode TR18
+bool isMark(uint32_t codepoint);           ///< M*
+bool isNonspacingMark(uint32_t codepoint); ///< Mn
+bool isOther(uint32_t codepoint);          ///< C*
+bool isWord(uint32_t codepoint);           ///< \w of Unicode TR18
 
 enum class NormalForm { Nfc, Nfd, Nfkc, Nfkd };
 
 /// \p text (valid UTF-8) in a normal form. Time grows as n log n at worst.
 std::string normalize(std::string_view text, NormalForm form);
+
+/// The end of the grapheme cluster (UAX #29, extended) at \p pos of valid
+/// UTF-8.
+size_t graphemeEnd(std::string_view text, size_t pos);
 
 /// Lower case, character by character, without context.
 std::string toLower(std::string_view text);

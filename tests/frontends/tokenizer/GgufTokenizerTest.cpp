@@ -123,6 +123,125 @@ TEST(GgufTokenizer, ReadsScoredPieces) {
   EXPECT_EQ(tokenizer.decode(Ids{1}, /*skipSpecial=*/true), "");
 }
 
+/// Every kind of words that llama.cpp knows by name, and hostile text in time
+/// that grows with its length.
+TEST(GgufTokenizer, CutsByEveryName) {
+  GgufTokenizerFields fields;
+  fields.model = "gpt2";
+  for (int byte = 0; byte < 256; ++byte) {
+    std::string standIn;
+    qrt::unicode::appendChar(standIn, qrt::unicode::byteStandIns()[byte]);
+    fields.tokens.push_back(standIn);
+  }
+  const std::string text = "It's 12345 caf\u00e9s, \u6f22\u5b57!\r\n  x\t";
+  std::string hostile = std::string(20'000, ' ') + std::string(20'000, 'a');
+  for (int i = 0; i < 5'000; ++i)
+    hostile += "\r\n \u6f22A1'";
+  for (const char *pre : {"default",
+                          "llama3",
+                          "llama-v3",
+                          "llama-bpe",
+                          "falcon3",
+                          "falcon-h1",
+                          "pixtral",
+                          "midm-2.0",
+                          "lfm2",
+                          "jina-v5-nano",
+                          "deepseek-llm",
+                          "deepseek-coder",
+                          "deepseek-v3",
+                          "spark2_5",
+                          "youtu",
+                          "falcon",
+                          "mpt",
+                          "starcoder",
+                          "gpt-2",
+                          "phi-2",
+                          "jina-es",
+                          "jina-de",
+                          "gigachat",
+                          "jina-v2-es",
+                          "jina-v2-de",
+                          "a.x-4.0",
+                          "mellum",
+                          "modern-bert",
+                          "jais-2",
+                          "refact",
+                          "command-r",
+                          "qwen2",
+                          "deepseek-r1-qwen",
+                          "kormo",
+                          "f2llmv2",
+                          "qwen35",
+                          "stablelm2",
+                          "olmo",
+                          "dbrx",
+                          "smaug-bpe",
+                          "poro-chat",
+                          "chatglm-bpe",
+                          "glm4",
+                          "glm5",
+                          "viking",
+                          "jais",
+                          "tekken",
+                          "smollm",
+                          "codeshell",
+                          "bloom",
+                          "gpt3-finnish",
+                          "exaone",
+                          "exaone4",
+                          "exaone-moe",
+                          "minerva-7b",
+                          "megrez",
+                          "gpt-4o",
+                          "llama4",
+                          "kanana2",
+                          "talkie",
+                          "granite-embed-multi-97m",
+                          "tiny_aya",
+                          "cohere2moe",
+                          "superbpe",
+                          "trillion",
+                          "granite-docling",
+                          "bailingmoe",
+                          "bailingmoe2",
+                          "llada-moe",
+                          "seed-coder",
+                          "hunyuan",
+                          "hunyuan-dense",
+                          "hy_v4",
+                          "joyai-llm",
+                          "kimi-k2",
+                          "ufakzeka",
+                          "grok-2",
+                          "laguna",
+                          "minimax-m2",
+                          "solar-open",
+                          "mellum2"}) {
+    SCOPED_TRACE(pre);
+    fields.pre = pre;
+    Tokenizer tokenizer(importGgufTokenizer(fields, "x.gguf"));
+    // There are no merges: ids are bytes, however words are cut.
+    Ids bytes;
+    for (unsigned char c : text)
+      bytes.push_back(c);
+    EXPECT_EQ(tokenizer.encode(text, false), bytes);
+    EXPECT_EQ(tokenizer.encode(hostile, false).size(), hostile.size());
+  }
+}
+
+TEST(GgufTokenizer, HasUnigram) {
+  GgufTokenizerFields fields;
+  fields.model = "t5";
+  fields.tokens = {"<unk>", "</s>", "\u2581", "a", "b", "\u2581ab"};
+  fields.scores = {0, 0, -2, -3, -3, -9};
+  fields.tokenType = {2, 3, 1, 1, 1, 1};
+  fields.unknownTokenId = 0;
+  fields.eosTokenId = 1;
+  Tokenizer tokenizer(importGgufTokenizer(fields, "x.gguf"));
+  EXPECT_EQ(tokenizer.encode("abxya"), (Ids{2, 3, 4, 0, 3, 1}));
+}
+
 TEST(GgufTokenizer, NamesWhatItRefuses) {
   GgufTokenizerFields good;
   good.model = "gpt2";

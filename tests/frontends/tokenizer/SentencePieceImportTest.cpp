@@ -80,11 +80,12 @@ TEST(SentencePieceImport, ReadsItsOptions) {
 TEST(SentencePieceImport, NamesWhatItRefuses) {
   for (const auto &[bytes, error] :
        std::vector<std::pair<std::string, const char *>>{
-           {pieces(), "'trainer_spec.model_type' is 1 (Unigram), which is not "
-                      "supported (only 2, BPE)"},
+           {pieces() + text(2, number(3, 4)),
+            "'trainer_spec.model_type' is 4 (Char), which is not supported "
+            "(only 1, Unigram, and 2, BPE)"},
            {pieces() + text(2, number(3, 9)),
-            "'trainer_spec.model_type' is 9, which is not supported (only 2, "
-            "BPE)"},
+            "'trainer_spec.model_type' is 9, which is not supported (only 1, "
+            "Unigram, and 2, BPE)"},
            {bpe, "'pieces' has no unknown piece among 0"},
            {pieces() + piece("<x>", 0, 2) + bpe,
             "'pieces' has the unknown piece twice, 0 and 7"},

@@ -107,11 +107,51 @@ TEST_P(CarriedGolden, EncodesAndDecodesAlike) {
               strings);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Tokenizers, CarriedGolden,
-    testing::Values(Golden{"mini-bpe4096", "mini-bpe4096"},
-                    Golden{"stories260K-spm", "stories260K"}),
-    [](const auto &info) { return std::string(info.index ? "spm" : "bpe"); });
+INSTANTIATE_TEST_SUITE_P(Tokenizers, CarriedGolden,
+                         testing::Values(Golden{"mini-bpe4096", "mini-bpe4096"},
+                                         Golden{"stories260K-spm",
+                                                "stories260K"},
+                                         Golden{"unigram-spm", "unigram"}),
+                         [](const auto &info) {
+                           std::string name = info.param.name;
+                           return name.substr(0, name.find('-'));
+                         });
+
+/// Tokenizers of random components, and what Hugging Face makes of hostile
+/// texts with them (tests/Inputs/tokenizer/components/generate.py).
+TEST(ComponentGolden, EncodesAndDecodesAlike) {
+  int count = 0;
+  for (const auto &entry :
+       std::filesystem::directory_iterator(testInputs() / "components")) {
+    std::filesystem::path path = entry.path();
+    if (path.extension() != ".golden")
+      continue;
+    json golden = json::parse(readFile(path));
+    auto model = importTokenizerFolder(path.replace_extension(".json"));
+    ASSERT_TRUE(model.has_value());
+    Tokenizer tokenizer(qrt::deserialize(qrt::serialize(*model)));
+    for (const json &item : golden) {
+      if (item.contains("decode_ids")) {
+        auto ids = item["decode_ids"].get<std::vector<int32_t>>();
+        EXPECT_EQ(tokenizer.decode(ids), item["decode"]) << path << item;
+        EXPECT_EQ(streamed(tokenizer, ids), item["decode"]) << path << item;
+        continue;
+      }
+      auto text = item["text"].get<std::string>();
+      auto ids = item["ids"].get<std::vector<int32_t>>();
+      auto special = item["special"].get<std::vector<int32_t>>();
+      EXPECT_EQ(tokenizer.encode(text, false), ids) << path << item;
+      EXPECT_EQ(tokenizer.encode(text), special) << path << item;
+      EXPECT_EQ(tokenizer.encode(text, false, false),
+                item["literal"].get<std::vector<int32_t>>())
+          << path << item;
+      EXPECT_EQ(tokenizer.decode(ids), item["decode"]) << path << item;
+      EXPECT_EQ(tokenizer.decode(special, true), item["skip"]) << path << item;
+    }
+    ++count;
+  }
+  EXPECT_GE(count, 28);
+}
 
 class LlamaCppGolden : public testing::TestWithParam<Golden> {};
 

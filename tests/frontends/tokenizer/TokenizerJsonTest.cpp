@@ -123,9 +123,13 @@ TEST(TokenizerJson, ReadsItsConfiguration) {
 TEST(TokenizerJson, NamesWhatItDoesNotUnderstand) {
   for (const auto &[path, value, error] :
        std::vector<std::tuple<const char *, const char *, const char *>>{
-           {"/normalizer", R"({"type": "BertNormalizer"})",
-            "'normalizer' is the normalizer 'BertNormalizer', which is not "
-            "supported in tokenizer.json"},
+           {"/normalizer", R"({"type": "New"})",
+            "'normalizer' is the normalizer 'New', which is not supported in "
+            "tokenizer.json"},
+           {"/normalizer",
+            R"({"type": "Precompiled", "precompiled_charsmap": "?"})",
+            "'normalizer.precompiled_charsmap' is no Base64 in "
+            "tokenizer.json"},
            {"/pre_tokenizer",
             R"({"type": "Sequence", "pretokenizers": [{"type": "New"}]})",
             "'pre_tokenizer.pretokenizers[0]' is the pre-tokenizer 'New', "
@@ -136,8 +140,8 @@ TEST(TokenizerJson, NamesWhatItDoesNotUnderstand) {
            {"/post_processor", R"({"type": "New"})",
             "'post_processor' is the post-processor 'New', which is not "
             "supported in tokenizer.json"},
-           {"/model/type", R"("Unigram")",
-            "'model' is the model 'Unigram', which is not supported in "
+           {"/model/type", R"("WordPiece")",
+            "'model' is the model 'WordPiece', which is not supported in "
             "tokenizer.json"},
            {"/model/dropout", "0.1",
             "'model.dropout' is not 0, which is not supported in "
@@ -193,9 +197,11 @@ TEST(TokenizerJson, NamesWhatItDoesNotUnderstand) {
                 "behavior": "Odd"})",
             "'pre_tokenizer.behavior' is 'Odd', which is not understood in "
             "tokenizer.json"},
-           {"/decoder", R"({"type": "ByteLevel"})",
-            "ByteLevel stands first if and only if symbols are bytes in "
-            "decoders[0] of the tokenizer"}}) {
+           {"/model", R"({"type": "Unigram", "vocab": [["a"]]})",
+            "'model.vocab[0]' is no text with a score in tokenizer.json"},
+           {"/model", R"({"type": "Unigram", "vocab": [["a", -1]],
+                          "unk_id": 1})",
+            "'model.unk_id' is not between 0 and 0 in tokenizer.json"}}) {
     EXPECT_EQ(errorAfter([&](json &document) {
                 document[json::json_pointer(path)] = json::parse(value);
               }),

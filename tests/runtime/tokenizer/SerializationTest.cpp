@@ -167,7 +167,7 @@ TEST(Validation, NamesTheField) {
             "symbols are bytes, but there is no ByteLevel in decoders of the "
             "tokenizer");
   EXPECT_EQ(errorWith([](TokenizerModel &m) { m.preTokenizers.clear(); }),
-            "symbols are bytes if and only if a ByteLevel is there in "
+            "symbols are bytes, but there is no ByteLevel in "
             "preTokenizers of the tokenizer");
   EXPECT_EQ(errorWith([](TokenizerModel &m) { m.pieces.clear(); }),
             "there are 0 pieces, not 1 to 16777216 in pieces of the tokenizer");
