@@ -137,6 +137,8 @@ KernelTable describeProgram(krn::ProgramOp program) {
         count = std::max(count, index + 1);
     else if (auto logits = dyn_cast<krn::LogitsBufferOp>(op))
       table.vocabulary = uint32_t(logits.getType().getColumns());
+    else if (auto output = dyn_cast<krn::OutputBufferOp>(op))
+      table.vocabulary = uint32_t(output.getType().getColumns());
     table.weightCount = std::max(table.weightCount, uint32_t(count));
   });
   return table;

@@ -186,6 +186,10 @@ LogicalResult EntryLowering::lowerOp(Operation *op) {
         addresses[buffer] = logits;
         return success();
       })
+      .Case([&](krn::OutputBufferOp buffer) -> LogicalResult {
+        addresses[buffer] = logits;
+        return success();
+      })
       .Case([&](krn::WeightOp weight) -> LogicalResult {
         int64_t index = weight.getIndex();
         if (index < 0 || index > kMaxExtent)
@@ -330,7 +334,8 @@ LogicalResult EntryLowering::lowerPhase(krn::StageOp op) {
     call(kernel, *config,
          {rows, KernelArgument(i64, entry.getMaxTokens() <= krn::kGemvTokens),
           address(op.getInput()), rowIndex, argument(op.getNormWeight()),
-          argument(op.getNormBias()), address(op.getOutput()), part, parts});
+          argument(op.getNormBias()), argument(op.getOrder()),
+          address(op.getOutput()), part, parts});
   });
   return success();
 }

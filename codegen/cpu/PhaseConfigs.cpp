@@ -219,7 +219,8 @@ FailureOr<krn::RopeTableConfig> cpu::ropeTableConfig(krn::RopeTableOp op) {
 }
 
 FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
-  if (failed(checkVectors(op, {op.getNormWeight(), op.getNormBias()})))
+  if (failed(checkVectors(op, {op.getNormWeight(), op.getNormBias(),
+                               op.getOrder()})))
     return failure();
   krn::StagedType staged = op.getOutput().getType();
   krn::StageConfig config = {};

@@ -4,6 +4,7 @@
 
 #include "codegen/cpu/CompileCpu.h"
 #include "codegen/cuda/CompileCuda.h"
+#include "compiler/driver/Calibration.h"
 #include "compiler/driver/LoadModel.h"
 #include "compiler/driver/Manifest.h"
 #include "compiler/driver/Progress.h"
@@ -50,11 +51,12 @@ std::string moduleRule(const std::string &rule, const SchemeOptions &options) {
   // The options are about --quantize; of them a rule takes those that apply.
   std::string scheme = rule.substr(equals + 1);
   SchemeOptions applicable;
-  if (scheme.starts_with("rtn")) {
+  if (scheme.starts_with("rtn") || scheme.starts_with("gptq")) {
     applicable = options;
     applicable.blockSize.reset();
-    if (scheme != "rtn")
+    if (scheme != "rtn" && scheme != "gptq")
       applicable.bits.reset();
+    applicable.gptqElsewhere = true;
   } else if (scheme.starts_with("bnb") || scheme.starts_with("bitsandbytes")) {
     applicable.blockSize = options.blockSize;
   }
@@ -93,6 +95,11 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
   if (!options.lmHead.empty())
     quantize.lmHead =
         moduleRule("head=" + options.lmHead, headOptions).substr(5);
+  GptqRule gptq = gptqRule(options.schemeOptions);
+  quantize.order = gptq.order;
+  quantize.staticGroups = gptq.staticGroups;
+  quantize.damp = gptq.damp;
+  quantize.trueSequential = gptq.trueSequential;
   buildQuantizePipeline(pm, quantize);
   if (last == Phase::Quantize)
     return;
@@ -147,6 +154,21 @@ void runPasses(PassManager &pm, ModuleOp module, bool quiet) {
     throw Error(error.empty() ? "a pass failed" : error);
 }
 
+/// Keeps the program as it is before the fuse phase, for the calibrator.
+class KeepQuantized : public PassInstrumentation {
+public:
+  explicit KeepQuantized(OwningOpRef<ModuleOp> &kept) : kept(kept) {}
+  void runBeforePass(Pass *pass, Operation *op) override {
+    if (pass->getArgument() == "fuse-form-gemms" && !kept)
+      if (auto module = dyn_cast<ModuleOp>(op); module &&
+                                                needsCalibration(module))
+        kept = module.clone();
+  }
+
+private:
+  OwningOpRef<ModuleOp> &kept;
+};
+
 /// Writes one intermediate file if --save-temps asks for it.
 void saveTemp(const CompileOptions &options, const char *name,
               ModuleOp module) {
@@ -164,10 +186,11 @@ void saveTemp(const CompileOptions &options, const char *name,
 /// Kernels and tensors go into the file as they are made, the manifest last.
 class ArtifactBuilder {
 public:
+  /// `calibration`: what was calibrated, or null.
   ArtifactBuilder(const CompileOptions &options, LoadedModel &loaded,
-                  ModuleOp module, unsigned threads)
+                  ModuleOp module, unsigned threads, Calibration *calibration)
       : options(options), loaded(loaded), module(module), threads(threads),
-        writer(options.output) {}
+        calibration(calibration), writer(options.output) {}
 
   void build() {
     // Hashing the source reads all of it; kernels are compiled meanwhile.
@@ -181,6 +204,8 @@ public:
     }
     addTensors();
     fillManifest(manifest, loaded, options, hash.get());
+    if (calibration)
+      manifest.provenance->options.push_back(calibration->describe());
     writer.finish(manifest);
   }
 
@@ -237,7 +262,9 @@ private:
     };
     QuantLog log(options.quantLog);
     auto weights = module.lookupSymbol<func::FuncOp>("weights");
-    streamWeights(weights, *loaded.parameters, stream,
+    const ParameterReader &parameters =
+        calibration ? calibration->parameters() : *loaded.parameters;
+    streamWeights(weights, parameters, stream,
                   [&](const StreamedTensor &tensor) {
                     manifest.tensors.push_back(
                         describeTensor(tensor, writer.append(tensor.data, 64)));
@@ -250,6 +277,7 @@ private:
   LoadedModel &loaded;
   ModuleOp module;
   unsigned threads;
+  Calibration *calibration;
   qrt::ArtifactWriter writer;
   qrt::fb::ManifestT manifest;
 };
@@ -320,6 +348,8 @@ void compile(const CompileOptions &options) {
   saveTemp(options, "0-tfm.mlir", module);
 
   PassManager pm(&context, ModuleOp::getOperationName());
+  OwningOpRef<ModuleOp> quantized;
+  pm.addInstrumentation(std::make_unique<KeepQuantized>(quantized));
   if (options.timing)
     pm.enableTiming();
   if (options.pipeline.empty())
@@ -354,8 +384,15 @@ void compile(const CompileOptions &options) {
     else if (options.emit == "sass" && !isCpu)
       llvm::outs() << emitSass(program, targets.back(), cuda);
   }
-  if (options.emit.empty())
-    ArtifactBuilder(options, loaded, module, threads).build();
+  if (!options.emit.empty())
+    return;
+  std::unique_ptr<Calibration> calibration;
+  if (quantized)
+    calibration =
+        std::make_unique<Calibration>(options, loaded, *quantized, threads);
+  ArtifactBuilder(options, loaded, module, threads, calibration.get()).build();
+  if (calibration)
+    calibration->removeState();
 }
 
 } // namespace qcc

@@ -13,6 +13,14 @@
 
 namespace qcc {
 
+/// What the calibration of gptq runs on.
+struct CalibrationRequest {
+  std::string data; ///< empty: the default
+  std::string device = "cpu";
+  std::optional<int64_t> samples, length;
+  uint64_t seed = 0;
+};
+
 /// What `qcc compile` is told; interface.md names the options.
 struct CompileOptions {
   std::string model;
@@ -31,6 +39,7 @@ struct CompileOptions {
   std::string pipeline; ///< instead of the passes that the options give
   std::string saveTemps;
   std::string quantLog;
+  CalibrationRequest calibration;
   bool printPipeline = false;
   bool timing = false;
   bool quiet = false;

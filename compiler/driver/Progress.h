@@ -15,12 +15,15 @@ class Progress {
 public:
   Progress(std::string what, bool quiet);
   ~Progress();
-  void update(int64_t done, int64_t total);
+  /// `note` stands behind the bar: what was done last.
+  void update(int64_t done, int64_t total, const std::string &note = "");
 
 private:
   std::string what;
   bool quiet, isTerminal;
   int lastTenth = 0;
+  /// Where the first call stood: work done before does not tell the time left.
+  double first = -1;
   std::chrono::steady_clock::time_point start;
 };
 

@@ -20,15 +20,26 @@ void QuantLog::add(const StreamedTensor &tensor) {
     layer = tensor.name.substr(7, tensor.name.find('.', 7) - 7);
   for (size_t i = 0; i < tensor.modules.size(); ++i) {
     bool known = i < tensor.statistics.size();
-    char line[160];
-    std::snprintf(line, sizeof(line), ",%s,%lld,%lld,%.8g,,%.3f,",
+    const CalibratedWeight *calibrated =
+        i < tensor.calibrations.size() ? tensor.calibrations[i].get() : nullptr;
+    char damp[32] = "";
+    if (calibrated)
+      std::snprintf(damp, sizeof(damp), "%g", calibrated->damp);
+    double seconds = calibrated
+                         ? calibrated->seconds
+                         : tensor.seconds / double(tensor.modules.size());
+    char line[192];
+    std::snprintf(line, sizeof(line), ",%s,%lld,%lld,%.8g,%s,%.3f,",
                   tensor.format.mangled().c_str(),
-                  static_cast<long long>(tensor.rows),
+                  static_cast<long long>(calibrated ? calibrated->rows
+                                                    : tensor.rows),
                   static_cast<long long>(tensor.columns),
-                  known ? tensor.statistics[i].relativeError() : 0.0,
-                  tensor.seconds / double(tensor.modules.size()));
+                  known ? tensor.statistics[i].relativeError() : 0.0, damp,
+                  seconds);
     text += layer + "," + tensor.modules[i] + line;
-    if (known && tensor.statistics[i].needsF32Scales())
+    if (calibrated && !calibrated->note.empty())
+      text += calibrated->note;
+    else if (known && tensor.statistics[i].needsF32Scales())
       text += "scales out of f16's range";
     else if (tensor.modules.size() > 1)
       text += "stacked to " + std::to_string(tensor.rows) + " rows";

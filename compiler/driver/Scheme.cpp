@@ -13,6 +13,11 @@ using qrt::UsageError;
 
 namespace qcc {
 
+// GPTQ's defaults: what measured best (docs/formats.md, "Recipes").
+static constexpr bool kGroupAwareOrder = true, kTrueSequential = true,
+                      kGptqMse = true;
+static constexpr double kDamp = 0.01;
+
 const std::vector<SchemeInfo> &schemes() {
   static const std::vector<SchemeInfo> known = {
       {"none", "weights as they are (--dtype f32, bf16, f16)"},
@@ -20,6 +25,10 @@ const std::vector<SchemeInfo> &schemes() {
       {"rtn.int3", "round to nearest, 3 bits"},
       {"rtn.int4", "round to nearest, 4 bits"},
       {"rtn.int8", "round to nearest, 8 bits"},
+      {"gptq.int2", "GPTQ with calibration data, 2 bits"},
+      {"gptq.int3", "GPTQ with calibration data, 3 bits"},
+      {"gptq.int4", "GPTQ with calibration data, 4 bits"},
+      {"gptq.int8", "GPTQ with calibration data, 8 bits"},
       {"bnb.nf4", "bitsandbytes' 4-bit NormalFloat"},
       {"bnb.fp4", "bitsandbytes' 4-bit float"},
   };
@@ -52,9 +61,41 @@ static void refuse(bool given, const char *option, const std::string &scheme) {
                      scheme + "'");
 }
 
-static std::string rtnRule(const std::string &name, int bits,
-                           const SchemeOptions &options) {
+static void refuseGptq(const SchemeOptions &options, const std::string &name) {
+  if (options.gptqElsewhere)
+    return;
+  refuse(options.actOrder.has_value(), "--act-order", name);
+  refuse(options.staticGroups.has_value(), "--static-groups", name);
+  refuse(options.groupAwareOrder.has_value(), "--group-aware-order", name);
+  refuse(options.trueSequential.has_value(), "--true-sequential", name);
+  refuse(options.damp.has_value(), "--damp", name);
+}
+
+GptqRule gptqRule(const SchemeOptions &options) {
+  GptqRule rule;
+  bool actOrder = options.actOrder.value_or(false);
+  bool groupAware = options.groupAwareOrder.value_or(kGroupAwareOrder &&
+                                                     !options.actOrder);
+  if (actOrder && options.groupAwareOrder.value_or(false))
+    throw UsageError("--act-order and --group-aware-order exclude each other");
+  rule.order = actOrder ? "activation" : groupAware ? "group-aware" : "natural";
+  rule.staticGroups = options.staticGroups.value_or(false);
+  rule.trueSequential = options.trueSequential.value_or(kTrueSequential);
+  rule.damp = options.damp.value_or(kDamp);
+  if (!(rule.damp >= 0 && rule.damp <= 1))
+    throw UsageError("--damp is not between 0 and 1");
+  return rule;
+}
+
+/// rtn and gptq make the same formats.
+static std::string intRule(const std::string &method, const std::string &name,
+                           int bits, const SchemeOptions &options) {
+  bool isGptq = method == "gptq";
   refuse(options.blockSize.has_value(), "--block-size", name);
+  if (isGptq)
+    gptqRule(options);
+  else
+    refuseGptq(options, name);
   Format format;
   format.code = bits == 8   ? Code::Int8
                 : bits == 4 ? Code::Int4
@@ -67,8 +108,8 @@ static std::string rtnRule(const std::string &name, int bits,
   // Zero points measured best (quant-goldens' rtn rows, docs/formats.md).
   format.zero = !options.symmetric.value_or(false);
   format.scale = qrt::ScaleType::F16;
-  return "rtn:" + format.mangled() +
-         (options.mse.value_or(false) ? ":mse" : "");
+  return method + ":" + format.mangled() +
+         (options.mse.value_or(isGptq && kGptqMse) ? ":mse" : "");
 }
 
 static std::string bnbRule(const std::string &name, Code code,
@@ -76,6 +117,7 @@ static std::string bnbRule(const std::string &name, Code code,
   refuse(options.groupSize.has_value(), "--group-size", name);
   refuse(options.symmetric.has_value(), "--sym/--asym", name);
   refuse(options.mse.has_value(), "--mse", name);
+  refuseGptq(options, name);
   Format format;
   format.code = code;
   format.group = options.blockSize.value_or(64);
@@ -95,20 +137,20 @@ std::string parseScheme(std::string_view given, const SchemeOptions &options) {
     refuse(options.symmetric.has_value(), "--sym/--asym", name);
     refuse(options.mse.has_value(), "--mse", name);
     refuse(options.blockSize.has_value(), "--block-size", name);
+    refuseGptq(options, name);
     return "none";
   }
-  for (int bits : {2, 3, 4, 8})
-    if (name == "rtn.int" + std::to_string(bits))
-      return rtnRule(name, bits, options);
+  for (const char *method : {"rtn", "gptq"})
+    for (int bits : {2, 3, 4, 8})
+      if (name == method + (".int" + std::to_string(bits)))
+        return intRule(method, name, bits, options);
   if (name == "bnb.nf4")
     return bnbRule(name, Code::NF4, options);
   if (name == "bnb.fp4")
     return bnbRule(name, Code::FP4, options);
 
   // Schemes of the interface that this version cannot do yet are known names.
-  static const char *const planned[] = {"bnb.nf4-dq", "bnb.fp4-dq", "bnb.int8",
-                                        "gptq.int2",  "gptq.int3",  "gptq.int4",
-                                        "gptq.int8"};
+  static const char *const planned[] = {"bnb.nf4-dq", "bnb.fp4-dq", "bnb.int8"};
   if (std::ranges::find(planned, name) != std::end(planned))
     throw qrt::Error("scheme '" + name + "' is not supported by this version");
   std::string known;

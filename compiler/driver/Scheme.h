@@ -24,7 +24,28 @@ struct SchemeOptions {
   std::optional<bool> symmetric;
   std::optional<bool> mse;
   std::optional<int64_t> blockSize; ///< bnb
+  // gptq
+  std::optional<bool> actOrder;
+  std::optional<bool> staticGroups;
+  std::optional<bool> groupAwareOrder;
+  std::optional<bool> trueSequential;
+  std::optional<double> damp;
+  /// They are meant for modules that a rule calibrates: other schemes pass
+  /// over them.
+  bool gptqElsewhere = false;
 };
+
+/// How GPTQ goes about a model: the options of `qnt-quantize-gptq`.
+struct GptqRule {
+  std::string order; ///< natural, activation, group-aware
+  bool staticGroups = false;
+  bool trueSequential = false;
+  double damp = 0;
+};
+
+/// The options of GPTQ with its defaults. Throws qrt::UsageError for options
+/// that exclude each other or are out of range.
+GptqRule gptqRule(const SchemeOptions &options);
 
 /// What users can ask for, for `qcc list`.
 struct SchemeInfo {

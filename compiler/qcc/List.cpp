@@ -20,6 +20,14 @@ void listEverything() {
                 scheme.description.c_str());
   std::puts("\n  rtn: --group-size 128 (-1: a whole row), --asym (or --sym), "
             "--no-mse (or --mse)\n"
+            "  gptq: --group-size 128, --asym, --mse, --group-aware-order (or "
+            "--act-order,\n"
+            "        --static-groups, --no-group-aware-order), "
+            "--true-sequential, --damp 0.01,\n"
+            "        --calibration wikitext2 (self where it is not found; c4, "
+            "c4-new, ptb,\n"
+            "        ptb-new, FILE), --samples 128, --sequence-length 2048, "
+            "--seed 0\n"
             "  bnb: --block-size 64\n"
             "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
   std::puts("\ntargets (--target):\n"

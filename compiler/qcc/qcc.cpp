@@ -32,25 +32,10 @@ struct CalibrationFlags {
   std::vector<CLI::Option *> options;
 
   void add(CLI::App *app) {
-    auto flag = [&](const char *name, const char *help) {
-      options.push_back(
-          app->add_flag(name)->description(help)->group("Calibration"));
-    };
     auto value = [&](const char *name, const char *help) {
       options.push_back(
           app->add_option(name)->description(help)->group("Calibration"));
     };
-    flag("--act-order,--desc-act,!--no-act-order,!--no-desc-act",
-         "gptq: quantize columns by falling activation");
-    flag("--static-groups", "gptq: scales of all groups first");
-    flag("--group-aware-order", "gptq: activation order within groups");
-    flag("--true-sequential,!--no-true-sequential",
-         "gptq: later modules see earlier ones quantized");
-    value("--damp,--percdamp", "gptq: damping of the Hessian");
-    value("--calibration,--dataset", "gptq: wikitext2, c4, ptb, self or FILE");
-    value("--samples,--nsamples", "gptq: calibration sequences");
-    value("--sequence-length,--seqlen", "gptq: tokens of a sequence");
-    value("--seed", "gptq: seed of the calibration data");
     value("--outlier-threshold", "bnb.int8: columns in float");
   }
   void refuse(const std::string &scheme) const {
@@ -67,6 +52,10 @@ struct CompileCommand {
   CalibrationFlags calibration;
   std::string precision, targets;
   bool symmetric = false, mse = false, nearest = false;
+  bool actOrder = false, staticGroups = false, groupAware = false,
+       trueSequential = false;
+  double damp = 0;
+  int64_t samples = 0, sequenceLength = 0;
   int64_t bits = 0, groupSize = 0, blockSize = 0;
   uint64_t randomSeed = 0;
   CLI::App *app = nullptr;
@@ -81,11 +70,12 @@ struct CompileCommand {
     app->add_option("-o,--output", options.output, "The artifact");
     app->add_option("--quantize", options.scheme, "Scheme (see qcc list)");
     app->add_flag("--nearest", nearest, "The scheme rtn with --bits");
-    app->add_option("--bits,--wbits", bits, "Width, with rtn");
+    app->add_option("--bits,--wbits", bits, "Width, with rtn and gptq");
     app->add_option("--group-size,--groupsize", groupSize,
-                    "rtn: elements a scale, -1 for a row (128)");
-    app->add_flag("--sym,!--asym", symmetric, "rtn: without zero points");
-    app->add_flag("--mse,!--no-mse", mse, "rtn: search for the best scales");
+                    "rtn, gptq: elements a scale, -1 for a row (128)");
+    app->add_flag("--sym,!--asym", symmetric, "rtn, gptq: without zero points");
+    app->add_flag("--mse,!--no-mse", mse,
+                  "rtn, gptq: search for the best scales");
     app->add_option("--block-size", blockSize, "bnb: elements a block (64)");
     app->add_option("--modules", options.modules,
                     "REGEX=SCHEME for some modules; repeatable")
@@ -115,6 +105,71 @@ struct CompileCommand {
     app->add_flag("--mlir-timing", options.timing, "Say where time goes");
     app->add_flag("--quiet", options.quiet, "No progress");
     calibration.add(app);
+    addGptq();
+  }
+
+  void addGptq() {
+    const char *group = "GPTQ";
+    app->add_flag("--act-order,--desc-act,!--no-act-order,!--no-desc-act",
+                  actOrder, "Quantize columns by falling activation")
+        ->group(group);
+    app->add_flag("--static-groups,!--no-static-groups", staticGroups,
+                  "Find scales before the first column is quantized")
+        ->group(group);
+    app->add_flag("--group-aware-order,!--no-group-aware-order", groupAware,
+                  "Activation order of groups, and within them")
+        ->group(group);
+    app->add_flag("--true-sequential,!--no-true-sequential", trueSequential,
+                  "Modules see earlier ones of their layer quantized")
+        ->group(group);
+    app->add_option("--damp,--percdamp", damp, "Damping of the Hessian")
+        ->group(group);
+    CalibrationRequest &data = options.calibration;
+    app->add_option("--calibration,--dataset", data.data,
+                    "wikitext2, c4, c4-new, ptb, ptb-new, self, or a .txt or "
+                    ".jsonl file")
+        ->group(group);
+    app->add_option("--samples,--nsamples", samples,
+                    "Calibration sequences (128)")
+        ->group(group)
+        ->check(CLI::Range(int64_t(1), int64_t(1) << 20));
+    app->add_option("--sequence-length,--seqlen", sequenceLength,
+                    "Tokens of a sequence (2048, or the model's limit)")
+        ->group(group)
+        ->check(CLI::Range(int64_t(2), int64_t(1) << 20));
+    app->add_option("--seed", data.seed, "Seed of the calibration data (0)")
+        ->group(group);
+    app->add_option("--calibration-device", data.device,
+                    "Where the calibration runs: cpu")
+        ->group(group);
+  }
+
+  /// Takes over the options of GPTQ that were given, and refuses them where
+  /// nothing is calibrated.
+  void takeGptq(bool calibrates) {
+    auto given = [&](const char *name) { return app->count(name) > 0; };
+    SchemeOptions &scheme = options.schemeOptions;
+    if (given("--act-order"))
+      scheme.actOrder = actOrder;
+    if (given("--static-groups"))
+      scheme.staticGroups = staticGroups;
+    if (given("--group-aware-order"))
+      scheme.groupAwareOrder = groupAware;
+    if (given("--true-sequential"))
+      scheme.trueSequential = trueSequential;
+    if (given("--damp"))
+      scheme.damp = damp;
+    if (given("--samples"))
+      options.calibration.samples = samples;
+    if (given("--sequence-length"))
+      options.calibration.length = sequenceLength;
+    if (calibrates)
+      return;
+    for (const char *name : {"--calibration", "--samples", "--sequence-length",
+                             "--seed", "--calibration-device"})
+      if (given(name))
+        throw UsageError(std::string(name) + " does not apply to the scheme '" +
+                         options.scheme + "'");
   }
 
   void run() {
@@ -153,6 +208,13 @@ struct CompileCommand {
     std::istringstream list(targets);
     for (std::string target; std::getline(list, target, ',');)
       options.targets.push_back(target);
+    // A rule may calibrate some modules where the scheme does not.
+    bool calibrates = options.scheme.starts_with("gptq") ||
+                      options.lmHead.starts_with("gptq");
+    for (const std::string &rule : options.modules)
+      calibrates |= rule.find("=gptq") != std::string::npos;
+    takeGptq(calibrates);
+    scheme.gptqElsewhere = calibrates && !options.scheme.starts_with("gptq");
     parseScheme(options.scheme, scheme);
     calibration.refuse(options.scheme);
     options.cancelled = &interrupted;

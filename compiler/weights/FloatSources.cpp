@@ -2,6 +2,7 @@
 
 #include "compiler/weights/Sources.h"
 
+#include "dialects/QNT/QNT.h"
 #include "runtime/support/Error.h"
 
 #include "mlir/IR/BuiltinTypes.h"
@@ -110,6 +111,19 @@ private:
   std::vector<std::unique_ptr<FloatSource>> inputs;
 };
 
+/// qnt.activation_order: what the calibrator found.
+class OrderSource : public FloatSource {
+public:
+  OrderSource(std::shared_ptr<const CalibratedWeight> weight)
+      : FloatSource(1, weight->columns), weight(std::move(weight)) {}
+  void read(int64_t, int64_t, float *out) const override {
+    std::copy(weight->order.begin(), weight->order.end(), out);
+  }
+
+private:
+  std::shared_ptr<const CalibratedWeight> weight;
+};
+
 class TransposeSource : public FloatSource {
 public:
   TransposeSource(Value result, std::unique_ptr<FloatSource> input)
@@ -171,6 +185,13 @@ std::unique_ptr<FloatSource> makeFloatSource(Value value,
       .Case([&](tfm::TransposeOp op) -> Source {
         return std::make_unique<TransposeSource>(
             value, makeFloatSource(op.getInput(), reader));
+      })
+      .Case([&](qnt::ActivationOrderOp op) -> Source {
+        auto weight = reader.calibrated(op.getName().str());
+        if (int64_t(weight->order.size()) != op.getType().getNumElements())
+          throw qrt::Error("calibration found no order of the columns of '" +
+                           op.getName().str() + "'");
+        return std::make_unique<OrderSource>(std::move(weight));
       })
       .Default([&](Operation *op) -> Source {
         throw qrt::Error("the weight stream cannot execute '" +

@@ -133,6 +133,34 @@ private:
   LossLedger losses;
 };
 
+/// qnt.gptq and qnt.pack: what the calibrator made.
+class CalibratedSource : public PackedSource {
+public:
+  CalibratedSource(std::shared_ptr<const CalibratedWeight> weight)
+      : PackedSource(weight->rows, weight->columns, weight->format),
+        weight(std::move(weight)) {}
+
+  void read(int64_t first, int64_t count, float *, uint8_t *codes,
+            float *scales, uint8_t *zeros) override {
+    int64_t groups = format().groupsPerRow(columns());
+    std::copy_n(weight->codes.data() + first * columns(), count * columns(),
+                codes);
+    std::copy_n(weight->scales.data() + first * groups, count * groups, scales);
+    if (format().zero)
+      std::copy_n(weight->zeros.data() + first * groups, count * groups, zeros);
+  }
+  std::vector<QuantizeStatistics> statistics() const override {
+    return {weight->statistics};
+  }
+  std::vector<std::shared_ptr<const CalibratedWeight>>
+  calibrations() const override {
+    return {weight};
+  }
+
+private:
+  std::shared_ptr<const CalibratedWeight> weight;
+};
+
 /// A quantized weight whose format has no layout of its own (blocks that do
 /// not divide rows well): its dequantized values, stored as f32.
 class DequantizedSource : public PackedSource {
@@ -205,6 +233,15 @@ public:
     return all;
   }
 
+  std::vector<std::shared_ptr<const CalibratedWeight>>
+  calibrations() const override {
+    std::vector<std::shared_ptr<const CalibratedWeight>> all;
+    for (auto &input : inputs)
+      for (auto &part : input->calibrations())
+        all.push_back(part);
+    return all;
+  }
+
 private:
   static int64_t
   totalRows(const std::vector<std::unique_ptr<PackedSource>> &inputs) {
@@ -241,6 +278,11 @@ private:
 
 } // namespace
 
+std::shared_ptr<const CalibratedWeight>
+ParameterReader::calibrated(const std::string &name) const {
+  throw qrt::Error("weight '" + name + "' has not been calibrated");
+}
+
 std::unique_ptr<PackedSource> makePackedSource(Value value,
                                                const ParameterReader &reader,
                                                const std::string &name) {
@@ -255,10 +297,19 @@ std::unique_ptr<PackedSource> makePackedSource(Value value,
             cast<qnt::PackedType>(op.getType()).getFormat().getValue(), name);
       })
       .Case([&](qnt::PackOp op) -> Source {
+        if (auto gptq = op.getCodes().getDefiningOp<qnt::GptqOp>()) {
+          auto weight = reader.calibrated(gptq.getName().str());
+          if (weight->format != gptq.getFormat().getValue() ||
+              weight->rows != op.getType().getRows() ||
+              weight->columns != op.getType().getColumns())
+            throw qrt::Error("calibration made another weight of '" + name +
+                             "'");
+          return std::make_unique<CalibratedSource>(std::move(weight));
+        }
         auto quantize = op.getCodes().getDefiningOp<qnt::QuantizeOp>();
         if (!quantize)
           throw qrt::Error("the weight stream packs only what qnt.quantize "
-                           "made, not '" +
+                           "or qnt.gptq made, not '" +
                            name + "'");
         auto input = makeFloatSource(quantize.getInput(), reader);
         std::optional<Format> stored =

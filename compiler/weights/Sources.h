@@ -23,6 +23,23 @@
 
 namespace qcc {
 
+/// What calibration made of a weight (qnt.gptq).
+struct CalibratedWeight {
+  qrt::Format format;
+  int64_t rows = 0, columns = 0;
+  /// As qrt::PackedWeight holds them.
+  std::vector<uint8_t> codes;
+  std::vector<float> scales;
+  std::vector<uint8_t> zeros;
+  /// Stored column i is column order[i] of the weight; empty: they are as they
+  /// were.
+  std::vector<int32_t> order;
+  QuantizeStatistics statistics;
+  double damp = 0;
+  double seconds = 0;
+  std::string note; ///< what was not as usual; empty otherwise
+};
+
 /// Reads the values of parameters. Called from several threads at once.
 class ParameterReader {
 public:
@@ -33,6 +50,10 @@ public:
                     int64_t first, int64_t count, float *out) const = 0;
   /// Says that `param` will not be read again soon.
   virtual void release(tfm::ParamAttr param) const = 0;
+  /// What calibration made of the weight `name`. Throws qrt::Error if nothing
+  /// did.
+  virtual std::shared_ptr<const CalibratedWeight>
+  calibrated(const std::string &name) const;
 };
 
 /// Rows of a float value (tfm.param, slice_rows, ...). Vectors are one row.
@@ -69,6 +90,13 @@ public:
   /// What quantization lost so far, for each weight that is stacked in this
   /// one (itself, if none is).
   virtual std::vector<QuantizeStatistics> statistics() const = 0;
+  /// What calibration says of each of them: damping, time, notes. Null for
+  /// those that were not calibrated.
+  virtual std::vector<std::shared_ptr<const CalibratedWeight>>
+  calibrations() const {
+    return std::vector<std::shared_ptr<const CalibratedWeight>>(
+        statistics().size());
+  }
 
 protected:
   PackedSource(int64_t rows, int64_t columns, qrt::Format format)

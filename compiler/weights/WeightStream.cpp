@@ -2,6 +2,7 @@
 
 #include "compiler/weights/WeightStream.h"
 
+#include "compiler/quantize/Parallel.h"
 #include "dialects/QNT/QNT.h"
 #include "runtime/formats/HalfFloat.h"
 #include "runtime/support/Error.h"
@@ -9,9 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <exception>
 #include <future>
-#include <thread>
 #include <vector>
 
 using namespace mlir;
@@ -24,34 +23,6 @@ namespace {
 /// Elements of a stripe: enough to make threads worth their while, few enough
 /// to stay in a core's cache.
 constexpr int64_t kStripeElements = 1 << 18;
-
-/// Calls work(i) for i in [0, count) on `threads` threads; the first exception
-/// ends it.
-void parallelFor(unsigned threads, int64_t count,
-                 const std::function<void(int64_t)> &work) {
-  std::atomic<int64_t> next = 0;
-  std::exception_ptr failure;
-  std::mutex mutex;
-  auto run = [&] {
-    try {
-      for (int64_t i; (i = next++) < count;)
-        work(i);
-    } catch (...) {
-      std::lock_guard<std::mutex> lock(mutex);
-      if (!failure)
-        failure = std::current_exception();
-      next = count;
-    }
-  };
-  {
-    std::vector<std::jthread> team;
-    for (unsigned i = 1; i < threads && int64_t(i) < count; ++i)
-      team.emplace_back(run);
-    run();
-  }
-  if (failure)
-    std::rethrow_exception(failure);
-}
 
 /// Packs stripes of one source into one buffer.
 class TensorPacker {
@@ -175,6 +146,7 @@ void streamWeights(func::FuncOp weights, const ParameterReader &reader,
     });
     tensor.data = buffers[turn];
     tensor.statistics = source->statistics();
+    tensor.calibrations = source->calibrations();
     tensor.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
             .count();

@@ -30,6 +30,8 @@ struct StreamedTensor {
   PackedLayout planes;
   std::span<const uint8_t> data; ///< valid during the call of the sink
   std::vector<QuantizeStatistics> statistics; ///< of each module
+  /// Of each module: what calibration says of it, or null.
+  std::vector<std::shared_ptr<const CalibratedWeight>> calibrations;
   double seconds = 0;
 };
 

@@ -113,6 +113,9 @@ LogicalResult StageOp::verify() {
     if (vector && failed(tfm::verifyVector(*this, "stage_c3: the norm",
                                            vector.getType(), columns)))
       return failure();
+  if (getOrder())
+    return tfm::verifyVector(*this, "stage_c4: the order", getOrder().getType(),
+                             columns);
   return success();
 }
 

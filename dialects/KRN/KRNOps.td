@@ -101,6 +101,16 @@ def KRN_LogitsBufferOp : KRN_Op<"logits_buffer", [Pure]> {
   let assemblyFormat = "attr-dict `:` qualified(type($result))";
 }
 
+def KRN_OutputBufferOp : KRN_Op<"output_buffer", [Pure]> {
+  let summary = "the caller's room for what a program without a head returns";
+  let description = [{
+    [tokens][columns] f32 where the step's logits point. The calibrator's
+    programs end at the inputs of a linear.
+  }];
+  let results = (outs KRN_BufferType:$result);
+  let assemblyFormat = "attr-dict `:` qualified(type($result))";
+}
+
 def KRN_StagedBufferOp : KRN_Op<"staged_buffer"> {
   let summary = "room for staged activations";
   let description = [{
@@ -152,15 +162,17 @@ def KRN_StageOp : KRN_Phase<"stage", [AttrSizedOperandSegments]> {
   let description = [{
     With a private output every thread stages all rows for itself (no barrier
     before the GEMM); else the threads share the work. `gather`: of the rows
-    that want logits only.
+    that want logits only. `order`: element i is feature order[i] (f32 indices).
   }];
   let arguments = (ins KRN_BufferType:$input, Optional<QNT_PackedType>:$norm_weight,
-                       Optional<QNT_PackedType>:$norm_bias, KRN_StagedType:$output,
+                       Optional<QNT_PackedType>:$norm_bias, Optional<QNT_PackedType>:$order,
+                       KRN_StagedType:$output,
                        DefaultValuedAttr<StrAttr, "\"\"">:$norm,
                        DefaultValuedAttr<F32Attr, "0.0">:$eps,
                        DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, UnitAttr:$gather);
   let assemblyFormat = [{
-    $input (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? `to` $output attr-dict `:` type(operands)
+    $input (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? (`order` $order^)? `to` $output
+    attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
 }

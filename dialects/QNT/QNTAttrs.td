@@ -28,7 +28,7 @@ def QNT_SchemeAttr : QNT_Attr<"Scheme", "scheme"> {
   let summary = "what to do to a linear: a method and its format";
   let description = [{
     `#qnt.scheme<"rtn", #qnt.format<int4, group = 128>>`. Methods: `rtn`,
-    `bnb`. `qnt-select` puts it on the `tfm.define` of each selected linear.
+    `gptq`, `bnb`. `qnt-select` puts it on the `tfm.define` of each selected linear.
   }];
   let parameters = (ins StringRefParameter<>:$method, "::qcc::qnt::FormatAttr":$format,
                         DefaultValuedParameter<"bool", "false">:$mse);

@@ -171,16 +171,16 @@ UnpackedTypes qcc::qnt::unpackedTypes(MLIRContext *context,
 std::string qcc::qnt::schemeViolation(StringRef method, const Format &format,
                                       bool mse) {
   std::string name = format.mangled();
-  if (method == "rtn") {
+  if (method == "rtn" || method == "gptq") {
     if (!qrt::isIntCode(format.code))
-      return "scheme_c2: rtn makes int codes, not " + name;
+      return "scheme_c2: " + method.str() + " makes int codes, not " + name;
   } else if (method == "bnb") {
     if (format.code != Code::NF4 && format.code != Code::FP4)
       return "scheme_c2: bnb makes nf4 and fp4, not " + name;
     if (mse)
-      return "scheme_c3: bnb does not search scales: mse goes with rtn";
+      return "scheme_c3: bnb does not search scales: mse goes with rtn and gptq";
   } else {
-    return "scheme_c1: unknown method '" + method.str() + "' (rtn, bnb)";
+    return "scheme_c1: unknown method '" + method.str() + "' (rtn, gptq, bnb)";
   }
   return "";
 }

@@ -58,6 +58,44 @@ LogicalResult QuantizeOp::verify() {
                         getZeros() ? getZeros().getType() : Type());
 }
 
+LogicalResult ActivationOrderOp::verify() {
+  RankedTensorType type = getResult().getType();
+  if (type.getRank() != 1 || !type.getElementType().isF32())
+    return emitOpError() << "activation_order_c1: " << type
+                         << " is no vector of f32";
+  return success();
+}
+
+LogicalResult GptqOp::verify() {
+  const qrt::Format &format = getFormat().getValue();
+  std::string broken = schemeViolation("gptq", format, getMse());
+  if (!broken.empty())
+    return emitOpError(broken);
+  RankedTensorType input = getInput().getType();
+  if (input.getRank() != 2)
+    return emitOpError("gptq_c4: the input is a vector, not a matrix");
+  StringRef order = getOrder();
+  if (order != "natural" && order != "activation" && order != "group-aware")
+    return emitOpError() << "gptq_c5: unknown order '" << order
+                         << "' (natural, activation, group-aware)";
+  bool isPermuted = order == "activation" && !getStaticGroups();
+  if (isPermuted != bool(getColumns()))
+    return emitOpError("gptq_c7: columns are given for activation order "
+                       "without static groups, and only there");
+  if (getColumns() &&
+      failed(tfm::verifyVector(*this, "gptq_c7: the order",
+                               getColumns().getType(), input.getDimSize(1))))
+    return failure();
+  double damp = getDamp().convertToDouble();
+  if (!(damp >= 0 && damp <= 1))
+    return emitOpError() << "gptq_c6: a damping of " << damp
+                         << " is not between 0 and 1";
+  return verifyUnpacked(*this, "gptq", format, input.getDimSize(0),
+                        input.getDimSize(1), getCodes().getType(),
+                        getScales().getType(),
+                        getZeros() ? getZeros().getType() : Type());
+}
+
 LogicalResult PackOp::verify() {
   PackedType packed = getResult().getType();
   const qrt::Format &format = packed.getFormat().getValue();
@@ -149,6 +187,11 @@ OpFoldResult RelayoutOp::fold(FoldAdaptor) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult DequantGemmOp::verify() {
+  if (getOrder() &&
+      failed(tfm::verifyVector(*this, "dequant_gemm_c5: the order",
+                               getOrder().getType(),
+                               features(getInput().getType()))))
+    return failure();
   return tfm::verifyProduct(*this, "dequant_gemm", getInput().getType(),
                             getWeight().getType(), getBias(),
                             getResult().getType());
@@ -198,6 +241,9 @@ LogicalResult FusedGemmOp::verify() {
       return failure();
   if (getBias() && failed(tfm::verifyVector(*this, "fused_gemm_c7: the bias",
                                             getBias().getType(), rows)))
+    return failure();
+  if (getOrder() && failed(tfm::verifyVector(*this, "fused_gemm_c9: the order",
+                                             getOrder().getType(), width)))
     return failure();
   if (getResidual() && (getNumResults() != 1 || getStep() ||
                         getResidual().getType() != getResult(0).getType()))

@@ -36,6 +36,54 @@ def QNT_QuantizeOp : QNT_Op<"quantize", [Pure]> {
   let hasVerifier = 1;
 }
 
+def QNT_ActivationOrderOp : QNT_Op<"activation_order", [Pure]> {
+  let summary = "the columns of a linear's weights by falling activation";
+  let description = [{
+    ```mlir
+    %order = qnt.activation_order "layers.0.q" : tensor<256xf32>
+    ```
+    Indices, as f32, of the inputs that the linear of weight `name` (its
+    `tfm.define`) reads, those with the largest second moment on the calibration
+    data first. All linears that read the same inputs share one.
+  }];
+  let arguments = (ins StrAttr:$name);
+  let results = (outs TFM_Weight:$result);
+  let assemblyFormat = "$name attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def QNT_GptqOp : QNT_Op<"gptq", [Pure]> {
+  let summary = "codes, scales and zero points of a weight, by GPTQ";
+  let description = [{
+    ```mlir
+    %codes, %scales = qnt.gptq "layers.0.q" %w to <int4, group = 128> order "group-aware" damp 0.01
+        : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<64x2xf16>
+    ```
+    What comes out depends on the inputs that the linear of `name` (its
+    `tfm.define`) gets on the calibration data; the calibrator finds it and
+    hands it to the weight stream. `order`: `natural`, `activation` (columns
+    by falling activation) or `group-aware` (the same for groups and within
+    them). `static_groups`: scales are found before the first column is
+    quantized. `true_sequential`: the inputs come from modules of the same
+    layer that are quantized already.
+
+    Columns are stored in the weight's own order, with one exception: in
+    `activation` order without static groups they are stored as they are
+    quantized, because groups are runs of that order. Then `columns` gives the
+    order, and so does the `order` of the GEMM that reads the weight.
+  }];
+  let arguments = (ins StrAttr:$name, TFM_Weight:$input, Optional<TFM_Weight>:$columns,
+                       QNT_FormatAttr:$format,
+                       DefaultValuedAttr<StrAttr, "\"natural\"">:$order, F64Attr:$damp,
+                       UnitAttr:$mse, UnitAttr:$static_groups, UnitAttr:$true_sequential);
+  let results = (outs AnyRankedTensor:$codes, AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros);
+  let assemblyFormat = [{
+    $name $input (`columns` $columns^)? `to` $format `order` $order `damp` $damp attr-dict
+    `:` type($input) (`,` type($columns)^)? `->` type(results)
+  }];
+  let hasVerifier = 1;
+}
+
 def QNT_PackOp : QNT_Op<"pack", [Pure]> {
   let summary = "one packed weight of codes, scales and zero points";
   let arguments = (ins AnyRankedTensor:$codes, AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros);
@@ -78,12 +126,21 @@ def QNT_RelayoutOp : QNT_Op<"relayout", [Pure]> {
 // The program
 //===----------------------------------------------------------------------===//
 
-def QNT_DequantGemmOp : QNT_Op<"dequant_gemm", [Pure]> {
+def QNT_DequantGemmOp : QNT_Op<"dequant_gemm", [Pure, AttrSizedOperandSegments]> {
   let summary = "x dequantize(W)^T + b: what replaces tfm.linear";
-  let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight, Optional<TFM_Stored>:$bias);
+  let description = [{
+    With `order`, column i of the weight multiplies feature order[i] of the
+    input.
+  }];
+  let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight, Optional<TFM_Stored>:$bias,
+                       Optional<TFM_Stored>:$order);
   let results = (outs TFM_Activations:$result);
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input,
+                                 "::mlir::Value":$weight, "::mlir::Value":$bias),
+      [{ build($_builder, $_state, result, input, weight, bias, ::mlir::Value()); }]>];
   let assemblyFormat = [{
-    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,` qualified(type($weight)) (`,` type($bias)^)? `->` type($result)
+    $input `,` $weight (`bias` $bias^)? (`order` $order^)? attr-dict
+    `:` type($input) `,` qualified(type($weight)) (`,` type($bias)^)? (`order` type($order)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -92,7 +149,9 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
   let summary = "a GEMM with what the fuse phase folded into it";
   let description = [{
     Prologue: rows that want logits (`step` present), then the norm
-    (`norm` = "rms" or "layer", norm_weight, norm_bias, eps). Epilogue, in this
+    (`norm` = "rms" or "layer", norm_weight, norm_bias, eps), then, with
+    `order`, its features in that order: column i of the weight multiplies
+    feature order[i]. Epilogue, in this
     order: + bias, activation, gated product (`glu`: even blocks of 16 rows are
     gates), + residual. `splits` are the widths of the results, which are
     consecutive columns of the product. Formed by `fuse-form-gemms` of
@@ -103,6 +162,7 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
                        Optional<TFM_StepType>:$step,
                        Optional<TFM_Stored>:$norm_weight, Optional<TFM_Stored>:$norm_bias,
                        Optional<TFM_Stored>:$bias, Optional<TFM_Activations>:$residual,
+                       Optional<TFM_Stored>:$order,
                        DefaultValuedAttr<StrAttr, "\"\"">:$norm,
                        DefaultValuedAttr<F32Attr, "0.0">:$eps,
                        DefaultValuedAttr<F32Attr, "0.0">:$norm_offset,
@@ -112,7 +172,7 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
   let results = (outs Variadic<TFM_Activations>:$results);
   let assemblyFormat = [{
     $input `,` $weight (`rows` $step^)?
-    (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)?
+    (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? (`order` $order^)?
     (`bias` $bias^)? (`activation` `` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
     `splits` $splits attr-dict `:` functional-type(operands, results)
   }];

@@ -32,7 +32,8 @@ private:
   LogicalResult parseDtype();
   void packDefine(tfm::DefineOp define);
   /// Replaces `op` by a GEMM with nothing fused but what it says itself.
-  void form(Operation *op, Value input, Value weight, Value bias, Value step);
+  void form(Operation *op, Value input, Value weight, Value bias, Value step,
+            Value order);
 
   /// The format of unquantized matrices, if it is not the stored one.
   std::optional<qrt::Format> matrixFormat;
@@ -72,14 +73,14 @@ void FormGemms::packDefine(tfm::DefineOp define) {
 }
 
 void FormGemms::form(Operation *op, Value input, Value weight, Value bias,
-                     Value step) {
+                     Value step, Value order) {
   OpBuilder b(op);
   Type result = op->getResult(0).getType();
   int64_t split = tfm::features(cast<RankedTensorType>(result));
   auto gemm = qnt::FusedGemmOp::create(
       b, op->getLoc(), TypeRange(result), input, weight, step,
       /*norm_weight=*/Value(), /*norm_bias=*/Value(), bias,
-      /*residual=*/Value(), b.getStringAttr(""), b.getF32FloatAttr(0),
+      /*residual=*/Value(), order, b.getStringAttr(""), b.getF32FloatAttr(0),
       b.getF32FloatAttr(0), tfm::ActivationAttr(), UnitAttr(),
       b.getDenseI64ArrayAttr({split}));
   op->replaceAllUsesWith(gemm);
@@ -98,12 +99,14 @@ void FormGemms::runOnOperation() {
     return signalPassFailure();
 
   WalkResult result = module.walk([&](Operation *op) {
-    Value input, weight, bias, step;
+    Value input, weight, bias, step, order;
     llvm::TypeSwitch<Operation *>(op)
         .Case<tfm::LinearOp, qnt::DequantGemmOp>([&](auto product) {
           input = product.getInput();
           weight = product.getWeight();
           bias = product.getBias();
+          if (auto gemm = dyn_cast<qnt::DequantGemmOp>(op))
+            order = gemm.getOrder();
         })
         .Case([&](tfm::LogitsOp logits) {
           step = logits.getStep();
@@ -117,7 +120,7 @@ void FormGemms::runOnOperation() {
       op->emitOpError("form_gemms_c2: the weight comes from no tfm.define");
       return WalkResult::interrupt();
     }
-    form(op, input, weight, bias, step);
+    form(op, input, weight, bias, step, order);
     return WalkResult::advance();
   });
   if (result.wasInterrupted())

@@ -109,7 +109,8 @@ StringRef Glu::problem(const WeightStacker &stacker, func::FuncOp function,
     return stackedProblem(stacker, function, gated);
   if (gate.getNumResults() != 1 || up.getNumResults() != 1)
     return "a half is part of another stack";
-  if (gate.getInput() != up.getInput() || gate.getNorm() != up.getNorm() ||
+  if (gate.getInput() != up.getInput() || gate.getOrder() != up.getOrder() ||
+      gate.getNorm() != up.getNorm() ||
       gate.getNormWeight() != up.getNormWeight() ||
       gate.getNormBias() != up.getNormBias() || gate.getEps() != up.getEps() ||
       gate.getNormOffset() != up.getNormOffset())
@@ -180,7 +181,8 @@ void Glu::runOnOperation() {
           b, b.getFusedLoc({gate.getLoc(), gated.mul.getLoc()}),
           TypeRange(gated.mul.getType()), gate.getInput(), weight,
           /*step=*/Value(), gate.getNormWeight(), gate.getNormBias(),
-          /*bias=*/Value(), /*residual=*/Value(), gate.getNormAttr(),
+          /*bias=*/Value(), /*residual=*/Value(), gate.getOrder(),
+          gate.getNormAttr(),
           gate.getEpsAttr(), gate.getNormOffsetAttr(),
           gated.activation.getKindAttr(), b.getUnitAttr(),
           b.getDenseI64ArrayAttr({tfm::features(gated.mul.getType())}));

@@ -22,7 +22,7 @@ using Gemms = SmallVector<qnt::FusedGemmOp>;
 
 /// What GEMMs of one stack have in common.
 struct Key {
-  Value input;
+  Value input, order;
   qnt::FormatAttr format;
   bool hasBias;
   /// The halves of a gated product go into a stack of their own, so that
@@ -43,7 +43,8 @@ bool isPlain(qnt::FusedGemmOp gemm) {
 Key keyOf(qnt::FusedGemmOp gemm) {
   bool isElementwise = llvm::any_of(
       gemm->getUsers(), llvm::IsaPred<tfm::ActivationOp, tfm::MulOp>);
-  return {gemm.getInput(), gemm.getWeight().getType().getFormat(),
+  return {gemm.getInput(), gemm.getOrder(),
+          gemm.getWeight().getType().getFormat(),
           bool(gemm.getBias()), isElementwise};
 }
 
@@ -190,7 +191,8 @@ void StackLinears::stack(WeightStacker &stacker, func::FuncOp function,
   auto stacked = qnt::FusedGemmOp::create(
       b, b.getFusedLoc(locations), results, key.input, weight, /*step=*/Value(),
       /*norm_weight=*/Value(), /*norm_bias=*/Value(), bias,
-      /*residual=*/Value(), b.getStringAttr(""), b.getF32FloatAttr(0),
+      /*residual=*/Value(), key.order, b.getStringAttr(""),
+      b.getF32FloatAttr(0),
       b.getF32FloatAttr(0), tfm::ActivationAttr(), UnitAttr(),
       b.getDenseI64ArrayAttr(splits));
   for (auto [gemm, result] : llvm::zip(gemms, stacked.getResults())) {

@@ -73,6 +73,9 @@ private:
   /// The output of the op that defines `result`: the block's own output
   /// buffer where it is the block's result, else a new one.
   Value outputFor(Value result);
+  /// Emits the phases of an attention. One that stands in @model itself gets a
+  /// repeat of its own, which says where its layer's cache lies.
+  LogicalResult inLayer(Value cache, llvm::function_ref<void()> emit);
   Value newBuffer(Location loc, int64_t columns) {
     return krn::BufferOp::create(
         b, loc, krn::BufferType::get(b.getContext(), columns, 0), -1);
@@ -100,7 +103,7 @@ private:
   llvm::DenseMap<std::pair<int64_t, uint32_t>, Value> ropeTables;
   /// Activations that are staged already, by everything that fixes them.
   struct Staged {
-    Value input, normWeight;
+    Value input, normWeight, order;
     Type type;
     bool gather;
     Value buffer;
@@ -108,6 +111,8 @@ private:
   SmallVector<Staged> stagedInBlock;
   /// Inside a block: its result and the buffer that must hold it.
   Value blockResult, blockOutput;
+  /// What @model returns, if not logits, and the caller's room for it.
+  Value modelResult, modelOutput;
   /// Inside a block: for each argument, the weight index if all layers of the
   /// run agree on one, or kDiffers.
   static constexpr int64_t kDiffers = -1;
@@ -117,6 +122,8 @@ private:
 Value EntryBuilder::outputFor(Value result) {
   if (result == blockResult)
     return blockOutput;
+  if (result == modelResult)
+    return modelOutput;
   return newBuffer(result.getLoc(),
                    cast<RankedTensorType>(result.getType()).getDimSize(1));
 }
@@ -162,6 +169,19 @@ Value EntryBuilder::ropeTable(Location loc, Value frequencies,
 
 LogicalResult EntryBuilder::lower(func::FuncOp model) {
   Mapping map;
+  Operation *end = model.getBody().front().getTerminator();
+  if (end->getNumOperands() != 1)
+    return model.emitOpError() << "returns " << end->getNumOperands()
+                               << " values, not one";
+  Value returned = end->getOperand(0);
+  auto head = returned.getDefiningOp<qnt::FusedGemmOp>();
+  if (!head || !head.getStep()) {
+    modelResult = returned;
+    auto type = cast<RankedTensorType>(returned.getType());
+    modelOutput = krn::OutputBufferOp::create(
+        b, returned.getLoc(),
+        krn::BufferType::get(b.getContext(), type.getDimSize(1), 0));
+  }
   SmallVector<func::CallOp> run;
   auto flush = [&] {
     LogicalResult result = run.empty() ? success() : lowerRun(run, map);
@@ -199,7 +219,29 @@ LogicalResult EntryBuilder::lower(func::FuncOp model) {
     if (failed(flush()) || failed(lowerOp(&op, map)))
       return failure();
   }
-  return flush();
+  if (failed(flush()))
+    return failure();
+  if (modelResult && map.lookup(modelResult) != modelOutput)
+    return model.emitOpError("returns what no phase can write to the caller");
+  return success();
+}
+
+LogicalResult EntryBuilder::inLayer(Value cache,
+                                    llvm::function_ref<void()> emit) {
+  if (isa<BlockArgument>(cache)) {
+    emit();
+    return success();
+  }
+  auto layer = cache.getDefiningOp<tfm::LayerCacheOp>();
+  if (!layer || int64_t(layer.getLayer()) + 1 >= int64_t(kvOffsets.size()))
+    return failure();
+  auto repeat = krn::RepeatOp::create(
+      b, cache.getLoc(), 1, layer.getLayer(), ArrayRef<int64_t>(),
+      kvOffsets[layer.getLayer()], int64_t(0));
+  OpBuilder::InsertionGuard guard(b);
+  b.createBlock(&repeat.getBody());
+  emit();
+  return success();
 }
 
 /// Consecutive calls of one block become a repeat over their layers.
@@ -298,22 +340,29 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
       op.getNormWeight() ? weight(op, op.getNormWeight(), map) : Value();
   Value normBias =
       op.getNormBias() ? weight(op, op.getNormBias(), map) : Value();
+  Value order = op.getOrder() ? weight(op, op.getOrder(), map) : Value();
+  if (order && isCuda)
+    return op.emitOpError("reads its input in activation order, which the "
+                          "target cuda does not support yet: use static "
+                          "groups");
   bool gather = bool(op.getStep());
 
   // GEMMs that read the same rows in the same form share them.
   Value staged;
   for (const Staged &other : stagedInBlock)
     if (other.input == input && other.normWeight == normWeight &&
-        other.type == stagedType && other.gather == gather)
+        other.order == order && other.type == stagedType &&
+        other.gather == gather)
       staged = other.buffer;
   if (!staged) {
     staged = krn::StagedBufferOp::create(b, loc, stagedType, int64_t(-1),
                                          bucket.isSmall() && !isCuda);
-    krn::StageOp::create(b, loc, input, normWeight, normBias, staged,
+    krn::StageOp::create(b, loc, input, normWeight, normBias, order, staged,
                          op.getNormAttr(), op.getEpsAttr(),
                          op.getNormOffsetAttr(),
                          gather ? b.getUnitAttr() : UnitAttr());
-    stagedInBlock.push_back({input, normWeight, stagedType, gather, staged});
+    stagedInBlock.push_back(
+        {input, normWeight, order, stagedType, gather, staged});
   }
 
   std::string kernel = bucket.isSmall() ? "gemv_" : "gemm_";
@@ -372,35 +421,37 @@ LogicalResult EntryBuilder::lowerRopeAttention(qnt::RopeAttentionOp op,
   Value qNorm = op.getQNorm() ? weight(op, op.getQNorm(), map) : Value();
   Value kNorm = op.getKNorm() ? weight(op, op.getKNorm(), map) : Value();
   Value q = map.lookup(op.getQuery());
-  krn::RopeAppendOp::create(
-      b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), table,
-      qNorm, kNorm, TypeAttr::get(op.getCache().getType()), op.getHeadsAttr(),
-      op.getRotaryAttr(), op.getInterleavedAttr(), op.getEpsAttr(),
-      op.getNormOffsetAttr());
   Value slopes = op.getSlopes() ? weight(op, op.getSlopes(), map) : Value();
   Value output = outputFor(op.getResult());
-  krn::AttentionOp::create(
-      b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
-      op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
   map[op.getResult()] = output;
-  return success();
+  return inLayer(op.getCache(), [&] {
+    krn::RopeAppendOp::create(
+        b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), table,
+        qNorm, kNorm, TypeAttr::get(op.getCache().getType()),
+        op.getHeadsAttr(), op.getRotaryAttr(), op.getInterleavedAttr(),
+        op.getEpsAttr(), op.getNormOffsetAttr());
+    krn::AttentionOp::create(
+        b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
+        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
+  });
 }
 
 LogicalResult EntryBuilder::lowerAttention(tfm::AttentionOp op, Mapping &map) {
   Location loc = op.getLoc();
   Value q = map.lookup(op.getQuery());
-  krn::RopeAppendOp::create(
-      b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), Value(),
-      Value(), Value(), TypeAttr::get(op.getCache().getType()),
-      op.getHeadsAttr(), b.getI64IntegerAttr(0), UnitAttr(),
-      b.getF32FloatAttr(0), b.getF32FloatAttr(0));
   Value slopes = op.getSlopes() ? weight(op, op.getSlopes(), map) : Value();
   Value output = outputFor(op.getResult());
-  krn::AttentionOp::create(
-      b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
-      op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
   map[op.getResult()] = output;
-  return success();
+  return inLayer(op.getCache(), [&] {
+    krn::RopeAppendOp::create(
+        b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), Value(),
+        Value(), Value(), TypeAttr::get(op.getCache().getType()),
+        op.getHeadsAttr(), b.getI64IntegerAttr(0), UnitAttr(),
+        b.getF32FloatAttr(0), b.getF32FloatAttr(0));
+    krn::AttentionOp::create(
+        b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
+        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
+  });
 }
 
 LogicalResult EntryBuilder::lowerRope(tfm::RopeOp op, Mapping &map) {
@@ -529,7 +580,10 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
                         {"decode", decodeTokens},
                         {"batch", batchTokens},
                         {"prefill", prefillTokens}};
-    for (const Bucket &bucket : ArrayRef(buckets).drop_front(!tokenEntry)) {
+    ArrayRef<Bucket> wanted = ArrayRef(buckets).drop_front(!tokenEntry);
+    if (onlyPrefill)
+      wanted = wanted.take_back();
+    for (const Bucket &bucket : wanted) {
       b.setInsertionPointToEnd(&program.getBody().front());
       auto entry = krn::EntryOp::create(b, model.getLoc(), bucket.name,
                                         bucket.maxTokens, 0, 0);

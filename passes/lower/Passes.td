@@ -38,6 +38,8 @@ def LowerToKRNPass : Pass<"lower-to-krn", "::mlir::ModuleOp"> {
            "Leave @model and its blocks for another target">,
     Option<"tokenEntry", "token", "bool", "false",
            "Also an entry for steps of one token">,
+    Option<"onlyPrefill", "only-prefill", "bool", "false",
+           "The prefill entry alone, for programs that see many tokens">,
     Option<"decodeTokens", "decode", "int64_t", "8", "Tokens of the decode bucket">,
     Option<"batchTokens", "batch", "int64_t", "64", "Tokens of the batch bucket">,
     Option<"prefillTokens", "prefill", "int64_t", "512", "Tokens of the prefill bucket">,

@@ -99,6 +99,42 @@ def QuantizeBnbPass : Pass<"qnt-quantize-bnb", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];
 }
 
+def QuantizeGptqPass : Pass<"qnt-quantize-gptq", "::mlir::ModuleOp"> {
+  let summary = "Quantizes what is selected for gptq, with calibration data";
+  let description = [{
+    As `qnt-quantize-rtn`, by GPTQ (docs/formats.md). The pass says what is to
+    be done; the numbers come from the calibrator, which runs the program on
+    the calibration data before the weight stream executes `@weights`.
+
+    Example: `--qnt-quantize-gptq="order=group-aware damp=0.05 true-sequential"`
+
+    Input:
+    ```mlir
+    tfm.define "w" = %0 {qnt.scheme = #qnt.scheme<"gptq", <int4, group = 32>>} : tensor<64x64xf32>
+    ```
+    Output:
+    ```mlir
+    %codes, %scales = qnt.gptq "w" %0 to <int4, group = 32> order "group-aware" damp 5.000000e-02 {true_sequential}
+        : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
+    %1 = qnt.pack %codes, %scales : tensor<64x64xi8>, tensor<64x2xf16>
+        -> !qnt.packed<64 by 64, <int4, group = 32>>
+    tfm.define "w" = %1 {...} : !qnt.packed<64 by 64, <int4, group = 32>>
+    ```
+  }];
+  let options = [
+    Option<"order", "order", "std::string", "\"natural\"",
+           "Order of the columns: natural, activation, group-aware">,
+    Option<"staticGroups", "static-groups", "bool", "false",
+           "Find scales before the first column is quantized">,
+    Option<"damp", "damp", "double", "0.01",
+           "Added to the Hessian's diagonal, in units of its mean">,
+    Option<"trueSequential", "true-sequential", "bool", "false",
+           "Modules see those before them in their layer quantized">,
+  ];
+  let dependentDialects = ["::qcc::qnt::QNTDialect"];
+  let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];
+}
+
 def VerifyQuantizedPass : Pass<"qnt-verify", "::mlir::ModuleOp"> {
   let summary = "Checks that all that was selected is quantized";
   let description = [{

@@ -17,6 +17,12 @@ void buildQuantizePipeline(mlir::OpPassManager &pm,
   // rules may mix them.
   pm.addPass(createQuantizeRtnPass());
   pm.addPass(createQuantizeBnbPass());
+  QuantizeGptqPassOptions gptq;
+  gptq.order = options.order;
+  gptq.staticGroups = options.staticGroups;
+  gptq.damp = options.damp;
+  gptq.trueSequential = options.trueSequential;
+  pm.addPass(createQuantizeGptqPass(gptq));
   pm.addPass(createVerifyQuantizedPass());
 }
 

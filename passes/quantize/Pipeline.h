@@ -10,7 +10,8 @@
 
 namespace qcc {
 
-/// What `--qcc-quantize` takes: the options of `qnt-select`.
+/// What `--qcc-quantize` takes: the options of `qnt-select` and of
+/// `qnt-quantize-gptq`.
 struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
   ListOption<std::string> rules{
       *this, "rules",
@@ -21,6 +22,19 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
       llvm::cl::init("none")};
   Option<std::string> lmHead{
       *this, "lm-head", llvm::cl::desc("Scheme of the head, before all rules")};
+  Option<std::string> order{*this, "order",
+                            llvm::cl::desc("gptq: order of the columns"),
+                            llvm::cl::init("natural")};
+  Option<bool> staticGroups{*this, "static-groups",
+                            llvm::cl::desc("gptq: find scales first"),
+                            llvm::cl::init(false)};
+  Option<double> damp{*this, "damp",
+                      llvm::cl::desc("gptq: damping of the Hessian"),
+                      llvm::cl::init(0.01)};
+  Option<bool> trueSequential{
+      *this, "true-sequential",
+      llvm::cl::desc("gptq: modules see earlier ones quantized"),
+      llvm::cl::init(false)};
 };
 
 /// From a canonical program to one whose selected weights are quantized.

@@ -32,7 +32,7 @@ public:
                       StringRef defaultScheme, StringRef lmHead);
   /// The scheme of a module, null if it is kept; `why` says what decided.
   qnt::SchemeAttr schemeFor(StringRef module, bool isHead, std::string &why);
-  void warnOfUnmatchedRules(Location loc) const;
+  LogicalResult verifyRulesMatched(Location loc) const;
 
 private:
   struct Rule {
@@ -102,11 +102,12 @@ qnt::SchemeAttr Selection::schemeFor(StringRef module, bool isHead,
   return otherwise;
 }
 
-void Selection::warnOfUnmatchedRules(Location loc) const {
+LogicalResult Selection::verifyRulesMatched(Location loc) const {
   for (const Rule &rule : table)
     if (!rule.matched)
-      emitWarning(loc) << "rule '" << rule.text
-                       << "' matches no module before another rule does";
+      return emitError(loc) << "select_c4: rule '" << rule.text
+                            << "' matches no module before another rule does";
+  return success();
 }
 
 /// What reads a weight.
@@ -207,7 +208,8 @@ void Select::runOnOperation() {
     define->setAttr(qnt::kSchemeAttrName, scheme);
     ++selected;
   }
-  selection.warnOfUnmatchedRules(loc);
+  if (failed(selection.verifyRulesMatched(loc)))
+    signalPassFailure();
 }
 
 } // namespace

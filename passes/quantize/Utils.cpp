@@ -165,7 +165,8 @@ FailureOr<qnt::SchemeAttr> parseScheme(Location loc, StringRef text) {
 
 /// Codes, scales and zero points of the value of `define`, packed again.
 static LogicalResult quantizeDefine(tfm::DefineOp define,
-                                    qnt::SchemeAttr scheme) {
+                                    qnt::SchemeAttr scheme,
+                                    BuildQuantize build) {
   auto type = dyn_cast<RankedTensorType>(define.getValue().getType());
   if (!type)
     return define.emitOpError("selected_c1: '")
@@ -179,19 +180,30 @@ static LogicalResult quantizeDefine(tfm::DefineOp define,
   qnt::FormatAttr format = scheme.getFormat();
   qnt::UnpackedTypes types =
       qnt::unpackedTypes(b.getContext(), format.getValue(), rows, columns);
-  auto quantize = qnt::QuantizeOp::create(
-      b, loc, types.codes, types.scales, types.zeros,
-      b.getStringAttr(scheme.getMethod()), define.getValue(), format,
-      scheme.getMse() ? b.getUnitAttr() : UnitAttr());
+  Operation *quantize = build(b, define, scheme, types);
   auto packed =
       qnt::PackedType::get(b.getContext(), rows, columns, format, StringAttr());
+  Value zeros = types.zeros ? quantize->getResult(2) : Value();
   define.getValueMutable().assign(
-      qnt::PackOp::create(b, loc, packed, quantize.getCodes(),
-                          quantize.getScales(), quantize.getZeros()));
+      qnt::PackOp::create(b, loc, packed, quantize->getResult(0),
+                          quantize->getResult(1), zeros));
   return success();
 }
 
 FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method) {
+  return quantizeSelected(
+      module, method,
+      [](OpBuilder &b, tfm::DefineOp define, qnt::SchemeAttr scheme,
+         const qnt::UnpackedTypes &types) -> Operation * {
+        return qnt::QuantizeOp::create(
+            b, define.getLoc(), types.codes, types.scales, types.zeros,
+            b.getStringAttr(scheme.getMethod()), define.getValue(),
+            scheme.getFormat(), scheme.getMse() ? b.getUnitAttr() : UnitAttr());
+      });
+}
+
+FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method,
+                                    BuildQuantize build) {
   FailureOr<Program> program = Program::of(module);
   if (failed(program))
     return failure();
@@ -200,7 +212,7 @@ FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method) {
     auto scheme = define->getAttrOfType<qnt::SchemeAttr>(qnt::kSchemeAttrName);
     if (!scheme || scheme.getMethod() != method)
       continue;
-    if (failed(quantizeDefine(define, scheme)))
+    if (failed(quantizeDefine(define, scheme, build)))
       return failure();
     ++quantized;
   }

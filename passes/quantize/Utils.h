@@ -51,6 +51,17 @@ mlir::LogicalResult eraseUnusedWeights(mlir::ModuleOp module);
 mlir::FailureOr<int64_t> quantizeSelected(mlir::ModuleOp module,
                                           llvm::StringRef method);
 
+/// Builds what quantizes the value of a definition: an op whose results are
+/// codes, scales and, if `types` has them, zero points.
+using BuildQuantize = llvm::function_ref<mlir::Operation *(
+    mlir::OpBuilder &b, tfm::DefineOp define, qnt::SchemeAttr scheme,
+    const qnt::UnpackedTypes &types)>;
+
+/// The same with another op than qnt.quantize.
+mlir::FailureOr<int64_t> quantizeSelected(mlir::ModuleOp module,
+                                          llvm::StringRef method,
+                                          BuildQuantize build);
+
 /// A scheme as text: "none", or method ":" format [":mse"], as "rtn:int4.g128"
 /// or "bnb:nf4.b64". Null for "none"; emits an error at `loc` for what is no
 /// scheme.

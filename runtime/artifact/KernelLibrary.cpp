@@ -75,6 +75,17 @@ static void checkEntries(const fb::Kernels &described,
   }
 }
 
+void KernelLibrary::load(std::span<const uint8_t> code) {
+  object.handle = loadFromMemory(code, path, object.fd);
+  kernels = static_cast<const qrt_kernel_table_t *>(
+      ::dlsym(object.handle, QRT_KERNEL_TABLE_SYMBOL));
+  if (!kernels || kernels->abi_version != QRT_KERNEL_ABI_VERSION)
+    throw Error("damaged artifact: the kernels have no table of this version",
+                path);
+}
+
+KernelLibrary::KernelLibrary(std::span<const uint8_t> code) { load(code); }
+
 KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
   const fb::Kernels *cpu = artifact.kernels("cpu");
   if (!cpu)
@@ -86,14 +97,10 @@ KernelLibrary::KernelLibrary(const Artifact &artifact) : path(artifact.path()) {
                     " of the kernel ABI, this is version " +
                     std::to_string(QRT_KERNEL_ABI_VERSION),
                 path, "compile the model again");
-  object.handle = loadFromMemory(artifact.bytes(*cpu->code()), path, object.fd);
-  kernels = static_cast<const qrt_kernel_table_t *>(
-      ::dlsym(object.handle, QRT_KERNEL_TABLE_SYMBOL));
+  load(artifact.bytes(*cpu->code()));
   auto refuse = [&](const char *why) {
     throw Error(std::string("damaged artifact: the kernels ") + why, path);
   };
-  if (!kernels || kernels->abi_version != QRT_KERNEL_ABI_VERSION)
-    refuse("have no table of this version");
   if (kernels->weight_count > artifact.manifest().tensors()->size())
     refuse("read more tensors than there are");
   if (kernels->vocabulary != artifact.model().vocabulary())

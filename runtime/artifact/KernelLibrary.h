@@ -6,6 +6,8 @@
 #include "runtime/abi/kernel_abi.h"
 #include "runtime/artifact/Artifact.h"
 
+#include <span>
+
 namespace qrt {
 
 /// The shared object of a CPU target, loaded from memory.
@@ -15,6 +17,8 @@ public:
   /// manifest. Throws qrt::Error if there are none, or if they were made for
   /// another version of the ABI.
   explicit KernelLibrary(const Artifact &artifact);
+  /// The same of an object in memory that has no manifest.
+  explicit KernelLibrary(std::span<const uint8_t> code);
   KernelLibrary(const KernelLibrary &) = delete;
   KernelLibrary &operator=(const KernelLibrary &) = delete;
 
@@ -23,6 +27,8 @@ public:
   const qrt_variant &variant(uint32_t level) const;
 
 private:
+  void load(std::span<const uint8_t> code);
+
   /// The loaded object and the anonymous file that names it.
   struct Object {
     ~Object();

@@ -15,11 +15,30 @@ std::vector<nlohmann::json> fidelityRows(const std::string &model) {
   for (const nlohmann::json &row : all["rows"]) {
     std::string scheme = row["scheme"];
     if (row["model"] == model && row["bar"].get<bool>() &&
-        (scheme.starts_with("rtn.") || scheme == "bnb.nf4" ||
-         scheme == "bnb.fp4"))
+        (scheme.starts_with("rtn.") || scheme.starts_with("gptq.") ||
+         scheme == "bnb.nf4" || scheme == "bnb.fp4"))
       rows.push_back(row);
   }
   return rows;
+}
+
+/// The rows name what they have on top of the plain algorithm; the text of the
+/// calibration lies with the shared data.
+void usePlainGptq(std::vector<std::string> &args) {
+  auto has = [&](const char *option) {
+    return std::find(args.begin(), args.end(), option) != args.end();
+  };
+  std::vector<std::string> off;
+  if (!has("--mse"))
+    off.push_back("--no-mse");
+  if (!has("--true-sequential"))
+    off.push_back("--no-true-sequential");
+  if (!has("--group-aware-order"))
+    off.push_back("--no-group-aware-order");
+  args.insert(args.end(), off.begin(), off.end());
+  for (std::string &argument : args)
+    if (argument == "wiki-calibration.txt")
+      argument = sharedData() / "text" / argument;
 }
 
 class Fidelity : public testing::TestWithParam<const char *> {};
@@ -53,6 +72,8 @@ TEST_P(Fidelity, PerplexityAndDivergence) {
     for (const nlohmann::json &option : row["options"])
       args.push_back(option.is_string() ? option.get<std::string>()
                                         : option.dump());
+    if (row["scheme"].get<std::string>().starts_with("gptq."))
+      usePlainGptq(args);
     Outcome compiled = qcc::test::qcc(args);
     ASSERT_EQ(compiled.status, 0) << compiled.err;
     auto perplexity = eval(folder.path("q.qbin"), "40", {});

@@ -153,16 +153,19 @@ extern "C" {
 using namespace qcc::krn;
 
 // Bytes of a staged buffer for `rows` rows: krn_staged_bytes in Layout.h.
-// `rowIndex` (may be null) picks the input row of each staged row; `forGemv`
+// `rowIndex` (may be null) picks the input row of each staged row; `order` (may
+// be null) says which feature each staged element is, as f32 indices; `forGemv`
 // says which kernels read the rows.
 void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
-                   const float *normWeight, const float *normBias, void *staged,
-                   uint32_t part, uint32_t parts);
+                   const float *normWeight, const float *normBias,
+                   const float *order, void *staged, uint32_t part,
+                   uint32_t parts);
 void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
-                   const float *normWeight, const float *normBias, void *staged,
-                   uint32_t part, uint32_t parts);
+                   const float *normWeight, const float *normBias,
+                   const float *order, void *staged, uint32_t part,
+                   uint32_t parts);
 
 // krn_{gemv,gemm}_<code>_<activations>: gemv for up to 8 tokens, gemm for
 // more. code: f32 bf16 f16 int8 int4 int3 int2 nf4 fp4; activations: f32, and

@@ -10,11 +10,15 @@ namespace {
 struct NormedRow {
   const StageConfig *config;
   const float *x, *weight, *bias;
+  /// Element k is feature order[k], if not null.
+  const float *order;
   F32x16 mean, inverse;
 
   KRN_METHOD NormedRow(const StageConfig *config, const float *x,
-                       const float *weight, const float *bias)
-      : config(config), x(x), weight(weight), bias(bias), mean(), inverse() {
+                       const float *weight, const float *bias,
+                       const float *order)
+      : config(config), x(x), weight(weight), bias(bias), order(order), mean(),
+        inverse() {
     if (config->norm == NormNone)
       return;
     float columns = float(config->columns);
@@ -50,16 +54,27 @@ struct NormedRow {
     return laneNumbers() < splat(int32_t(count)) ? v : F32x16{};
   }
 
+  /// Elements [k, k + count) of a vector of features, in order.
+  KRN_METHOD F32x16 features(const float *from, int64_t k,
+                             int64_t count) const {
+    if (!order)
+      return loadUpTo(from + k, count);
+    F32x16 v = {};
+    for (int64_t i = 0; i < smaller(int64_t(16), count); ++i)
+      v[i] = from[int64_t(order[k + i])];
+    return v;
+  }
+
   /// Elements [k, k + count) for 0 < count; up to 16 of them, then zeros.
   KRN_METHOD F32x16 at(int64_t k, int64_t count) const {
-    F32x16 v = loadUpTo(x + k, count);
+    F32x16 v = features(x, k, count);
     if (config->norm == NormNone)
       return v;
     if (config->norm == NormLayer)
       v -= mean;
-    v = v * inverse * (loadUpTo(weight + k, count) + splat(config->normOffset));
+    v = v * inverse * (features(weight, k, count) + splat(config->normOffset));
     if (config->hasNormBias)
-      v += loadUpTo(bias + k, count);
+      v += features(bias, k, count);
     return count >= 16 ? v : keep(v, count);
   }
 };
@@ -129,14 +144,15 @@ extern "C" {
 
 void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
-                   const float *normWeight, const float *normBias, void *staged,
-                   uint32_t part, uint32_t parts) {
+                   const float *normWeight, const float *normBias,
+                   const float *order, void *staged, uint32_t part,
+                   uint32_t parts) {
   (void)forGemv;
   StagedF32 layout(config, staged);
   Share share = shareOf(rows, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
     NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
-                  normBias);
+                  normBias, order);
     float *out = (float *)layout.row(m);
     eachPiece(config, [&](int64_t, int64_t k, int64_t size, int64_t to,
                           int64_t padded) KRN_LAMBDA {
@@ -151,14 +167,15 @@ void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t forGemv,
 
 void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,
-                   const float *normWeight, const float *normBias, void *staged,
-                   uint32_t part, uint32_t parts) {
+                   const float *normWeight, const float *normBias,
+                   const float *order, void *staged, uint32_t part,
+                   uint32_t parts) {
   StagedI16 layout(config, staged);
   bool planes = isInPlanes(forGemv != 0);
   Share share = shareOf(rows, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
     NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
-                  normBias);
+                  normBias, order);
     F32x16 largest = {};
     for (int64_t k = 0; k < config->columns; k += 16)
       largest = max(largest, abs(row.at(k, config->columns - k)));
@@ -202,7 +219,8 @@ void krn_norm(const StageConfig *config, int64_t rows, const float *input,
   Share share = shareOf(rows * config->heads, part, parts);
   for (int64_t i = share.begin; i < share.end; ++i) {
     int64_t m = i / config->heads, at = i % config->heads * columns;
-    NormedRow row(config, input + m * config->inputStride + at, weight, bias);
+    NormedRow row(config, input + m * config->inputStride + at, weight, bias,
+                  /*order=*/nullptr);
     float *out = output + m * outputStride + at;
     for (int64_t k = 0; k < columns; k += 16)
       storeUpTo(out + k, row.at(k, columns - k), columns - k);

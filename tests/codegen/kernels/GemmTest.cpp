@@ -103,7 +103,7 @@ private:
     for (uint32_t part = 0; part < c.parts; ++part)
       (c.fixed ? variant.stage_i16 : variant.stage_f32)(
           &stage, c.tokens, gemv, x.data(), nullptr, nullptr, nullptr,
-          buffer.data(), part, c.parts);
+          /*order=*/nullptr, buffer.data(), part, c.parts);
 
     GemmConfig config = weight.config();
     config.outputStride = config.residualStride = stride;
@@ -291,7 +291,7 @@ TEST_P(GemmTest, Extremes) {
           stage.columns = stage.group = stage.paddedGroup = columns;
           GuardedBuffer staged(size_t(krn::stagedBytesI16(tokens, columns, 1)));
           variant.stage_i16(&stage, tokens, tokens == 1, x.data(), nullptr,
-                            nullptr, nullptr, staged.data(), 0, 1);
+                            nullptr, nullptr, nullptr, staged.data(), 0, 1);
           GemmConfig config = weight.config();
           config.outputStride = 16;
           std::vector<float> out(size_t(tokens) * 16);

@@ -57,8 +57,8 @@ func.func private @packed_c2(!qnt.packed<64 by 64, <f32>, layout = "t32">)
 
 // -----
 
-// expected-error @below {{scheme_c1: unknown method 'gptq' (rtn, bnb)}}
-func.func private @scheme_c1() attributes {qnt.scheme = #qnt.scheme<"gptq", <int4, group = 32>>}
+// expected-error @below {{scheme_c1: unknown method 'awq' (rtn, gptq, bnb)}}
+func.func private @scheme_c1() attributes {qnt.scheme = #qnt.scheme<"awq", <int4, group = 32>>}
 
 // -----
 
@@ -72,7 +72,7 @@ func.func private @scheme_c2_bnb() attributes {qnt.scheme = #qnt.scheme<"bnb", <
 
 // -----
 
-// expected-error @below {{scheme_c3: bnb does not search scales: mse goes with rtn}}
+// expected-error @below {{scheme_c3: bnb does not search scales: mse goes with rtn and gptq}}
 func.func private @scheme_c3() attributes {qnt.scheme = #qnt.scheme<"bnb", <nf4, block = 64>, mse>}
 
 // -----
@@ -400,5 +400,70 @@ func.func private @rope_attention_c7(%step: !tfm.step, %c: !tfm.cache<2 by 16 by
 func.func private @rope_attention_c8(%step: !tfm.step, %c: !tfm.cache<2 by 16 by f32>, %q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %f: tensor<8xf32>, %n: tensor<64xf32>) {
   // expected-error @below {{rope_attention_c8: a head's norm has 64 elements where 16 are needed in one row}}
   %0 = qnt.rope_attention %step, %c, %q, %k, %k frequencies %f q_norm %n k_norm %n heads 4 rotary 16 scale 0.25 : (!tfm.step, !tfm.cache<2 by 16 by f32>, tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<8xf32>, tensor<64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func private @gptq_scheme(%w: tensor<64x64xf32>) {
+  // expected-error @below {{scheme_c2: gptq makes int codes, not nf4.b64}}
+  %c, %s = qnt.gptq "w" %w to <nf4, block = 64> order "natural" damp 0.01 : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64xf32>
+  return
+}
+
+// -----
+
+func.func private @gptq_c3(%w: tensor<64x64xf32>) {
+  // expected-error @below {{gptq_c3: zero points are missing for format int4.g32.z}}
+  %c, %s = qnt.gptq "w" %w to <int4, group = 32, zero> order "natural" damp 0.01 : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
+  return
+}
+
+// -----
+
+func.func private @gptq_c4(%w: tensor<64xf32>) {
+  // expected-error @below {{gptq_c4: the input is a vector, not a matrix}}
+  %c, %s = qnt.gptq "w" %w to <int4, group = 32> order "natural" damp 0.01 : tensor<64xf32> -> tensor<64xi8>, tensor<2xf16>
+  return
+}
+
+// -----
+
+func.func private @gptq_c5(%w: tensor<64x64xf32>) {
+  // expected-error @below {{gptq_c5: unknown order 'reverse' (natural, activation, group-aware)}}
+  %c, %s = qnt.gptq "w" %w to <int4, group = 32> order "reverse" damp 0.01 : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
+  return
+}
+
+// -----
+
+func.func private @gptq_c7(%w: tensor<64x64xf32>) {
+  // expected-error @below {{gptq_c7: columns are given for activation order without static groups, and only there}}
+  %c, %s = qnt.gptq "w" %w to <int4, group = 32> order "activation" damp 0.01 : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
+  return
+}
+
+// -----
+
+func.func private @gptq_c7_size(%w: tensor<64x64xf32>) {
+  %o = qnt.activation_order "w" : tensor<32xf32>
+  // expected-error @below {{gptq_c7: the order has 32 elements where 64 are needed in one row}}
+  %c, %s = qnt.gptq "w" %w columns %o to <int4, group = 32> order "activation" damp 0.01 : tensor<64x64xf32>, tensor<32xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
+  return
+}
+
+// -----
+
+func.func private @activation_order_c1() {
+  // expected-error @below {{activation_order_c1: 'tensor<4x4xf32>' is no vector of f32}}
+  %o = qnt.activation_order "w" : tensor<4x4xf32>
+  return
+}
+
+// -----
+
+func.func private @gptq_c6(%w: tensor<64x64xf32>) {
+  // expected-error @below {{gptq_c6: a damping of 2.000000e+00 is not between 0 and 1}}
+  %c, %s = qnt.gptq "w" %w to <int4, group = 32> order "natural" damp 2.0 : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf16>
   return
 }

@@ -43,6 +43,8 @@ func.func @weights() {
   // CHECK: qnt.pack %{{.*}}, %{{.*}}, %{{.*}} : tensor<64x256xi8>, tensor<64x3xf16>, tensor<64x3xi8> -> !qnt.packed<64 by 256, <int4, group = 100, zero>>
   %p1 = qnt.pack %c1, %s1, %z1 : tensor<64x256xi8>, tensor<64x3xf16>, tensor<64x3xi8> -> !qnt.packed<64 by 256, <int4, group = 100, zero>>
   // Flattened blocks are numbered through the whole weight.
+  // CHECK: qnt.gptq "layers.0.q" %{{.*}} to <int4, group = 128> order "activation" damp 1.000000e-02 {static_groups} : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<64x2xf16>
+  %c9, %s9 = qnt.gptq "layers.0.q" %0 to <int4, group = 128> order "activation" damp 0.01 {static_groups} : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<64x2xf16>
   // CHECK: qnt.quantize "bnb" %{{.*}} to <nf4, block = 64> : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<256xf32>
   %c2, %s2 = qnt.quantize "bnb" %0 to <nf4, block = 64> : tensor<64x256xbf16> -> tensor<64x256xi8>, tensor<256xf32>
   // CHECK: qnt.convert %{{.*}} : tensor<64x256xbf16> -> !qnt.packed<64 by 256, <f32>>

@@ -1,0 +1,467 @@
+//===- Calibrator.cpp - Finds what qnt.gptq needs to know -----------------===//
+
+#include "compiler/calibrate/Calibrator.h"
+
+#include "compiler/calibrate/Plan.h"
+#include "compiler/quantize/FiniteCheck.h"
+#include "compiler/quantize/Gptq.h"
+#include "compiler/quantize/Parallel.h"
+#include "dialects/QNT/QNT.h"
+#include "passes/quantize/Utils.h"
+#include "runtime/formats/Reference.h"
+#include "runtime/support/Error.h"
+
+#include "mlir/IR/SymbolTable.h"
+
+#include <chrono>
+#include <map>
+#include <mutex>
+
+using namespace mlir;
+using qrt::Error;
+
+namespace qcc {
+
+namespace {
+
+/// What calibrates the value of a definition; null if nothing does.
+qnt::GptqOp gptqOf(tfm::DefineOp define) {
+  auto pack = define ? define.getValue().getDefiningOp<qnt::PackOp>()
+                     : qnt::PackOp();
+  return pack ? pack.getCodes().getDefiningOp<qnt::GptqOp>() : qnt::GptqOp();
+}
+
+int64_t columnsOf(Value value) {
+  return cast<RankedTensorType>(value.getType()).getDimSize(1);
+}
+
+/// Rows of the program's weights as f32: quantized ones as they are quantized,
+/// or, with `original`, those that are being calibrated as they were.
+class WeightReader {
+public:
+  explicit WeightReader(const ParameterReader &parameters)
+      : parameters(parameters) {}
+
+  void read(Value value, bool original, int64_t first, int64_t rows,
+            float *out) {
+    if (original)
+      if (auto pack = value.getDefiningOp<qnt::PackOp>())
+        if (auto gptq = pack.getCodes().getDefiningOp<qnt::GptqOp>())
+          value = gptq.getInput();
+    if (isa<RankedTensorType>(value.getType())) {
+      find(floats, value, [&] { return makeFloatSource(value, parameters); })
+          .read(first, rows, out);
+      return;
+    }
+    PackedSource &source = find(packed, value, [&] {
+      return makePackedSource(value, parameters, "a layer's weight");
+    });
+    const qrt::Format &format = source.format();
+    if (!format.isQuantized()) {
+      source.read(first, rows, out, nullptr, nullptr, nullptr);
+      return;
+    }
+    qrt::PackedWeight weight{format, rows, source.columns(), {}, {}, {}};
+    weight.codes.resize(size_t(rows * source.columns()));
+    weight.scales.resize(size_t(rows * format.groupsPerRow(source.columns())));
+    weight.zeros.resize(format.zero ? weight.scales.size() : 0);
+    source.read(first, rows, nullptr, weight.codes.data(),
+                weight.scales.data(), weight.zeros.data());
+    qrt::dequantize(weight, out);
+    unpermute(value, rows, source.columns(), out);
+  }
+
+  /// Forgets everything: the next layer has other weights.
+  void clear() {
+    floats.clear();
+    packed.clear();
+    orders.clear();
+  }
+
+private:
+  /// Puts columns that are stored in another order back into their places.
+  void unpermute(Value value, int64_t rows, int64_t columns, float *out) {
+    auto pack = value.getDefiningOp<qnt::PackOp>();
+    auto gptq = pack ? pack.getCodes().getDefiningOp<qnt::GptqOp>()
+                     : qnt::GptqOp();
+    if (!gptq || !gptq.getColumns())
+      return;
+    const std::vector<int32_t> &order = orderOf(gptq.getName().str());
+    std::vector<float> row(static_cast<size_t>(columns));
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(out + r * columns, columns, row.data());
+      for (int64_t i = 0; i < columns; ++i)
+        out[r * columns + order[size_t(i)]] = row[size_t(i)];
+    }
+  }
+  const std::vector<int32_t> &orderOf(const std::string &name) {
+    std::lock_guard<std::mutex> lock(mutex);
+    auto [it, isNew] = orders.try_emplace(name);
+    if (isNew)
+      it->second = parameters.calibrated(name)->order;
+    return it->second;
+  }
+
+  template <class Source, class Make>
+  Source &find(std::map<void *, std::unique_ptr<Source>> &sources, Value value,
+               Make make) {
+    std::lock_guard<std::mutex> lock(mutex);
+    std::unique_ptr<Source> &source = sources[value.getAsOpaquePointer()];
+    if (!source)
+      source = make();
+    return *source;
+  }
+
+  const ParameterReader &parameters;
+  std::mutex mutex;
+  std::map<void *, std::unique_ptr<FloatSource>> floats;
+  std::map<void *, std::unique_ptr<PackedSource>> packed;
+  std::map<std::string, std::vector<int32_t>> orders;
+};
+
+/// A run of ops with its steps and the segments that compute them, compiled
+/// when first needed; layers that share a function share it.
+struct Plan {
+  std::vector<PlanStep> steps;
+  std::vector<std::unique_ptr<Segment>> segments;
+};
+
+class Calibrator {
+public:
+  Calibrator(ModuleOp module, const ParameterReader &base,
+             const CalibrationTokens &tokens, CalibrationState &state,
+             const CalibrateOptions &options)
+      : module(module), symbols(module), tokens(tokens), state(state),
+        options(options), parameters(base, state), reader(parameters),
+        team(options.threads) {
+    FailureOr<Program> found = Program::of(module);
+    if (failed(found))
+      throw Error("the calibrator found no program");
+    program = *found;
+    for (auto call : program.model.getOps<func::CallOp>())
+      calls.push_back(call);
+    for (auto &[name, define] : program.defines)
+      if (qnt::GptqOp gptq = gptqOf(define))
+        totalElements += elementsOf(gptq);
+  }
+
+  void run();
+
+private:
+  static int64_t elementsOf(qnt::GptqOp gptq) {
+    return gptq.getInput().getType().getNumElements();
+  }
+  tfm::DefineOp defineOf(Value weight) const {
+    auto op = weight.getDefiningOp<tfm::WeightOp>();
+    return op ? program.defines.lookup(op.getNameAttr()) : tfm::DefineOp();
+  }
+  /// The definition of a leaf of the layer that runs: an argument of its
+  /// function is what the call passes.
+  tfm::DefineOp resolve(Value leaf) const {
+    if (auto argument = dyn_cast<BlockArgument>(leaf); argument && call) {
+      func::CallOp current = call;
+      return defineOf(current.getOperand(argument.getArgNumber()));
+    }
+    return defineOf(leaf);
+  }
+  static Value weightOf(Operation *reader) {
+    if (auto gemm = dyn_cast<qnt::DequantGemmOp>(reader))
+      return gemm.getWeight();
+    return cast<tfm::LogitsOp>(reader).getWeight();
+  }
+  /// Runs the steps of a layer. Each key of `kept` is there at the start; at
+  /// the end, `result` (if there is one) is.
+  void runLayer(Plan &plan, Value result);
+  void runSteps(Plan &plan, bool original, bool calibrates);
+  void compute(Plan &plan, size_t step, bool original);
+  void calibrateReaders(const PlanStep &step);
+  void quantize(qnt::GptqOp gptq, const Hessian &hessian,
+                std::map<int64_t, GptqFactor> &factors);
+  std::unique_ptr<Segment> prologue(Value wanted);
+
+  ModuleOp module;
+  SymbolTable symbols;
+  const CalibrationTokens &tokens;
+  CalibrationState &state;
+  const CalibrateOptions &options;
+  CalibratedParameters parameters;
+  WeightReader reader;
+  qrt::ThreadTeam team;
+  Program program;
+  SmallVector<func::CallOp> calls;
+  llvm::DenseMap<Operation *, Plan> plans;
+  int64_t totalElements = 0, doneElements = 0;
+
+  /// Of the layer that runs.
+  func::CallOp call;
+  llvm::DenseMap<Value, Activations> kept;
+};
+
+void Calibrator::compute(Plan &plan, size_t step, bool original) {
+  Value target = plan.steps[step].target;
+  if (kept.contains(target))
+    return;
+  std::unique_ptr<Segment> &segment = plan.segments[step];
+  if (!segment) {
+    SmallVector<Value> values;
+    for (auto &[value, activations] : kept)
+      values.push_back(value);
+    segment = std::make_unique<Segment>(target, values, tokens.count(),
+                                        options.threads);
+  }
+  Activations output(tokens.count(), columnsOf(target));
+  segment->run(
+      tokens,
+      [&](Value value) -> const Activations & {
+        return kept.find(value)->second;
+      },
+      [&](Value leaf) -> Value {
+        tfm::DefineOp define = resolve(leaf);
+        if (!define)
+          throw Error("the calibrator found no definition of a weight");
+        return define.getValue();
+      },
+      [&](Value value, int64_t first, int64_t rows, float *out) {
+        reader.read(value, original, first, rows, out);
+      },
+      team, options.cancelled, output);
+  kept[target] = std::move(output);
+}
+
+void Calibrator::quantize(qnt::GptqOp gptq, const Hessian &hessian,
+                          std::map<int64_t, GptqFactor> &factors) {
+  auto start = std::chrono::steady_clock::now();
+  auto type = cast<RankedTensorType>(gptq.getInput().getType());
+  int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+  const qrt::Format &format = gptq.getFormat().getValue();
+  std::string name = gptq.getName().str();
+
+  GptqOptions how;
+  how.order = gptq.getOrder() == "activation"    ? ColumnOrder::Activation
+              : gptq.getOrder() == "group-aware" ? ColumnOrder::GroupAware
+                                                 : ColumnOrder::Natural;
+  how.staticGroups = gptq.getStaticGroups();
+  how.damp = gptq.getDamp().convertToDouble();
+  how.scales.mse = gptq.getMse();
+  how.threads = options.threads;
+  how.cancelled = options.cancelled;
+  auto [it, isNew] = factors.try_emplace(format.groupSize(columns));
+  if (isNew)
+    it->second = factorHessian(hessian, format.groupSize(columns), how);
+  const GptqFactor &factor = it->second;
+
+  std::vector<float> w(size_t(rows * columns));
+  auto source = makeFloatSource(gptq.getInput(), parameters);
+  constexpr int64_t kStripe = 64;
+  parallelFor(options.threads, (rows + kStripe - 1) / kStripe, [&](int64_t i) {
+    int64_t first = i * kStripe, count = std::min(kStripe, rows - first);
+    source->read(first, count, w.data() + first * columns);
+    checkFinite(w.data() + first * columns, count, columns, name, first);
+  });
+  GptqResult result =
+      quantizeGptq(w.data(), rows, columns, format, factor, how);
+
+  CalibratedWeight weight;
+  weight.format = format;
+  weight.rows = rows;
+  weight.columns = columns;
+  weight.codes = std::move(result.codes);
+  weight.scales = std::move(result.scales);
+  weight.zeros = std::move(result.zeros);
+  weight.statistics = result.statistics;
+  weight.damp = factor.damp;
+  if (storesPermuted(how))
+    weight.order = factor.order;
+  weight.note = factor.note;
+  weight.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  state.add(name, std::move(weight));
+  doneElements += rows * columns;
+  if (options.progress)
+    options.progress(double(doneElements) / double(totalElements), name,
+                     result.statistics.relativeError());
+}
+
+void Calibrator::calibrateReaders(const PlanStep &step) {
+  std::vector<qnt::GptqOp> targets;
+  for (Operation *op : step.readers)
+    if (qnt::GptqOp gptq = gptqOf(resolve(weightOf(op))))
+      targets.push_back(gptq);
+  if (targets.empty())
+    return;
+  const Activations &x = kept.find(step.target)->second;
+  Hessian hessian(x.columns);
+  constexpr int64_t kRows = 4096;
+  for (int64_t first = 0; first < tokens.count(); first += kRows) {
+    if (options.cancelled && *options.cancelled)
+      throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+    hessian.add(x.data() + first * x.columns,
+                std::min(kRows, tokens.count() - first), options.threads);
+  }
+  hessian.scale(2.0 / double(tokens.samples));
+  std::map<int64_t, GptqFactor> factors; // by group size
+  for (qnt::GptqOp gptq : targets)
+    quantize(gptq, hessian, factors);
+}
+
+void Calibrator::runSteps(Plan &plan, bool original, bool calibrates) {
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    compute(plan, i, original);
+    if (calibrates)
+      calibrateReaders(plan.steps[i]);
+    for (Value dead : plan.steps[i].dead)
+      kept.erase(dead);
+  }
+}
+
+void Calibrator::runLayer(Plan &plan, Value result) {
+  plan.segments.resize(plan.steps.size());
+  bool sequential = true;
+  for (const PlanStep &step : plan.steps)
+    for (Operation *op : step.readers)
+      if (qnt::GptqOp gptq = gptqOf(resolve(weightOf(op))))
+        sequential &= gptq.getTrueSequential();
+  if (sequential)
+    return runSteps(plan, /*original=*/false, /*calibrates=*/true);
+  // First all Hessians, of the layer as it was; then what it gives now.
+  llvm::DenseMap<Value, Activations> given;
+  for (auto &[value, activations] : kept) {
+    Activations copy(tokens.count(), activations.columns);
+    std::copy_n(activations.data(), tokens.count() * activations.columns,
+                copy.data());
+    given[value] = std::move(copy);
+  }
+  runSteps(plan, /*original=*/true, /*calibrates=*/true);
+  kept = std::move(given);
+  if (result)
+    runSteps(plan, /*original=*/false, /*calibrates=*/false);
+}
+
+/// What computes the input of the first layer, of token ids.
+std::unique_ptr<Segment> Calibrator::prologue(Value wanted) {
+  return std::make_unique<Segment>(wanted, ArrayRef<Value>(), tokens.count(),
+                                   options.threads);
+}
+
+void Calibrator::run() {
+  if (calls.empty())
+    throw Error("the calibrator found no layers");
+  // The head is a layer of its own if it is calibrated.
+  Value headInput;
+  for (auto logits : program.model.getOps<tfm::LogitsOp>())
+    if (gptqOf(defineOf(logits.getWeight())))
+      headInput = logits.getInput();
+  int64_t layers = calibrationLayers(module);
+
+  for (const auto &[name, report] : state.reports())
+    doneElements += report.rows * report.columns;
+  Value at; // what `kept` holds between layers
+  for (int64_t layer = state.finished(); layer < layers; ++layer) {
+    bool isHead = layer == int64_t(calls.size());
+    call = isHead ? func::CallOp() : calls[size_t(layer)];
+    Value operand, argument;
+    func::FuncOp function;
+    if (isHead) {
+      operand = argument = func::CallOp(calls.back()).getResult(0);
+    } else {
+      function = symbols.lookup<func::FuncOp>(call.getCallee());
+      for (Value value : call.getOperands())
+        if (isActivation(value)) {
+          if (operand)
+            throw Error("the calibrator knows no layer of two inputs");
+          operand = value;
+        }
+      for (BlockArgument value : function.getArguments())
+        if (isActivation(value))
+          argument = value;
+    }
+    if (!operand)
+      throw Error("the calibrator found a layer without input");
+    if (layer == state.finished() && layer == 0) {
+      Plan first;
+      first.steps.push_back({operand, {}, {}});
+      first.segments.push_back(prologue(operand));
+      kept.clear();
+      func::CallOp none;
+      std::swap(call, none);
+      compute(first, 0, false);
+      std::swap(call, none);
+    } else if (!at) {
+      kept[operand] = Activations(tokens.count(), columnsOf(operand));
+      state.loadActivations(kept[operand]);
+    } else if (at != operand) {
+      throw Error("the calibrator knows no ops between layers");
+    }
+
+    // Inside the layer its input goes by the argument's name.
+    Activations input = std::move(kept[operand]);
+    kept.clear();
+    kept[argument] = std::move(input);
+    bool isLast = layer + 1 == layers;
+    Value result;
+    Block *block = isHead ? headInput.getParentBlock()
+                          : &function.getBody().front();
+    if (!isHead && !isLast)
+      result = block->getTerminator()->getOperand(0);
+    Operation *key = isHead ? program.model.getOperation()
+                            : function.getOperation();
+    Plan own;
+    Plan &plan = isLast ? own : plans[key];
+    if (plan.steps.empty()) {
+      if (isHead) {
+        PlanStep step = {headInput, {}, {}};
+        for (Operation *user : headInput.getUsers())
+          if (isa<tfm::LogitsOp>(user))
+            step.readers.push_back(user);
+        plan.steps.push_back(std::move(step));
+      } else {
+        plan.steps = planSteps(*block, argument, result);
+      }
+    }
+    runLayer(plan, result);
+    reader.clear();
+    if (result) {
+      Activations output = std::move(kept[result]);
+      kept.clear();
+      at = call.getResult(0);
+      kept[at] = std::move(output);
+    }
+    state.finishLayer(result ? &kept[at] : nullptr, tokens.count());
+  }
+}
+
+} // namespace
+
+bool needsCalibration(ModuleOp module) {
+  return module.walk([](qnt::GptqOp) { return WalkResult::interrupt(); })
+      .wasInterrupted();
+}
+
+int64_t calibrationLayers(ModuleOp module) {
+  FailureOr<Program> program = Program::of(module);
+  if (failed(program))
+    return 0;
+  auto isCalibrated = [&](Value operand) {
+    auto weight = operand.getDefiningOp<tfm::WeightOp>();
+    return weight && gptqOf(program->defines.lookup(weight.getNameAttr()));
+  };
+  int64_t layers = 0, layer = 0;
+  for (auto call : program->model.getOps<func::CallOp>()) {
+    ++layer;
+    if (llvm::any_of(call.getOperands(), isCalibrated))
+      layers = layer;
+  }
+  for (auto logits : program->model.getOps<tfm::LogitsOp>())
+    if (isCalibrated(logits.getWeight()))
+      layers = layer + 1;
+  return layers;
+}
+
+void calibrate(ModuleOp module, const ParameterReader &parameters,
+               const CalibrationTokens &tokens, CalibrationState &state,
+               const CalibrateOptions &options) {
+  Calibrator(module, parameters, tokens, state, options).run();
+}
+
+} // namespace qcc

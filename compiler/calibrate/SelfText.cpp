@@ -1,0 +1,78 @@
+//===- SelfText.cpp - Text that the model itself writes -------------------===//
+
+#include "compiler/calibrate/SelfText.h"
+
+#include "runtime/api/Model.h"
+#include "runtime/api/Sampler.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace qcc {
+
+CalibrationTokens writeSelfText(const std::string &path, int64_t samples,
+                                int64_t length, uint64_t seed,
+                                unsigned threads,
+                                const std::atomic<bool> *cancelled,
+                                const std::function<void(double)> &progress) {
+  constexpr int64_t kTogether = 64;
+  qrt::ModelOptions options;
+  options.device = "cpu";
+  options.threads = threads;
+  qrt::Model model(path, options);
+  CalibrationTokens tokens;
+  tokens.samples = samples;
+  tokens.length = length;
+  tokens.ids.resize(size_t(tokens.count()));
+  qrt::Random starts(seed);
+  for (int64_t first = 0; first < samples; first += kTogether) {
+    int64_t count = std::min(kTogether, samples - first);
+    std::vector<std::unique_ptr<qrt::Session>> sessions;
+    std::vector<qrt::Session *> pointers;
+    std::vector<qrt::Sampler> samplers;
+    for (int64_t i = 0; i < count; ++i) {
+      sessions.push_back(
+          std::make_unique<qrt::Session>(model, uint32_t(length)));
+      pointers.push_back(sessions.back().get());
+      qrt::SamplerOptions how;
+      how.temperature = 1;
+      how.topK = 0;
+      how.seed = starts.next();
+      samplers.emplace_back(how, model.vocabulary());
+      int32_t start = model.bosId();
+      if (start < 0)
+        start = int32_t(starts.uniform() * double(model.vocabulary()));
+      tokens.ids[size_t((first + i) * length)] = start;
+    }
+    for (int64_t at = 0; at + 1 < length; ++at) {
+      if (cancelled && *cancelled)
+        throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+      std::vector<qrt::StepSequence> sequences(static_cast<size_t>(count));
+      for (int64_t i = 0; i < count; ++i)
+        sequences[size_t(i)].tokens = std::span(
+            tokens.ids.data() + (first + i) * length + at, size_t(1));
+      qrt::stepSessions(model, pointers, sequences);
+      // Each has a sampler of its own: they do not depend on each other.
+      model.executor().parallel([&](uint32_t thread) {
+        for (int64_t i = thread; i < count; i += model.executor().threads()) {
+          auto logits = sessions[size_t(i)]->logits();
+          try {
+            tokens.ids[size_t((first + i) * length + at + 1)] =
+                samplers[size_t(i)].sample(logits);
+          } catch (const qrt::Error &) {
+            // No finite logit: start anew. Calibration will report it.
+            tokens.ids[size_t((first + i) * length + at + 1)] = 0;
+          }
+        }
+      });
+      if (progress)
+        progress((double(first) +
+                  double(count) * double(at + 1) / double(length)) /
+                 double(samples));
+    }
+  }
+  return tokens;
+}
+
+} // namespace qcc
