@@ -99,7 +99,7 @@ const std::vector<std::string> &qcc::cudaArchitectures() {
 CudaCode qcc::compileCuda(krn::ProgramOp program,
                           const std::string &architecture,
                           const CompileCudaOptions &options) {
-  CudaProgram generated = generateKernels(program);
+  CudaProgram generated = generateKernels(program, architecture);
   std::vector<std::vector<char>> images =
       compileUnits(generated.units, architecture, options);
   CudaCode code;
@@ -124,18 +124,24 @@ CudaCode qcc::compileCuda(krn::ProgramOp program,
     code.bytes.insert(code.bytes.end(), images[i].begin(), images[i].end());
     code.bytes.resize((code.bytes.size() + 63) / 64 * 64);
   }
-  for (const std::vector<qrt::fb::LaunchT> &launches : generated.launches) {
+  for (CudaProgram::Entry &made : generated.entries) {
     auto entry = std::make_unique<qrt::fb::EntryT>();
-    for (const qrt::fb::LaunchT &launch : launches)
-      entry->launches.push_back(std::make_unique<qrt::fb::LaunchT>(launch));
+    entry->name = made.name;
+    entry->max_tokens = made.maxTokens;
+    entry->arena_bytes = made.arenaBytes;
+    for (qrt::fb::LaunchT &launch : made.launches)
+      entry->launches.push_back(
+          std::make_unique<qrt::fb::LaunchT>(std::move(launch)));
     code.kernels->entries.push_back(std::move(entry));
   }
+  code.kernels->notes = std::move(generated.notes);
   return code;
 }
 
-std::string qcc::emitCuda(krn::ProgramOp program) {
+std::string qcc::emitCuda(krn::ProgramOp program,
+                          const std::string &architecture) {
   std::string text;
-  for (const KernelUnit &unit : generateKernels(program).units)
+  for (const KernelUnit &unit : generateKernels(program, architecture).units)
     text += "//===- " + unit.function + ".cu\n" + unit.source + "\n";
   return text;
 }
@@ -143,7 +149,7 @@ std::string qcc::emitCuda(krn::ProgramOp program) {
 std::string qcc::emitSass(krn::ProgramOp program,
                           const std::string &architecture,
                           const CompileCudaOptions &options) {
-  CudaProgram generated = generateKernels(program);
+  CudaProgram generated = generateKernels(program, architecture);
   std::vector<std::vector<char>> images =
       compileUnits(generated.units, architecture, options);
   if (architecture.starts_with("compute_")) {

@@ -38,7 +38,7 @@ CudaCode compileCuda(krn::ProgramOp program, const std::string &architecture,
                      const CompileCudaOptions &options = {});
 
 /// The generated units as text, each under a line with its name.
-std::string emitCuda(krn::ProgramOp program);
+std::string emitCuda(krn::ProgramOp program, const std::string &architecture);
 
 /// The machine code of every kernel as text, by cuobjdump or nvdisasm, which
 /// must be on the PATH. Throws qrt::Error.

@@ -4,6 +4,7 @@
 
 #include "codegen/cpu/WeightPlanes.h"
 #include "codegen/cuda/ConfigText.h"
+#include "codegen/cuda/PersistentUnit.h"
 #include "codegen/cuda/kernels/Layout.h"
 #include "runtime/abi/cuda_abi.h"
 #include "runtime/support/Error.h"
@@ -514,24 +515,51 @@ void EntryGenerator::addRepeat(krn::RepeatOp op) {
 
 } // namespace
 
-std::vector<krn::EntryOp> cuda::sortedEntries(krn::ProgramOp program) {
-  auto range = program.getOps<krn::EntryOp>();
-  std::vector<krn::EntryOp> entries(range.begin(), range.end());
-  std::ranges::stable_sort(entries, [](krn::EntryOp a, krn::EntryOp b) {
-    return a.getMaxTokens() < b.getMaxTokens();
-  });
-  return entries;
+static void addPersistent(krn::EntryOp entry, CudaProgram &program) {
+  try {
+    PersistentUnit made = generatePersistent(
+        entry,
+        entry.getSymName().str() + "_" + std::to_string(program.units.size()));
+    made.launch.image = uint32_t(program.units.size());
+    program.units.push_back(std::move(made.unit));
+    CudaProgram::Entry &added = program.entries.emplace_back();
+    added.name = entry.getSymName().str();
+    added.maxTokens = uint32_t(entry.getMaxTokens());
+    added.arenaBytes = made.arenaBytes;
+    added.launches.push_back(std::move(made.launch));
+  } catch (const qrt::Error &error) {
+    program.notes.push_back("no entry " + entry.getSymName().str() + ": " +
+                            error.what());
+  }
 }
 
-CudaProgram cuda::generateKernels(krn::ProgramOp program) {
+CudaProgram cuda::generateKernels(krn::ProgramOp program,
+                                  StringRef architecture) {
   if (program.getTarget().getName() != "cuda")
     throw qrt::Error("the program is for target '" +
                      program.getTarget().getName().str() + "', not cuda");
+  auto range = program.getOps<krn::EntryOp>();
+  std::vector<krn::EntryOp> entries(range.begin(), range.end());
+  std::ranges::stable_sort(entries, [](krn::EntryOp a, krn::EntryOp b) {
+    return std::make_pair(a.getMaxTokens(), !a.getPersistent()) <
+           std::make_pair(b.getMaxTokens(), !b.getPersistent());
+  });
   CudaProgram result;
   llvm::StringMap<uint32_t> known;
-  for (krn::EntryOp entry : sortedEntries(program))
-    result.launches.push_back(EntryGenerator(entry, result, known).run());
-  if (result.launches.empty())
+  for (krn::EntryOp entry : entries) {
+    if (entry.getPersistent()) {
+      if (hasPersistentKernels(architecture))
+        addPersistent(entry, result);
+      continue;
+    }
+    std::vector<qrt::fb::LaunchT> launches =
+        EntryGenerator(entry, result, known).run();
+    CudaProgram::Entry &added = result.entries.emplace_back();
+    added.name = entry.getSymName().str();
+    added.maxTokens = uint32_t(entry.getMaxTokens());
+    added.launches = std::move(launches);
+  }
+  if (result.entries.empty())
     throw qrt::Error("the program has no entry");
   return result;
 }

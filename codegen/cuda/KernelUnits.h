@@ -23,17 +23,25 @@ struct KernelUnit {
 struct CudaProgram {
   /// Kernels of equal constants are one.
   std::vector<KernelUnit> units;
-  /// One for each krn.entry, by ascending max_tokens.
-  std::vector<std::vector<qrt::fb::LaunchT>> launches;
+  struct Entry {
+    std::string name;
+    uint32_t maxTokens;
+    /// At least what the plan says.
+    uint64_t arenaBytes = 0;
+    std::vector<qrt::fb::LaunchT> launches;
+  };
+  /// By ascending max_tokens, persistent ones first.
+  std::vector<Entry> entries;
+  /// Which entries were left out, and why.
+  std::vector<std::string> notes;
 };
 
 /// Generates the kernels and launches of a planned krn.program of target
-/// "cuda". Throws qrt::Error; an op that has no kernel is named with the
-/// reason.
-CudaProgram generateKernels(krn::ProgramOp program);
-
-/// The entries of a program by ascending max_tokens.
-std::vector<krn::EntryOp> sortedEntries(krn::ProgramOp program);
+/// "cuda". Persistent entries are left out for architectures that do not have
+/// what they need (PersistentUnit.h). Throws qrt::Error; an op that has no
+/// kernel is named with the reason.
+CudaProgram generateKernels(krn::ProgramOp program,
+                            llvm::StringRef architecture);
 
 } // namespace qcc::cuda
 

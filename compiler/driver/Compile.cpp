@@ -380,7 +380,7 @@ void compile(const CompileOptions &options) {
     if (options.emit == "llvm" && isCpu)
       llvm::outs() << emitLLVM(program);
     else if (options.emit == "cuda" && !isCpu)
-      llvm::outs() << emitCuda(program);
+      llvm::outs() << emitCuda(program, targets.back());
     else if (options.emit == "sass" && !isCpu)
       llvm::outs() << emitSass(program, targets.back(), cuda);
   }

@@ -87,9 +87,13 @@ describeKernels(krn::ProgramOp program,
 }
 
 void describeCudaKernels(krn::ProgramOp program, qrt::fb::KernelsT &kernels) {
-  std::vector<krn::EntryOp> entries = cuda::sortedEntries(program);
-  for (size_t i = 0; i < entries.size(); ++i)
-    describeEntry(entries[i], *kernels.entries[i]);
+  for (auto &entry : kernels.entries)
+    for (auto op : program.getOps<krn::EntryOp>())
+      if (op.getSymName() == entry->name) {
+        uint64_t needed = entry->arena_bytes;
+        describeEntry(op, *entry);
+        entry->arena_bytes = std::max(entry->arena_bytes, needed);
+      }
   llvm::raw_string_ostream(kernels.krn) << program;
 }
 

@@ -76,6 +76,9 @@ ordered_json describeKernels(const fb::Kernels &kernels) {
          {"launches", entry->launches() ? entry->launches()->size() : 0},
          {"phases", std::move(phases)}});
   }
+  if (kernels.notes() && kernels.notes()->size())
+    for (const auto *note : *kernels.notes())
+      out["notes"].push_back(note->str());
   if (!kernels.images())
     return out;
   out["functions"] = ordered_json::array();

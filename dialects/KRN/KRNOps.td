@@ -35,13 +35,16 @@ def KRN_EntryOp : KRN_Op<"entry", [Symbol, NoTerminator, SingleBlock, HasParent<
   let summary = "the phases for up to max_tokens tokens";
   let description = [{
     `arena` and `scratch` (a thread) are bytes, 0 until `krn-plan-buffers`.
+    `persistent`: one launch does all of it (CUDA), with a barrier of the grid
+    for each `krn.barrier`; staged activations are private to a block.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$max_tokens,
+                       UnitAttr:$persistent,
                        DefaultValuedAttr<I64Attr, "0">:$arena,
                        DefaultValuedAttr<I64Attr, "0">:$scratch);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `max_tokens` $max_tokens (`arena` $arena^)? (`scratch` $scratch^)? attr-dict-with-keyword $body
+    $sym_name `max_tokens` $max_tokens (`persistent` $persistent^)? (`arena` $arena^)? (`scratch` $scratch^)? attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
 }
@@ -196,13 +199,18 @@ def KRN_GemmOp : KRN_Phase<"gemm", [AttrSizedOperandSegments]> {
 
 def KRN_RopeAppendOp : KRN_Phase<"rope_append", [AttrSizedOperandSegments]> {
   let summary = "norms and rotates q (in place) and k, appends k and v";
+  let description = [{
+    `fused`: the attention that follows does it, without a barrier in between;
+    q stays as it is.
+  }];
   let arguments = (ins KRN_BufferType:$query, KRN_BufferType:$key, KRN_BufferType:$value,
                        Optional<KRN_BufferType>:$table, Optional<QNT_PackedType>:$q_norm,
                        Optional<QNT_PackedType>:$k_norm, TypeAttrOf<TFM_CacheType>:$cache,
                        I64Attr:$heads, DefaultValuedAttr<I64Attr, "0">:$rotary, UnitAttr:$interleaved,
-                       DefaultValuedAttr<F32Attr, "0.0">:$eps, DefaultValuedAttr<F32Attr, "0.0">:$norm_offset);
+                       DefaultValuedAttr<F32Attr, "0.0">:$eps, DefaultValuedAttr<F32Attr, "0.0">:$norm_offset,
+                       UnitAttr:$fused);
   let assemblyFormat = [{
-    $query `,` $key `,` $value (`table` $table^)? (`q_norm` $q_norm^)? (`k_norm` $k_norm^)? `into` $cache
+    (`fused` $fused^)? $query `,` $key `,` $value (`table` $table^)? (`q_norm` $q_norm^)? (`k_norm` $k_norm^)? `into` $cache
     `heads` $heads (`rotary` $rotary^)? attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;

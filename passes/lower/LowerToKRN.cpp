@@ -33,6 +33,7 @@ namespace {
 struct Bucket {
   StringRef name;
   int64_t maxTokens;
+  bool isPersistent = false;
   /// Few tokens: every thread stages all of them for itself, which costs less
   /// than a barrier, and the kernels are the ones bound by the weights' bytes.
   bool isSmall() const { return maxTokens <= krn::kGemvTokens; }
@@ -89,6 +90,9 @@ private:
   /// The table of cos and sin for frequencies, made once a step.
   Value ropeTable(Location loc, Value frequencies, float attentionFactor);
   FailureOr<int64_t> indexOf(Value weight);
+  UnitAttr fusedAttr() {
+    return bucket.isPersistent ? b.getUnitAttr() : UnitAttr();
+  }
 
   SymbolTable symbols;
   const Bucket &bucket;
@@ -356,7 +360,8 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
       staged = other.buffer;
   if (!staged) {
     staged = krn::StagedBufferOp::create(b, loc, stagedType, int64_t(-1),
-                                         bucket.isSmall() && !isCuda);
+                                         bucket.isSmall() &&
+                                             (!isCuda || bucket.isPersistent));
     krn::StageOp::create(b, loc, input, normWeight, normBias, order, staged,
                          op.getNormAttr(), op.getEpsAttr(),
                          op.getNormOffsetAttr(),
@@ -429,7 +434,7 @@ LogicalResult EntryBuilder::lowerRopeAttention(qnt::RopeAttentionOp op,
         b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), table,
         qNorm, kNorm, TypeAttr::get(op.getCache().getType()),
         op.getHeadsAttr(), op.getRotaryAttr(), op.getInterleavedAttr(),
-        op.getEpsAttr(), op.getNormOffsetAttr());
+        op.getEpsAttr(), op.getNormOffsetAttr(), fusedAttr());
     krn::AttentionOp::create(
         b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
         op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
@@ -447,7 +452,7 @@ LogicalResult EntryBuilder::lowerAttention(tfm::AttentionOp op, Mapping &map) {
         b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), Value(),
         Value(), Value(), TypeAttr::get(op.getCache().getType()),
         op.getHeadsAttr(), b.getI64IntegerAttr(0), UnitAttr(),
-        b.getF32FloatAttr(0), b.getF32FloatAttr(0));
+        b.getF32FloatAttr(0), b.getF32FloatAttr(0), fusedAttr());
     krn::AttentionOp::create(
         b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
         op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
@@ -576,17 +581,20 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
         b, model.getLoc(), target.getValue(),
         krn::TargetAttr::get(&getContext(), target, activations, kv), kvBytes);
     b.createBlock(&program.getBody());
-    Bucket buckets[] = {{"token", 1},
+    Bucket buckets[] = {{"persistent", 1, true},
+                        {"token", 1},
                         {"decode", decodeTokens},
                         {"batch", batchTokens},
                         {"prefill", prefillTokens}};
-    ArrayRef<Bucket> wanted = ArrayRef(buckets).drop_front(!tokenEntry);
+    ArrayRef<Bucket> wanted =
+        ArrayRef(buckets).drop_front(tokenEntry ? 0 : 2);
     if (onlyPrefill)
       wanted = wanted.take_back();
     for (const Bucket &bucket : wanted) {
       b.setInsertionPointToEnd(&program.getBody().front());
-      auto entry = krn::EntryOp::create(b, model.getLoc(), bucket.name,
-                                        bucket.maxTokens, 0, 0);
+      auto entry = krn::EntryOp::create(
+          b, model.getLoc(), bucket.name, bucket.maxTokens, bucket.isPersistent,
+          int64_t(0), int64_t(0));
       b.createBlock(&entry.getBody());
       if (failed(EntryBuilder(module, entry, bucket, target == "cuda",
                               activations, weightIndex, kvOffsets)

@@ -37,7 +37,7 @@ def LowerToKRNPass : Pass<"lower-to-krn", "::mlir::ModuleOp"> {
     Option<"keep", "keep", "bool", "false",
            "Leave @model and its blocks for another target">,
     Option<"tokenEntry", "token", "bool", "false",
-           "Also an entry for steps of one token">,
+           "Also entries for steps of one token: persistent, and a list of phases">,
     Option<"onlyPrefill", "only-prefill", "bool", "false",
            "The prefill entry alone, for programs that see many tokens">,
     Option<"decodeTokens", "decode", "int64_t", "8", "Tokens of the decode bucket">,
@@ -45,6 +45,34 @@ def LowerToKRNPass : Pass<"lower-to-krn", "::mlir::ModuleOp"> {
     Option<"prefillTokens", "prefill", "int64_t", "512", "Tokens of the prefill bucket">,
   ];
   let dependentDialects = ["::qcc::krn::KRNDialect"];
+}
+
+def SchedulePhasesPass : Pass<"krn-schedule", "::qcc::krn::ProgramOp"> {
+  let summary = "Orders the phases of persistent entries for few barriers";
+  let description = [{
+    A phase that needs no barrier goes before one that does; GEMMs over the
+    same staged activations follow each other, and what is staged is staged
+    again where other activations came in between. Of two GEMMs that add to one
+    row in turn, the one whose input is there first goes first (the sum of a
+    parallel block's attention and MLP). Fused `krn.rope_append` and
+    `krn.attention` stay together.
+
+    Input:
+    ```mlir
+    krn.gemm "gemv_int4" %s, %qkv to %y because "..." : ...
+    krn.rope_append fused %q, %k, %v table %t into ... : ...
+    krn.attention %q over ... to %z : ...
+    krn.gemm "gemv_int4" %s, %up to %u because "..." : ...
+    ```
+    Output:
+    ```mlir
+    krn.gemm "gemv_int4" %s, %qkv to %y because "..." : ...
+    krn.gemm "gemv_int4" %s, %up to %u because "..." : ...
+    krn.rope_append fused %q, %k, %v table %t into ... : ...
+    krn.attention %q over ... to %z : ...
+    ```
+  }];
+  let statistics = [Statistic<"moved", "moved", "Phases that changed places">];
 }
 
 def InsertBarriersPass : Pass<"krn-insert-barriers", "::qcc::krn::ProgramOp"> {

@@ -49,14 +49,21 @@ std::optional<PhaseEffects> phaseEffects(Operation *op) {
           })
           .Case([&](krn::RopeAppendOp phase) {
             reads({phase.getKey(), phase.getValue(), phase.getTable()});
-            writes(phase.getQuery());
-            effects.writesCache = true;
+            if (phase.getFused()) {
+              reads(phase.getQuery());
+            } else {
+              writes(phase.getQuery());
+              effects.writesCache = true;
+            }
             return true;
           })
           .Case([&](krn::AttentionOp phase) {
             reads(phase.getQuery());
             writes(phase.getOutput());
             effects.readsCache = true;
+            if (auto before =
+                    dyn_cast_or_null<krn::RopeAppendOp>(phase->getPrevNode()))
+              effects.writesCache = before.getFused();
             return true;
           })
           .Case([&](krn::NormOp phase) {

@@ -14,6 +14,7 @@ void buildLowerPipeline(OpPassManager &pm,
     pm.addPass(createLowerToKRNPass(options));
   }
   OpPassManager &program = pm.nest<krn::ProgramOp>();
+  program.addPass(createSchedulePhasesPass());
   // Barriers first: they say which buffers are in use at the same time.
   program.addPass(createInsertBarriersPass());
   program.addPass(createPlanBuffersPass());

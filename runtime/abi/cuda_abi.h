@@ -26,7 +26,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 1u
+#define QRT_CUDA_ABI_VERSION 2u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {

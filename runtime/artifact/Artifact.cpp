@@ -205,7 +205,7 @@ void Artifact::verifyImages(const fb::Kernels &kernels,
         !image.functions()->Get(0)->name())
       refuse(field + ".functions", "is missing");
   }
-  uint32_t tokens = 0;
+  uint32_t least = 1;
   if (kernels.entries()->size() == 0)
     refuse(place + ".entries", "is empty");
   for (uint32_t i = 0; i < kernels.entries()->size(); ++i) {
@@ -213,9 +213,8 @@ void Artifact::verifyImages(const fb::Kernels &kernels,
     std::string field = place + ".entries[" + std::to_string(i) + "]";
     constexpr uint32_t mostTokens = 1U << 20;
     constexpr uint64_t mostBytes = uint64_t(1) << 42;
-    if (entry.max_tokens() <= tokens || entry.max_tokens() > mostTokens)
+    if (entry.max_tokens() < least || entry.max_tokens() > mostTokens)
       refuse(field + ".max_tokens", "is " + std::to_string(entry.max_tokens()));
-    tokens = entry.max_tokens();
     if (entry.arena_bytes() > mostBytes)
       refuse(field + ".arena_bytes",
              "is " + std::to_string(entry.arena_bytes()));
@@ -224,6 +223,12 @@ void Artifact::verifyImages(const fb::Kernels &kernels,
     for (uint32_t j = 0; j < entry.launches()->size(); ++j)
       verifyLaunch(kernels, entry, *entry.launches()->Get(j),
                    field + ".launches[" + std::to_string(j) + "]");
+    // A persistent entry stands before the one that does its work elsewhere.
+    bool isPersistent = entry.launches()->size() == 1 &&
+                        entry.launches()->Get(0)->cooperative();
+    least = entry.max_tokens() + !isPersistent;
+    if (isPersistent && i + 1 == kernels.entries()->size())
+      refuse(field, "has no entry of separate kernels behind it");
   }
 }
 
@@ -247,13 +252,38 @@ void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
   check(launch.shared_bytes(), 0, 1U << 20, "shared_bytes");
   check(launch.counters(), 0, most, "counters");
   check(launch.partial_bytes(), 0, uint64_t(1) << 36, "partial_bytes");
-  const auto *operands = launch.operands();
-  if (!operands)
-    return;
-  check(operands->size(), 0, QRT_CUDA_ARGS, "operands");
-  for (uint32_t i = 0; i < operands->size(); ++i) {
-    const fb::Operand &operand = *operands->Get(i);
-    std::string name = "operands[" + std::to_string(i) + "]";
+  if (launch.operands()) {
+    check(launch.operands()->size(), 0, QRT_CUDA_ARGS, "operands");
+    verifyOperands(entry, *launch.operands(), place + ".operands");
+  }
+  check(launch.cooperative(), 0, entry.launches()->size() == 1, "cooperative");
+  if (launch.table()) {
+    check(launch.table()->size(), 0, 1U << 20, "table");
+    verifyOperands(entry, *launch.table(), place + ".table");
+  }
+  for (uint32_t i = 0; launch.streams() && i < launch.streams()->size(); ++i) {
+    const fb::Stream &stream = *launch.streams()->Get(i);
+    std::string field = place + ".streams[" + std::to_string(i) + "]";
+    if (stream.tiles() == 0 || stream.units() == 0 ||
+        uint64_t(stream.tiles()) * stream.units() > most ||
+        stream.item_tiles() == 0 || stream.align() == 0 ||
+        stream.tiles() % stream.item_tiles() != 0)
+      refuse(field, "has no such tiles and units");
+  }
+}
+
+void Artifact::verifyOperands(
+    const fb::Entry &entry,
+    const flatbuffers::Vector<const fb::Operand *> &operands,
+    const std::string &place) const {
+  auto check = [&](uint64_t value, uint64_t least, uint64_t most,
+                   const char *name) {
+    if (value < least || value > most)
+      refuse(place + name, "is " + std::to_string(value));
+  };
+  for (uint32_t i = 0; i < operands.size(); ++i) {
+    const fb::Operand &operand = *operands.Get(i);
+    std::string name = "[" + std::to_string(i) + "]";
     check(uint64_t(operand.kind()), 0, uint64_t(fb::OperandKind::MAX),
           (name + ".kind").c_str());
     if (operand.kind() == fb::OperandKind::Arena)

@@ -73,6 +73,9 @@ private:
   void verifyImages(const fb::Kernels &kernels, const std::string &place) const;
   void verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
                     const fb::Launch &launch, const std::string &place) const;
+  void verifyOperands(const fb::Entry &entry,
+                      const flatbuffers::Vector<const fb::Operand *> &operands,
+                      const std::string &place) const;
   void verifyOverlaps() const;
   /// `range` lies inside the file, its offset a multiple of `alignment`.
   void verifyRange(const fb::Range *range, uint64_t alignment,

@@ -47,8 +47,10 @@ constexpr int64_t stepElements(int bits) {
   return bits == 16 ? 16 : bits == 2 ? 64 : bits == 3 ? 128 : 32;
 }
 
-/// `group` 0: the row is one group.
-constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group) {
+/// `group` 0: the row is one group. Units of a row without groups are of any
+/// size: `hasSmallUnits` makes them 1 KiB or less.
+constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group,
+                                bool hasSmallUnits = false) {
   constexpr int64_t most = 256;
   GemmLayout l = {};
   l.group = group > 0 && group < columns ? group : columns;
@@ -57,6 +59,8 @@ constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group) {
   const int64_t step = stepElements(bits), line = krn::lineElements(bits);
   if (l.groups == 1) {
     l.unitElements = bits == 16 ? 64 : 128;
+    if (hasSmallUnits)
+      l.unitElements = bits == 3 ? 128 : 512 / bits;
   } else {
     l.unitElements = l.paddedGroup;
     for (int64_t parts = 1; l.unitElements > most; ++parts)
@@ -121,6 +125,14 @@ constexpr int64_t gemmSharedBytes(const GemmLayout &layout, int bits,
       gemmTokens(isTable) *
           (krn::roundUp(units * layout.unitBlocks * 16, 128) + 64);
   return stage * (stage > 48 * 1024 ? 2 : 3);
+}
+
+/// What persistent.cuh fixes.
+constexpr int64_t kConsumerWarps = 11,
+                  kPersistentThreads = kConsumerWarps * 32 + 32;
+/// A slot's units of one warp.
+constexpr int64_t persistentUnits(int64_t unitBytes) {
+  return unitBytes >= 1024 ? 1 : 1024 / unitBytes;
 }
 
 /// Rows of a warp of attention.cuh are (token, head of a kv head's group).

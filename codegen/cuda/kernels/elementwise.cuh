@@ -34,6 +34,20 @@ struct Embed {
   }
 };
 
+/// cos and sin of a position times a frequency.
+template <class K>
+QCC_DEVICE void ropeAngle(float position, float frequency, float *out) {
+  // The product is rounded to f32 first, as on the CPU; turns are taken off in
+  // double, which is exact for any position.
+  const float angle = position * frequency;
+  double halfTurns = double(angle) * 0.31830988618379067;
+  halfTurns -= 2.0 * rint(halfTurns * 0.5);
+  float sine, cosine;
+  sincospif(float(halfTurns), &sine, &cosine);
+  out[0] = cosine * K::attentionFactor;
+  out[1] = sine * K::attentionFactor;
+}
+
 /// cos and sin of every position, one block a token. Operands: inverse
 /// frequencies, output.
 template <class K>
@@ -47,17 +61,8 @@ struct RopeTable {
     const float *frequencies = pointer<const float>(a.v[0]);
     float *out = pointer<float>(a.v[1]) + int64_t(m) * K::half * 2;
     const float position = float(pointer<const int>(step->positions)[m]);
-    for (int i = threadIdx.x; i < K::half; i += blockDim.x) {
-      // The product is rounded to f32 first, as on the CPU; turns are taken
-      // off in double, which is exact for any position.
-      const float angle = position * frequencies[i];
-      double halfTurns = double(angle) * 0.31830988618379067;
-      halfTurns -= 2.0 * rint(halfTurns * 0.5);
-      float sine, cosine;
-      sincospif(float(halfTurns), &sine, &cosine);
-      out[2 * i] = cosine * K::attentionFactor;
-      out[2 * i + 1] = sine * K::attentionFactor;
-    }
+    for (int i = threadIdx.x; i < K::half; i += blockDim.x)
+      ropeAngle<K>(position, frequencies[i], out + 2 * i);
   }
 };
 

@@ -3,9 +3,11 @@
 #include "runtime/executor/cuda/CudaExecutor.h"
 
 #include "runtime/abi/cuda_abi.h"
+#include "runtime/executor/cuda/Cuts.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace qrt {
@@ -181,46 +183,62 @@ void CudaExecutor::loadKernels(const Artifact &artifact,
                    "no kernel " + function->name()->str());
     }
   }
-  int shared = device.attribute(SharedBytesPerBlock);
   for (const fb::Entry *described : *kernels.entries()) {
-    Entry &entry = entries.emplace_back();
+    Entry entry;
     entry.maxTokens = described->max_tokens();
-    for (const fb::Launch *description : *described->launches()) {
-      Launch &launch = entry.launches.emplace_back();
-      launch.description = description;
-      launch.function = functions[description->image()][0];
-      int bytes = int(description->shared_bytes());
-      std::string name = kernels.images()
-                             ->Get(description->image())
-                             ->functions()
-                             ->Get(0)
-                             ->name()
-                             ->str();
-      if (bytes > shared)
-        throw Error("kernel " + name + " needs " + std::to_string(bytes) +
-                        " bytes of shared memory, " + device.name() + " has " +
-                        std::to_string(shared),
-                    path);
-      if (bytes)
-        driver.check(driver.setFunctionAttribute(launch.function,
-                                                 kDynamicSharedBytes, bytes),
-                     "no shared memory for kernel " + name);
-      // Kernels that want different splits of L1 and shared memory cannot
-      // overlap, and every change costs microseconds.
-      driver.check(
-          driver.setFunctionAttribute(launch.function, kSharedCarveout, 100),
-          "no shared memory for kernel " + name);
-      int most = 0;
-      driver.check(driver.blocksPerMultiprocessor(&most, launch.function,
-                                                  int(description->threads()),
-                                                  size_t(bytes)),
-                   "kernel " + name + " does not fit");
-      if (most < 1)
-        throw Error("kernel " + name + " does not fit on " + device.name(),
-                    path);
-      launch.perSm = std::min(uint32_t(most), description->per_sm());
-    }
+    bool fits = true;
+    for (const fb::Launch *launch : *described->launches())
+      fits &= addLaunch(entry, *launch, functions[launch->image()][0],
+                        kernels.images()
+                            ->Get(launch->image())
+                            ->functions()
+                            ->Get(0)
+                            ->name()
+                            ->str());
+    if (fits)
+      entries.push_back(std::move(entry));
   }
+}
+
+bool CudaExecutor::addLaunch(Entry &entry, const fb::Launch &description,
+                             Function function, const std::string &name) {
+  bool isPersistent = description.cooperative();
+  entry.isPersistent |= isPersistent;
+  int shared = device.attribute(SharedBytesPerBlock);
+  int bytes = int(description.shared_bytes());
+  if (isPersistent) {
+    const char *wanted = std::getenv("QRT_CUDA_PERSISTENT");
+    if ((wanted && std::string_view(wanted) == "0") || bytes > shared ||
+        !device.attribute(CooperativeLaunch))
+      return false;
+  }
+  if (bytes > shared)
+    throw Error("kernel " + name + " needs " + std::to_string(bytes) +
+                    " bytes of shared memory, " + device.name() + " has " +
+                    std::to_string(shared),
+                path);
+  if (bytes)
+    driver.check(
+        driver.setFunctionAttribute(function, kDynamicSharedBytes, bytes),
+        "no shared memory for kernel " + name);
+  // Kernels that want different splits of L1 and shared memory cannot
+  // overlap, and every change costs microseconds.
+  driver.check(driver.setFunctionAttribute(function, kSharedCarveout, 100),
+               "no shared memory for kernel " + name);
+  int most = 0;
+  driver.check(driver.blocksPerMultiprocessor(&most, function,
+                                              int(description.threads()),
+                                              size_t(bytes)),
+               "kernel " + name + " does not fit");
+  if (most < 1 && isPersistent)
+    return false;
+  if (most < 1)
+    throw Error("kernel " + name + " does not fit on " + device.name(), path);
+  Launch &launch = entry.launches.emplace_back();
+  launch.description = &description;
+  launch.function = function;
+  launch.perSm = std::min(uint32_t(most), description.per_sm());
+  return true;
 }
 
 void CudaExecutor::layOutMemory(const Artifact &artifact) {
@@ -238,9 +256,14 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
   uint64_t arena = 0;
   for (const fb::Entry *entry : *kernels.entries())
     arena = std::max(arena, entry->arena_bytes());
-  for (const Entry &entry : entries)
-    for (const Launch &launch : entry.launches) {
+  for (Entry &entry : entries)
+    for (Launch &launch : entry.launches) {
       const fb::Launch &d = *launch.description;
+      if (d.table())
+        launch.tableAt = place(d.table()->size() * sizeof(uint64_t));
+      if (d.streams())
+        launch.cutsAt = place(d.streams()->size() * sizeof(int32_t) *
+                              uint64_t(device.multiprocessors() + 1));
       uint64_t blocks =
           d.per_sm() ? uint64_t(launch.perSm) * device.multiprocessors() : 1;
       counterBytes = std::max(counterBytes, uint64_t(d.counters()) * 4);
@@ -248,6 +271,7 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
     }
   arenaAt = place(arena);
   countersAt = place(counterBytes);
+  syncAt = place(sizeof(uint64_t));
   partialsAt = place(partialBytes);
   uint64_t tokens = maxTokens();
   uint64_t stepBytes =
@@ -266,10 +290,45 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
   driver.check(driver.fill(memory.address() + countersAt, 0,
                            aligned(counterBytes), device.stream()),
                "cannot clear memory");
+  driver.check(driver.fill(memory.address() + syncAt, 0, sizeof(uint64_t),
+                           device.stream()),
+               "cannot clear memory");
   // Staged rows that no token fills are multiplied, and not used.
   driver.check(driver.fill(memory.address() + arenaAt, 0, aligned(arena),
                            device.stream()),
                "cannot clear memory");
+  for (const Entry &entry : entries)
+    for (const Launch &launch : entry.launches)
+      if (launch.description->streams())
+        sendCuts(launch);
+}
+
+void CudaExecutor::sendCuts(const Launch &launch) {
+  std::vector<int32_t> cuts;
+  for (const fb::Stream *stream : *launch.description->streams()) {
+    std::vector<int32_t> of = cutStream(
+        {stream->tiles(), stream->units(), stream->item_tiles(),
+         stream->align(), stream->can_split()},
+        uint32_t(device.multiprocessors()));
+    cuts.insert(cuts.end(), of.begin(), of.end());
+  }
+  driver.check(driver.copyToDevice(memory.address() + launch.cutsAt,
+                                   cuts.data(), cuts.size() * sizeof(int32_t),
+                                   device.stream()),
+               "cannot send tables");
+  driver.check(driver.synchronize(device.stream()), "cannot send tables");
+}
+
+void CudaExecutor::sendTable(const Launch &launch) {
+  std::vector<uint64_t> table;
+  for (const fb::Operand *operand : *launch.description->table())
+    table.push_back(resolve(*operand, launch));
+  driver.check(driver.copyToDevice(memory.address() + launch.tableAt,
+                                   table.data(),
+                                   table.size() * sizeof(uint64_t),
+                                   device.stream()),
+               "cannot send tables");
+  driver.check(driver.synchronize(device.stream()), "cannot send tables");
 }
 
 void CudaExecutor::uploadWeights(const Artifact &artifact) {
@@ -320,43 +379,57 @@ void CudaExecutor::reserveLogits(uint32_t rows) {
   resolveOperands();
 }
 
-void CudaExecutor::resolveOperands() {
+uint64_t CudaExecutor::resolve(const fb::Operand &operand,
+                               const Launch &launch) const {
   DevicePointer base = memory.address();
+  uint64_t from = 0;
+  switch (operand.kind()) {
+  case fb::OperandKind::None:
+    return 0;
+  case fb::OperandKind::Immediate:
+    break;
+  case fb::OperandKind::Arena:
+    from = base + arenaAt;
+    break;
+  case fb::OperandKind::Tensor:
+    from = base + tensorAt[operand.tensor()];
+    break;
+  case fb::OperandKind::Counters:
+    from = base + countersAt;
+    break;
+  case fb::OperandKind::Partials:
+    from = base + partialsAt;
+    break;
+  case fb::OperandKind::Logits:
+    from = logitRows.address();
+    break;
+  case fb::OperandKind::Table:
+    from = base + launch.tableAt;
+    break;
+  case fb::OperandKind::Cuts:
+    from = base + launch.cutsAt;
+    break;
+  case fb::OperandKind::Sync:
+    from = base + syncAt;
+    break;
+  }
+  return from + operand.offset();
+}
+
+void CudaExecutor::resolveOperands() {
   for (Entry &entry : entries) {
     for (Launch &launch : entry.launches) {
       std::fill(std::begin(launch.args), std::end(launch.args), 0);
       const auto *operands = launch.description->operands();
-      for (uint32_t i = 0; operands && i < operands->size(); ++i) {
-        const fb::Operand &operand = *operands->Get(i);
-        uint64_t from = 0;
-        switch (operand.kind()) {
-        case fb::OperandKind::None:
-          continue;
-        case fb::OperandKind::Immediate:
-          break;
-        case fb::OperandKind::Arena:
-          from = base + arenaAt;
-          break;
-        case fb::OperandKind::Tensor:
-          from = base + tensorAt[operand.tensor()];
-          break;
-        case fb::OperandKind::Counters:
-          from = base + countersAt;
-          break;
-        case fb::OperandKind::Partials:
-          from = base + partialsAt;
-          break;
-        case fb::OperandKind::Logits:
-          from = logitRows.address();
-          break;
-        }
-        launch.args[i] = from + operand.offset();
-      }
+      for (uint32_t i = 0; operands && i < operands->size(); ++i)
+        launch.args[i] = resolve(*operands->Get(i), launch);
+      if (launch.description->table())
+        sendTable(launch);
     }
     if (entry.graph)
       driver.destroyGraphExec(entry.graph);
     entry.graph = nullptr;
-    if (entry.maxTokens <= kMostGraphTokens)
+    if (entry.maxTokens <= kMostGraphTokens && !entry.isPersistent)
       capture(entry);
   }
 }
@@ -414,6 +487,13 @@ void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
     config.stream = device.stream();
     config.attributes = &attribute;
     config.attributeCount = overlaps && !isFirst ? 1 : 0;
+    LaunchAttribute cooperative = {};
+    if (d.cooperative()) {
+      cooperative.id = kCooperative;
+      cooperative.value = 1;
+      config.attributes = &cooperative;
+      config.attributeCount = 1;
+    }
     uint64_t step = memory.address() + stepAt;
     qrt_cuda_args args;
     std::memcpy(&args, launch.args, sizeof(args));

@@ -13,7 +13,9 @@ namespace qrt {
 
 /// Launches the compiled kernels of the artifact's best target for the GPU.
 /// Weights, working memory and tables lie in one block of device memory that is
-/// sized before it is taken. Entries of few tokens are captured graphs.
+/// sized before it is taken. Steps of one token are one persistent kernel where
+/// the GPU has one, unless QRT_CUDA_PERSISTENT is 0; other entries of few tokens
+/// are captured graphs.
 class CudaExecutor : public Executor {
 public:
   /// `artifact` must outlive this. Throws qrt::Error if there is no driver, no
@@ -46,9 +48,12 @@ private:
     cuda::Function function;
     uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
     uint64_t args[12];
+    /// Of a persistent kernel: offsets of its table and its cuts.
+    uint64_t tableAt = 0, cutsAt = 0;
   };
   struct Entry {
     uint32_t maxTokens;
+    bool isPersistent = false;
     std::vector<Launch> launches;
     cuda::GraphExec graph = nullptr;
   };
@@ -56,6 +61,13 @@ private:
   void loadKernels(const Artifact &artifact, const fb::Kernels &kernels);
   void layOutMemory(const Artifact &artifact);
   void resolveOperands();
+  uint64_t resolve(const fb::Operand &operand, const Launch &launch) const;
+  /// False if a persistent kernel cannot run on this GPU.
+  bool addLaunch(Entry &entry, const fb::Launch &description,
+                 cuda::Function function, const std::string &name);
+  /// Sends the shares that the GPU's blocks have of a launch's weights.
+  void sendCuts(const Launch &launch);
+  void sendTable(const Launch &launch);
   /// Makes room for the logits of so many rows.
   void reserveLogits(uint32_t rows);
   void uploadWeights(const Artifact &artifact);
@@ -78,7 +90,7 @@ private:
   cuda::Buffer memory;
   /// Offsets into it.
   std::vector<uint64_t> tensorAt;
-  uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0;
+  uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0, syncAt = 0;
   uint64_t counterBytes = 0, partialBytes = 0;
   cuda::Buffer logitRows;
   cuda::PinnedBuffer stepImage, logitsImage;

@@ -34,10 +34,12 @@ enum DeviceAttribute {
   MemoryBusBits = 37,
   ComputeMajor = 75,
   ComputeMinor = 76,
+  CooperativeLaunch = 95,
   SharedBytesPerBlock = 97
 };
 constexpr int kDynamicSharedBytes = 8; ///< a function's attribute
 constexpr int kSharedCarveout = 9;     ///< a function's attribute, in percent
+constexpr int kCooperative = 2;        ///< a launch's attribute
 constexpr int kProgrammaticLaunch = 6; ///< a launch's attribute
 constexpr unsigned kNonBlocking = 1;   ///< a stream's flag
 constexpr unsigned kNoTiming = 2;      ///< an event's flag

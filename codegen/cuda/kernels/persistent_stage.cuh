@@ -1,0 +1,190 @@
+//===- persistent_stage.cuh - Activations into shared memory ----*- C++ -*-===//
+//
+// What stage.cuh does, by every block for itself. A row may have been left in
+// two parts, by two blocks that shared tiles of the weight (persistent.cuh);
+// the parts are added up here.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_STAGE_CUH
+#define QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_STAGE_CUH
+
+#include "codegen/cuda/kernels/persistent.cuh"
+
+namespace qcc::cuda {
+
+template <class K>
+struct PersistentStage {
+  static constexpr int width = K::isFloat ? 4 : 8;
+  static constexpr int count = (K::rowBlocks + kConsumers - 1) / kConsumers;
+  /// Elements of a block that are neighbours, and whether they can be read as
+  /// one: padding begins and ends between such runs.
+  static constexpr int run = K::isFloat ? 2 : 4;
+  static constexpr bool isVector =
+      K::group % run == 0 && K::columns % run == 0 && K::stride % run == 0;
+  static constexpr int pieces = isVector ? width / run : width;
+  static constexpr int pieceElements = width / pieces;
+
+  /// The element at place `i` of a block, or -1 for padding.
+  static __device__ __forceinline__ int elementOf(int block, int i) {
+    if (!K::isPadded && !K::isFloat && K::code != Int8)
+      return block < K::rowBlocks ? block * width + i : -1;
+    const int unit = block / K::unitBlocks;
+    const int inUnit =
+        stagedElement(K::code, block % K::unitBlocks * width + i);
+    const int at = unit * K::unitElements + inUnit;
+    const int k = at / K::paddedGroup * K::group + at % K::paddedGroup;
+    const bool exists = inUnit < K::unitElements &&
+                        at % K::paddedGroup < K::group && k < K::columns &&
+                        block < K::rowBlocks;
+    return exists ? k : -1;
+  }
+
+  /// Calls use(k, values) for every piece of this thread that exists.
+  template <class Use>
+  static __device__ __forceinline__ void
+  each(int thread, float (&values)[count][width], Use use) {
+#pragma unroll
+    for (int n = 0; n < count; ++n)
+#pragma unroll
+      for (int p = 0; p < pieces; ++p) {
+        const int k = elementOf(n * kConsumers + thread, p * pieceElements);
+        if (k >= 0)
+          use(k, &values[n][p * pieceElements]);
+      }
+  }
+
+  static __device__ __forceinline__ void load(const float *from, float *to) {
+    if constexpr (pieceElements == 4) {
+      const float4 v = __ldcg(reinterpret_cast<const float4 *>(from));
+      to[0] = v.x;
+      to[1] = v.y;
+      to[2] = v.z;
+      to[3] = v.w;
+    } else if constexpr (pieceElements == 2) {
+      const float2 v = __ldcg(reinterpret_cast<const float2 *>(from));
+      to[0] = v.x;
+      to[1] = v.y;
+    } else {
+      to[0] = __ldcg(from);
+    }
+  }
+
+  /// Stages row `m` into `staged` (shared memory). All consumers call it.
+  static __device__ __forceinline__ void
+  runRow(int m, const float *x, const float *rest, const float *weight,
+         const float *bias, char *staged, float *rooms, uint32_t &turn) {
+    const int thread = opaque(int(threadIdx.x));
+    float values[count][width];
+#pragma unroll
+    for (int n = 0; n < count; ++n)
+#pragma unroll
+      for (int i = 0; i < width; ++i)
+        values[n][i] = 0;
+    each(thread, values, [&](int k, float *v) { load(x + k, v); });
+    if (K::hasRest)
+      each(thread, values, [&](int k, float *v) {
+        float more[pieceElements];
+        load(rest + k, more);
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          v[i] += more[i];
+      });
+    // A row's sums, if the weight has zero points, are counted from zero.
+    int *sums =
+        reinterpret_cast<int *>(staged + K::sumsAt) + int64_t(m) * K::units;
+    if (!K::isFloat && K::needsSums)
+      for (int u = thread; u < K::units; u += kConsumers)
+        sums[u] = 0;
+
+    float mean = 0, inverse = 1;
+    if (K::norm == NormLayer) {
+      float sum = 0;
+      each(thread, values, [&](int, float *v) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          sum += v[i];
+      });
+      mean = consumerReduce<false>(sum, rooms, turn) * (1.0F / K::columns);
+    }
+    if (K::norm != NormNone) {
+      float squares = 0;
+      each(thread, values, [&](int, float *v) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          squares += (v[i] - mean) * (v[i] - mean);
+      });
+      inverse = rsqrtf(consumerReduce<false>(squares, rooms, turn) *
+                           (1.0F / K::columns) +
+                       K::epsilon);
+      each(thread, values, [&](int k, float *v) {
+        float w[pieceElements], b[pieceElements];
+        load(weight + k, w);
+        if (K::hasNormBias)
+          load(bias + k, b);
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i) {
+          v[i] = (v[i] - mean) * inverse * (w[i] + K::normOffset);
+          if (K::hasNormBias)
+            v[i] += b[i];
+        }
+      });
+    }
+    constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
+    float factor = 1, largest = top;
+    if (K::code != BF16) {
+      largest = 0;
+      each(thread, values, [&](int, float *v) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          largest = fmaxf(largest, fabsf(v[i]));
+      });
+      largest = consumerReduce<true>(largest, rooms, turn);
+      factor = largest > 1e-30F ? top / largest : 0.0F;
+    }
+    if (thread == 0)
+      reinterpret_cast<float *>(staged + K::scalesAt)[m] =
+          largest * (1.0F / top);
+
+    uint4 *blocks =
+        reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
+#pragma unroll
+    for (int n = 0; n < count; ++n) {
+      const int block = n * kConsumers + thread;
+      if (block >= K::rowBlocks)
+        break;
+      uint32_t words[4] = {};
+      if constexpr (K::isFloat) {
+#pragma unroll
+        for (int i = 0; i < width; ++i) {
+          const float v = values[n][i] * factor;
+          const uint16_t upper = K::code == BF16 ? toBfloat(v) : toHalf(v);
+          const float rest =
+              v - (K::code == BF16 ? fromBfloat(upper) : fromHalf(upper));
+          const uint16_t lower =
+              K::code == BF16 ? toBfloat(rest) : toHalf(rest);
+          words[i / 2] |= uint32_t(upper) << (i % 2 * 16);
+          words[2 + i / 2] |= uint32_t(lower) << (i % 2 * 16);
+        }
+      } else {
+        int sum = 0;
+#pragma unroll
+        for (int i = 0; i < width; ++i) {
+          const int fixed = __float2int_rn(values[n][i] * factor);
+          const int upper = (fixed + 128) >> 8;
+          sum += fixed;
+          words[i / 4] |= uint32_t(upper & 255) << (i % 4 * 8);
+          words[2 + i / 4] |= uint32_t((fixed - (upper << 8)) & 255)
+                              << (i % 4 * 8);
+        }
+        if (K::needsSums)
+          atomicAdd(&sums[block / K::unitBlocks], sum);
+      }
+      blocks[block] = {words[0], words[1], words[2], words[3]};
+    }
+  }
+};
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_STAGE_CUH
