@@ -194,8 +194,18 @@ public:
 
   template <class K, class... Operands>
   __device__ __forceinline__ void phase(Operands...) {}
-  template <class K, class... Operands>
-  __device__ __forceinline__ void stage(Operands...) {}
+  /// Norms' weights are brought into the L2 cache, a line by each block.
+  template <class K>
+  __device__ __forceinline__ void stage(uint64_t, uint64_t, uint64_t weight,
+                                        uint64_t bias) {
+    constexpr int line = 128, lines = (K::columns * 4 + line - 1) / line;
+    const int lane = threadIdx.x % 32;
+    if (K::norm == NormNone || lane > int(K::hasNormBias))
+      return;
+    for (int i = blockIdx.x; i < lines; i += gridDim.x)
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(
+          pointer<const char>(lane ? bias : weight) + i * line));
+  }
   template <class K, class... Operands>
   __device__ __forceinline__ void attention(Operands...) {}
   __device__ __forceinline__ void barrier() {}

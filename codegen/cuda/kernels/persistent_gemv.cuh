@@ -167,8 +167,8 @@ public:
     syncConsumers();
     if (tid == 0) {
       target += gridDim.x;
-      asm volatile("fence.acq_rel.gpu;\n"
-                   "red.release.gpu.global.add.u64 [%0], 1;" ::"l"(sync)
+      // Releases what the whole block wrote, which it has waited for.
+      asm volatile("red.release.gpu.global.add.u64 [%0], 1;" ::"l"(sync)
                    : "memory");
       uint64_t now;
       do {
@@ -233,6 +233,10 @@ public:
         this->shared + Places<P>::xAt + K::sumsAt);
 
     Round<K> round(begin, end);
+    // Of the row that this thread stores in the first round.
+    const float early =
+        K::maxTokens == 1 ? addend<K>(round, tid, bias, residual, residualRest)
+                          : 0.0F;
     int slotTile = begin / units, slotK = begin % units;
     int tile = slotTile, k = slotK;
     advance<K>(tile, k, warp * perWarp);
@@ -275,11 +279,11 @@ public:
         if (first + j >= end)
           break;
         if (unitTile[j] != current) {
-          finishTile<K>(round, current, v, warp, lane, bias, residual,
+          finishTile<K>(round, current, v, warp, lane, early, bias, residual,
                         residualRest, output, outputRest);
           current = unitTile[j];
           while (current >= round.end())
-            flush<K>(round, warp, bias, residual, residualRest, output,
+            flush<K>(round, warp, early, bias, residual, residualRest, output,
                      outputRest);
         }
         Sums::add(codes[j], x[j], scale[j], zero[j], xSums, unitK[j], lane, v);
@@ -289,10 +293,11 @@ public:
       this->nextSlot();
     }
     if (current < round.last)
-      finishTile<K>(round, current, v, warp, lane, bias, residual, residualRest,
-                    output, outputRest);
+      finishTile<K>(round, current, v, warp, lane, early, bias, residual,
+                    residualRest, output, outputRest);
     while (round.from < round.last)
-      flush<K>(round, warp, bias, residual, residualRest, output, outputRest);
+      flush<K>(round, warp, early, bias, residual, residualRest, output,
+               outputRest);
   }
 
 private:
@@ -369,10 +374,11 @@ private:
   template <class K, int Sets>
   __device__ __forceinline__ void
   finishTile(Round<K> &round, int tile, float (&v)[Sets][2], int warp, int lane,
-             uint64_t bias, uint64_t residual, uint64_t residualRest,
-             uint64_t output, uint64_t outputRest) {
+             float early, uint64_t bias, uint64_t residual,
+             uint64_t residualRest, uint64_t output, uint64_t outputRest) {
     while (tile >= round.end())
-      flush<K>(round, warp, bias, residual, residualRest, output, outputRest);
+      flush<K>(round, warp, early, bias, residual, residualRest, output,
+               outputRest);
     skipTo(round, tile, warp, lane);
     put(round, tile, v, warp, lane);
     round.written = tile + 1;
@@ -405,11 +411,35 @@ private:
     }
   }
 
+  /// What is added to output `i` of the round: the residual, or without one
+  /// the bias.
+  template <class K>
+  static __device__ __forceinline__ float
+  addend(const Round<K> &round, int i, uint64_t bias, uint64_t residual,
+         uint64_t residualRest) {
+    constexpr int itemTiles = K::glu ? 2 : 1;
+    const int r = i % 16, token = i / 16 % K::maxTokens,
+              item = i / (16 * K::maxTokens);
+    const int row = (round.from + item * itemTiles) * 16 + r;
+    if (row >= K::rows || item * itemTiles >= round.end() - round.from)
+      return 0;
+    if (K::hasResidual) {
+      const int column = K::glu ? row / 32 * 16 + r : row;
+      const int64_t from = int64_t(token) * K::residualStride + column;
+      float v = loadFar(pointer<const float>(residual) + from);
+      if (K::residualHasRest)
+        v += loadFar(pointer<const float>(residualRest) + from);
+      return v;
+    }
+    return K::hasBias ? pointer<const float>(bias)[row] : 0.0F;
+  }
+
   /// Adds up the warps' sums of the round's tiles and stores the outputs.
   template <class K>
   __device__ __forceinline__ void
-  flush(Round<K> &round, int warp, uint64_t bias, uint64_t residual,
-        uint64_t residualRest, uint64_t output, uint64_t outputRest) {
+  flush(Round<K> &round, int warp, float early, uint64_t bias,
+        uint64_t residual, uint64_t residualRest, uint64_t output,
+        uint64_t outputRest) {
     constexpr int units = K::unitsPerRow, itemTiles = K::glu ? 2 : 1;
     const int end = round.end();
     tid = opaque(tid);
@@ -432,13 +462,17 @@ private:
       const bool isSecond = K::canSplit && tile * units < round.begin,
                  isFirst = K::canSplit && (tile + 1) * units > round.stop;
       const float xScale = K::code == BF16 ? 1.0F : xScales[token];
+      const bool isEarly = K::maxTokens == 1 && i < kConsumers &&
+                           round.from == round.begin / units;
+      const float more =
+          isEarly ? early : addend<K>(round, i, bias, residual, residualRest);
       float v = add<K>(item * itemTiles, token, r) * xScale;
       if (isSecond) {
         pointer<float>(outputRest)[at] = v;
         continue;
       }
       if (K::hasBias)
-        v += pointer<const float>(bias)[row];
+        v += K::hasResidual ? pointer<const float>(bias)[row] : more;
       v = activate<K::activation>(v);
       if (K::glu) {
         float up = add<K>(item * itemTiles + itemTiles - 1, token, r) * xScale;
@@ -446,12 +480,8 @@ private:
           up += pointer<const float>(bias)[row + 16];
         v *= up;
       }
-      if (K::hasResidual) {
-        const int64_t from = int64_t(token) * K::residualStride + column;
-        v += loadFar(pointer<const float>(residual) + from);
-        if (K::residualHasRest)
-          v += loadFar(pointer<const float>(residualRest) + from);
-      }
+      if (K::hasResidual)
+        v += more;
       pointer<float>(output)[at] = v;
       if (K::hasRest && !isFirst)
         pointer<float>(outputRest)[at] = 0;
