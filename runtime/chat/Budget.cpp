@@ -11,15 +11,17 @@ namespace qrt::chat {
 static thread_local Budget *current = nullptr;
 static thread_local int depth = 0;
 
-Budget::Budget() : outer(std::exchange(current, this)) {}
+Budget::Budget(uint64_t steps)
+    : outer(std::exchange(current, this)), limit(steps) {}
 Budget::~Budget() { current = outer; }
 
 void Budget::step(uint64_t count) {
   if (!current)
     return;
-  current->steps += count;
-  if (current->steps > maxSteps)
-    throw Error("the template takes more than " + std::to_string(maxSteps) +
+  current->used += count;
+  if (current->used > current->limit)
+    throw Error("the template takes more than " +
+                std::to_string(current->limit) +
                 " steps; it may loop for ever");
 }
 

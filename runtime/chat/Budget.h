@@ -18,13 +18,13 @@ namespace qrt::chat {
 /// and step() and Charge count against it; without one they count nothing.
 class Budget {
 public:
-  /// An evaluated node or 64 bytes of text are a step; far above what any
-  /// published template takes for thousands of messages.
+  /// Steps by default. An evaluated node or 64 bytes of text are one; far above
+  /// what any published template takes for thousands of messages.
   static constexpr uint64_t maxSteps = 20'000'000;
   /// Bytes of strings, lists and dicts that are alive at once.
   static constexpr size_t maxMemory = size_t(256) << 20;
 
-  Budget();
+  explicit Budget(uint64_t steps = maxSteps);
   ~Budget();
   Budget(const Budget &) = delete;
   Budget &operator=(const Budget &) = delete;
@@ -39,7 +39,8 @@ public:
 private:
   friend class Charge;
   Budget *outer;
-  uint64_t steps = 0;
+  const uint64_t limit;
+  uint64_t used = 0;
   size_t memory = 0;
 };
 

@@ -3,6 +3,7 @@
 #ifndef QRT_CHAT_CHATTEMPLATES_H
 #define QRT_CHAT_CHATTEMPLATES_H
 
+#include "runtime/chat/ChatSource.h"
 #include "runtime/chat/Template.h"
 
 #include <map>
@@ -11,15 +12,6 @@
 #include <vector>
 
 namespace qrt::chat {
-
-/// What a checkpoint says about chats.
-struct ChatSource {
-  using NamedTexts = std::vector<std::pair<std::string, std::string>>;
-
-  NamedTexts templates; ///< by name; a model's only one is "default"
-  /// What templates know special tokens by ("bos_token"), and their text.
-  NamedTexts specialTokens;
-};
 
 /// A conversation to be rendered.
 struct Conversation {
@@ -51,7 +43,7 @@ private:
   const Template &choose(const Conversation &conversation) const;
 
   std::map<std::string, Template> templates;
-  std::vector<std::pair<std::string, std::string>> specialTokens;
+  NamedTexts specialTokens;
 };
 
 /// The messages, or the tools, of a JSON text: a list of dicts. Throws

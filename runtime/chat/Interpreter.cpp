@@ -206,7 +206,8 @@ Interpreter::Entered::~Entered() {
 
 Interpreter::Interpreter(const Ast &ast, const Source &source,
                          const RenderContext &context)
-    : ast(ast), source(source), context(context), globals(ast.names.size()) {
+    : ast(ast), source(source), context(context), budget(context.maxSteps),
+      globals(ast.names.size()) {
   for (const auto &[name, value] : context.variables)
     if (Symbol symbol = symbolOf(name); symbol < globals.size())
       globals[symbol] = &value;
@@ -237,8 +238,10 @@ std::string Interpreter::run() {
     execute(ast.body.body);
     return std::move(out);
   } catch (const Error &error) {
+    std::string what = error.what();
+    std::ranges::replace(what, '\n', ' '); // the template's own texts
     throw Error("chat template line " + std::to_string(source.line(place)) +
-                    ": " + error.what(),
+                    ": " + what,
                 "", "", error.kind());
   }
 }

@@ -16,6 +16,7 @@ namespace qrt::chat {
 struct RenderContext {
   std::vector<std::pair<std::string, Value>> variables;
   std::optional<Date> date; ///< for strftime_now(); nothing: now
+  uint64_t maxSteps = Budget::maxSteps;
 };
 
 /// Variables of one run of a ScopedBody.
