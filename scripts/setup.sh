@@ -28,7 +28,7 @@ packages=(
   # Static links of LLVM (scripts/gpu_bundle.sh).
   libpolly-22-dev
   # Libraries of the compiler and of the runtime.
-  flatbuffers-compiler libcli11-dev libflatbuffers-dev libopenblas-dev
+  flatbuffers-compiler libcli11-dev libedit-dev libflatbuffers-dev libopenblas-dev
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev zlib1g-dev
   # Tests: GoogleTest; lit and FileCheck, which need Python.
   libgmock-dev libgtest-dev llvm-22-tools python3

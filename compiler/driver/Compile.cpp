@@ -18,6 +18,7 @@
 #include "passes/lower/Pipeline.h"
 #include "passes/quantize/Pipeline.h"
 #include "runtime/artifact/ArtifactWriter.h"
+#include "runtime/chat/ChatTemplates.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
 
@@ -309,6 +310,16 @@ std::string kvDtypeOf(const CompileOptions &options) {
   return targetsOf(options).back() == "cpu" ? "f32" : "f16";
 }
 
+/// What `qrt chat` could not render is said now.
+static void checkChat(const qrt::chat::ChatSource &chat,
+                      const std::string &model) {
+  try {
+    qrt::chat::ChatTemplates templates(chat);
+  } catch (const Error &error) {
+    throw Error(error.what(), model, "--no-chat-template leaves it out");
+  }
+}
+
 void compile(const CompileOptions &options) {
   // Wrong usage is said before anything is read.
   std::vector<std::string> targets = targetsOf(options);
@@ -338,6 +349,9 @@ void compile(const CompileOptions &options) {
       options.threads ? options.threads : std::thread::hardware_concurrency();
   LoadedModel loaded =
       loadModel(context, options.model, options.randomSeed, kvDtypeOf(options));
+  if (options.noChatTemplate)
+    loaded.chat = {};
+  checkChat(loaded.chat, options.model);
   ModuleOp module = *loaded.imported.module;
   std::string dtype = options.dtype.empty() ? loaded.dtype : options.dtype;
   if (options.emit == "tfm") {

@@ -42,6 +42,7 @@ struct CompileOptions {
   CalibrationRequest calibration;
   bool printPipeline = false;
   bool timing = false;
+  bool noChatTemplate = false; ///< leave it out of the artifact
   bool quiet = false;
   const std::atomic<bool> *cancelled = nullptr;
 };

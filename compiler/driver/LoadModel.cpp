@@ -7,6 +7,7 @@
 #include "frontends/architectures/Architectures.h"
 #include "frontends/checkpoint/GgufTokenizerFields.h"
 #include "frontends/checkpoint/Hub.h"
+#include "frontends/tokenizer/ChatImport.h"
 #include "frontends/tokenizer/TokenizerImport.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
@@ -169,6 +170,12 @@ std::optional<qrt::TokenizerModel> tokenizerOf(const Checkpoint &checkpoint) {
   return importGgufTokenizer(*fields, checkpoint.path());
 }
 
+qrt::chat::ChatSource chatOf(const Checkpoint &checkpoint) {
+  if (!checkpoint.isGguf())
+    return importChat(checkpoint.path());
+  return readGgufChat(static_cast<const GgufCheckpoint &>(checkpoint).metadata());
+}
+
 /// Only the configuration of MODEL, for random weights.
 nlohmann::json configurationOf(const std::string &path) {
   std::error_code error;
@@ -214,8 +221,10 @@ LoadedModel loadModel(MLIRContext &context, const std::string &model,
                    RandomSource(floatType(context, loaded.dtype)), kvElement);
     readSpecialIds(loaded, config, nullptr);
     std::error_code error;
-    if (fs::is_directory(path, error))
+    if (fs::is_directory(path, error)) {
       loaded.tokenizer = importTokenizerFolder(path);
+      loaded.chat = importChat(path);
+    }
     std::string text = config.dump() + std::to_string(*randomSeed);
     loaded.contentHash = [text] {
       return qrt::checksum(
@@ -235,7 +244,7 @@ LoadedModel loadModel(MLIRContext &context, const std::string &model,
       static_cast<GgufCheckpoint &>(*checkpoint).isQuantized())
     loaded.dtype = "bf16";
   loaded.tokenizer = tokenizerOf(*checkpoint);
-  loaded.chatTemplate = checkpoint->chatTemplate();
+  loaded.chat = chatOf(*checkpoint);
   readSpecialIds(loaded, checkpoint->config(), checkpoint->generationConfig());
   const Checkpoint *source = checkpoint.get();
   loaded.contentHash = [source] { return source->contentHash(); };
@@ -255,6 +264,30 @@ qrt::TokenizerModel loadTokenizer(const std::string &model) {
   if (!tokenizer)
     throw Error("there is no tokenizer", path);
   return std::move(*tokenizer);
+}
+
+qrt::chat::ChatSource loadChat(const std::string &model) {
+  std::error_code error;
+  // A template's file is no model, which resolveModel() looks for.
+  bool isText = (model.ends_with(".jinja") || model.ends_with(".json")) &&
+                fs::is_regular_file(model, error);
+  std::string path = isText ? model : resolveModel(model);
+  auto has = [&](const char *name) {
+    return fs::exists(fs::path(path) / name, error);
+  };
+  qrt::chat::ChatSource chat;
+  if (path.ends_with(".gguf")) {
+    qrt::MappedFile file(path);
+    chat = readGgufChat(parseGguf(file.bytes(), path).metadata);
+  } else {
+    chat = importChat(path);
+    if (chat.templates.empty() && !isText && !has("config.json") &&
+        !has("tokenizer_config.json"))
+      chat = chatOf(*Checkpoint::open(path)); // a folder with a GGUF file
+  }
+  if (chat.templates.empty())
+    throw Error("there is no chat template", path);
+  return chat;
 }
 
 } // namespace qcc

@@ -6,6 +6,7 @@
 #include "compiler/weights/Sources.h"
 #include "frontends/architectures/BuildModel.h"
 #include "frontends/checkpoint/Checkpoint.h"
+#include "runtime/chat/ChatSource.h"
 #include "runtime/tokenizer/TokenizerModel.h"
 
 #include <functional>
@@ -21,7 +22,7 @@ struct LoadedModel {
   /// Values of all parameters of `imported`.
   std::unique_ptr<ParameterReader> parameters;
   std::optional<qrt::TokenizerModel> tokenizer;
-  std::string chatTemplate;
+  qrt::chat::ChatSource chat;
   int32_t bosId = -1;
   std::vector<int32_t> eosIds;
   /// The format of unquantized weights unless the user says another one: the
@@ -41,6 +42,11 @@ LoadedModel loadModel(mlir::MLIRContext &context, const std::string &model,
 /// The tokenizer of MODEL: a model, a folder with a tokenizer alone, or a
 /// tokenizer's file. Throws qrt::Error if there is none.
 qrt::TokenizerModel loadTokenizer(const std::string &model);
+
+/// The chat templates of MODEL: a model, a folder with a tokenizer alone, or a
+/// file with a template (.jinja, tokenizer_config.json). Throws qrt::Error if
+/// there are none.
+qrt::chat::ChatSource loadChat(const std::string &model);
 
 } // namespace qcc
 

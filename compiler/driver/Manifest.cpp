@@ -147,7 +147,20 @@ void fillManifest(qrt::fb::ManifestT &manifest, const LoadedModel &loaded,
   manifest.required_features = {"t16"};
   if (loaded.tokenizer)
     manifest.tokenizer = qrt::serialize(*loaded.tokenizer);
-  manifest.chat_template = loaded.chatTemplate;
+  auto named = [](const std::string &name, const std::string &text) {
+    auto entry = std::make_unique<qrt::fb::NamedTextT>();
+    entry->name = name;
+    entry->text = text;
+    return entry;
+  };
+  for (const auto &[name, text] : loaded.chat.templates) {
+    if (name == "default")
+      manifest.chat_template = text;
+    else
+      manifest.chat_templates.push_back(named(name, text));
+  }
+  for (const auto &[name, text] : loaded.chat.specialTokens)
+    manifest.special_tokens.push_back(named(name, text));
   auto provenance = std::make_unique<qrt::fb::ProvenanceT>();
   provenance->qcc_version = kVersion;
   char hash[17];

@@ -103,6 +103,9 @@ ordered_json describe(const qrt::Artifact &artifact) {
   if (model.eos_ids())
     for (int32_t id : *model.eos_ids())
       eos.push_back(id);
+  ordered_json templates = ordered_json::array();
+  for (const auto &[name, source] : artifact.chat().templates)
+    templates.push_back(name);
   ordered_json out = {
       {"file_bytes", artifact.size()},
       {"model",
@@ -125,6 +128,7 @@ ordered_json describe(const qrt::Artifact &artifact) {
        manifest.tokenizer() ? manifest.tokenizer()->size() : 0},
       {"chat_template",
        manifest.chat_template() && manifest.chat_template()->size() > 0},
+      {"chat_templates", std::move(templates)},
   };
   out["tensors"] = ordered_json::array();
   for (const fb::Tensor *tensor : *manifest.tensors())

@@ -103,6 +103,8 @@ struct CompileCommand {
     app->add_option("--pipeline", options.pipeline,
                     "Run these passes instead (see --print-pipeline)");
     app->add_flag("--mlir-timing", options.timing, "Say where time goes");
+    app->add_flag("--no-chat-template", options.noChatTemplate,
+                  "Leave the chat template out");
     app->add_flag("--quiet", options.quiet, "No progress");
     calibration.add(app);
     addGptq();
@@ -281,8 +283,30 @@ int runCommand(int argc, char **argv) {
   list->footer("Example: qcc list");
   CLI::App *chatTemplate =
       app.add_subcommand("template", "Renders a chat template");
-  chatTemplate->footer("Example: qcc template falcon-7b --messages m.json");
-  chatTemplate->allow_extras();
+  TemplateOptions templating;
+  chatTemplate->footer("Example: qcc template llama-3-8b-instruct --messages "
+                       "chat.json --add-generation-prompt");
+  chatTemplate
+      ->add_option("model", templating.model, "Model, or a .jinja file")
+      ->required();
+  chatTemplate
+      ->add_option("--messages", templating.messages,
+                   "JSON file with the messages (-: standard input)")
+      ->required();
+  chatTemplate->add_option("--tools", templating.tools,
+                           "JSON file with the tools' schemas");
+  chatTemplate->add_flag("--add-generation-prompt",
+                         templating.addGenerationPrompt,
+                         "End with what an answer begins with");
+  chatTemplate->add_option("--date", templating.date,
+                           "The day that templates print, as 2026-11-23");
+  chatTemplate->add_option("--name", templating.name,
+                           "Which of several templates (default, tool_use)");
+  chatTemplate
+      ->add_option("--set", templating.variables,
+                   "NAME=VALUE, a variable of the template; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
 
   std::vector<std::string> arguments = normalizeArguments(argc, argv);
   std::reverse(arguments.begin(), arguments.end());
@@ -303,7 +327,7 @@ int runCommand(int argc, char **argv) {
   else if (*list)
     listEverything();
   else
-    throw qrt::Error("'qcc template' is not supported by this version");
+    renderTemplate(templating);
   std::cout.flush();
   if (!std::cout || std::fflush(stdout) != 0)
     throw qrt::Error("cannot write to standard output");

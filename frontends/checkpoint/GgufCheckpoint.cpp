@@ -222,7 +222,6 @@ GgufCheckpoint::GgufCheckpoint(const std::string &path) : Checkpoint(path) {
   }
   configuration = makeLlamaConfig(meta, *this);
   generation = makeGenerationConfig(meta);
-  chat = meta.string("tokenizer.chat_template").value_or("");
 }
 
 std::vector<TensorInfo> GgufCheckpoint::openParts(const std::string &path) {

@@ -61,4 +61,31 @@ readGgufTokenizerFields(const GgufMetadata &metadata) {
   return fields;
 }
 
+qrt::chat::ChatSource readGgufChat(const GgufMetadata &metadata) {
+  const std::string key = "tokenizer.chat_template";
+  qrt::chat::ChatSource source;
+  if (std::optional<std::string> text = metadata.string(key))
+    source.templates.emplace_back("default", *text);
+  for (auto it = metadata.values.lower_bound(key + ".");
+       it != metadata.values.end() && it->first.starts_with(key + "."); ++it)
+    source.templates.emplace_back(it->first.substr(key.size() + 1),
+                                  metadata.string(it->first).value());
+
+  std::vector<std::string> tokens = metadata.strings("tokenizer.ggml.tokens");
+  // ggml's names ("seperator" is its spelling), and transformers'.
+  static constexpr std::pair<const char *, const char *> names[] = {
+      {"bos", "bos_token"},       {"eos", "eos_token"},
+      {"unknown", "unk_token"},   {"seperator", "sep_token"},
+      {"padding", "pad_token"},   {"cls", "cls_token"},
+      {"mask", "mask_token"},
+  };
+  for (auto [name, variable] : names) {
+    std::optional<int64_t> id = metadata.integer(
+        std::string("tokenizer.ggml.") + name + "_token_id");
+    if (id && *id >= 0 && size_t(*id) < tokens.size())
+      source.specialTokens.emplace_back(variable, tokens[size_t(*id)]);
+  }
+  return source;
+}
+
 } // namespace qcc

@@ -5,6 +5,7 @@
 
 #include "frontends/checkpoint/Gguf.h"
 #include "frontends/tokenizer/GgufTokenizer.h"
+#include "runtime/chat/ChatSource.h"
 
 namespace qcc {
 
@@ -12,6 +13,10 @@ namespace qcc {
 /// tokenizer. Throws qrt::Error for a value of the wrong type or range.
 std::optional<GgufTokenizerFields>
 readGgufTokenizerFields(const GgufMetadata &metadata);
+
+/// The chat templates (tokenizer.chat_template and those of a name behind it)
+/// and the special tokens. Throws as above.
+qrt::chat::ChatSource readGgufChat(const GgufMetadata &metadata);
 
 } // namespace qcc
 

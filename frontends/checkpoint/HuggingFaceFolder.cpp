@@ -42,7 +42,6 @@ public:
     configuration = readObject("config.json");
     if (exists("generation_config.json"))
       generation = readObject("generation_config.json");
-    readChatTemplate();
     if (!weights.empty())
       return openFile(join(weights));
     // In transformers' order; PyTorch's pickles come last.
@@ -72,31 +71,6 @@ private:
     if (!content.is_object())
       throw Error("the file holds no JSON object", join(name));
     return content;
-  }
-
-  /// A file of its own comes first, as in transformers.
-  void readChatTemplate() {
-    if (exists("chat_template.jinja")) {
-      qrt::MappedFile file(join("chat_template.jinja"));
-      chat.assign(file.bytes().begin(), file.bytes().end());
-    } else if (exists("tokenizer_config.json")) {
-      json tokenizer = readObject("tokenizer_config.json");
-      if (auto it = tokenizer.find("chat_template"); it != tokenizer.end())
-        chat = chooseTemplate(*it);
-    }
-  }
-
-  /// The template, or of several named ones ([{"name", "template"}]) that
-  /// called "default".
-  static std::string chooseTemplate(const json &value) {
-    if (value.is_string())
-      return value.get<std::string>();
-    if (value.is_array())
-      for (const json &entry : value)
-        if (entry.is_object() && entry.value("name", json()) == "default" &&
-            entry.value("template", json()).is_string())
-          return entry["template"].get<std::string>();
-    return "";
   }
 
   void openShards(const std::string &name) {

@@ -5,6 +5,7 @@
 #include "runtime/api/Generate.h"
 #include "runtime/api/Model.h"
 #include "runtime/api/Sampler.h"
+#include "runtime/chat/Json.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -148,6 +149,7 @@ qrt_status qrt_model_get_info(const qrt_model *model, qrt_model_info *out) {
     info.threads = self.executor().threads();
     info.bos_id = self.bosId();
     info.has_tokenizer = self.tokenizer() != nullptr;
+    info.has_chat_template = self.hasChatTemplates();
     storeResult(info, out);
   });
 }
@@ -185,15 +187,14 @@ qrt_status qrt_model_encode(const qrt_model *model, const char *text,
              : status;
 }
 
-qrt_status qrt_model_decode(const qrt_model *model, const int32_t *ids,
-                            size_t count, uint32_t flags, char *text,
-                            size_t capacity, size_t *length) {
+/// Stores the text that `make` returns, and a zero, where there is room.
+template <typename Make>
+static qrt_status storeText(char *text, size_t capacity, size_t *length,
+                            Make make) noexcept {
   bool fits = true;
   qrt_status status = guarded([&] {
-    require(model && (ids || !count) && (text || !capacity) && length,
-            "model, ids, text and length must not be NULL");
-    std::string all = model->model.requireTokenizer().decode(
-        {ids, count}, flags & QRT_TEXT_NO_SPECIAL);
+    require((text || !capacity) && length, "text and length must not be NULL");
+    std::string all = make();
     fits = all.size() < capacity;
     if (fits)
       std::memcpy(text, all.c_str(), all.size() + 1);
@@ -202,6 +203,53 @@ qrt_status qrt_model_decode(const qrt_model *model, const int32_t *ids,
   return status == QRT_OK && !fits
              ? fail(QRT_TOO_SMALL, "the buffer for the text is too small")
              : status;
+}
+
+qrt_status qrt_model_decode(const qrt_model *model, const int32_t *ids,
+                            size_t count, uint32_t flags, char *text,
+                            size_t capacity, size_t *length) {
+  return storeText(text, capacity, length, [&] {
+    require(model && (ids || !count), "model and ids must not be NULL");
+    return model->model.requireTokenizer().decode(
+        {ids, count}, flags & QRT_TEXT_NO_SPECIAL);
+  });
+}
+
+//===- Chats --------------------------------------------------------------===//
+
+void qrt_chat_options_init(qrt_chat_options *options) {
+  clear(options)->add_generation_prompt = 1;
+}
+
+static chat::Conversation conversationOf(const char *messages,
+                                         const qrt_chat_options *given) {
+  auto options = optionsOf(given, qrt_chat_options_init);
+  chat::Conversation conversation;
+  conversation.messages = chat::parseListOfDicts(messages, "message");
+  conversation.addGenerationPrompt = options.add_generation_prompt != 0;
+  if (options.tools)
+    conversation.tools = chat::parseListOfDicts(options.tools, "tool");
+  if (options.template_name)
+    conversation.templateName = options.template_name;
+  if (options.date)
+    conversation.date = chat::Date::parse(options.date);
+  if (!options.variables)
+    return conversation;
+  chat::Value variables = chat::parseJson(options.variables);
+  require(variables.isDict(), "variables must be a JSON object");
+  for (const auto &[name, value] : variables.dict().entries())
+    conversation.variables.emplace_back(name.string(), value);
+  return conversation;
+}
+
+qrt_status qrt_model_render_chat(const qrt_model *model, const char *messages,
+                                 const qrt_chat_options *options, char *text,
+                                 size_t capacity, size_t *length) {
+  return storeText(text, capacity, length, [&] {
+    require(model && messages, "model and messages must not be NULL");
+    return model->model.requireChatTemplates().render(
+        conversationOf(messages, options));
+  });
 }
 
 //===- Sessions -----------------------------------------------------------===//

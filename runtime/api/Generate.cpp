@@ -91,7 +91,15 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
     throw UsageError("the prompt is empty");
   if (!options.stop.empty())
     model.requireTokenizer();
+  auto ends = [&](int32_t token) {
+    return !options.ignoreEos &&
+           (model.isEos(token) ||
+            std::ranges::find(options.stopTokens, token) !=
+                options.stopTokens.end());
+  };
   Sampler sampler(options.sampling, model.vocabulary());
+  for (int32_t token : options.before)
+    sampler.accept(token);
   for (int32_t token : prompt)
     sampler.accept(token);
   TextStream text(model.tokenizer(), prompt, options.stop);
@@ -109,7 +117,7 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
       result.promptSeconds = seconds(start);
       afterPrompt = Clock::now();
     }
-    if (!options.ignoreEos && model.isEos(token)) {
+    if (ends(token)) {
       result.reason = FinishReason::Eos;
       break;
     }

@@ -28,6 +28,10 @@ struct GenerateOptions {
   SamplerOptions sampling;
   std::vector<std::string> stop; ///< ends the text; not part of it
   bool ignoreEos = false;
+  /// Tokens that end the text beside the model's own.
+  std::vector<int32_t> stopTokens;
+  /// What the session holds already, for the repetition penalty.
+  std::span<const int32_t> before;
 };
 
 struct GenerateResult {

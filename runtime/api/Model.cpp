@@ -56,7 +56,23 @@ Model::Model(const std::string &path, const ModelOptions &options)
                   path);
     }
   }
+  chat::ChatSource chat = file.chat();
+  if (chat.templates.empty()) {
+    chatError = "the artifact carries no chat template";
+  } else {
+    try {
+      chatTemplates.emplace(chat);
+    } catch (const Error &error) {
+      chatError = error.what();
+    }
+  }
   file.prefetch();
+}
+
+const chat::ChatTemplates &Model::requireChatTemplates() const {
+  if (!chatTemplates)
+    throw Error(chatError, file.path());
+  return *chatTemplates;
 }
 
 const Tokenizer &Model::requireTokenizer() const {

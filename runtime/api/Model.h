@@ -4,6 +4,7 @@
 #define QRT_API_MODEL_H
 
 #include "runtime/artifact/Artifact.h"
+#include "runtime/chat/ChatTemplates.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/tokenizer/Tokenizer.h"
 
@@ -55,10 +56,21 @@ public:
   /// there is no such token.
   std::vector<int32_t> encodePrompt(std::string_view prompt) const;
 
+  /// The chat templates; throws qrt::Error if the artifact carries none, or
+  /// one that cannot be compiled.
+  const chat::ChatTemplates &requireChatTemplates() const;
+  bool hasChatTemplates() const { return chatTemplates.has_value(); }
+  /// The ids of a rendered conversation, whose special tokens stand in it.
+  std::vector<int32_t> encodeChat(std::string_view rendered) const {
+    return requireTokenizer().encode(rendered, /*addSpecialTokens=*/false);
+  }
+
 private:
   Artifact file;
   std::unique_ptr<Executor> device;
   std::optional<Tokenizer> text;
+  std::optional<chat::ChatTemplates> chatTemplates;
+  std::string chatError; ///< why there are no templates
 };
 
 /// One sequence: its cache and the logits of its last step. Not for use by two
@@ -87,10 +99,12 @@ public:
   /// Cancelled. Safe in a signal handler and from any thread.
   void cancel() { cancelled.store(true, std::memory_order_relaxed); }
 
+  /// Takes back a cancel() that no feed() has seen; whether there was one.
+  bool takeCancel() { return cancelled.exchange(false); }
+
 private:
   friend void stepSessions(Model &, std::span<Session *const>,
                            std::span<const StepSequence>);
-  bool takeCancel() { return cancelled.exchange(false); }
   /// Makes room for the logits of `count` values; keeps the old ones if it
   /// throws.
   void reserveLogits(size_t count);

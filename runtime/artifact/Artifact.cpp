@@ -338,4 +338,21 @@ void Artifact::verifyTensors() const {
              "does not match its checksum");
 }
 
+chat::ChatSource Artifact::chat() const {
+  auto text = [](const flatbuffers::String *string) {
+    return string ? string->str() : "";
+  };
+  chat::ChatSource source;
+  if (std::string main = text(root->chat_template()); !main.empty())
+    source.templates.emplace_back("default", std::move(main));
+  auto add = [&](const auto *entries, chat::NamedTexts &out) {
+    if (entries)
+      for (const fb::NamedText *entry : *entries)
+        out.emplace_back(text(entry->name()), text(entry->text()));
+  };
+  add(root->chat_templates(), source.templates);
+  add(root->special_tokens(), source.specialTokens);
+  return source;
+}
+
 } // namespace qrt

@@ -9,6 +9,7 @@
 #ifndef QRT_ARTIFACT_ARTIFACT_H
 #define QRT_ARTIFACT_ARTIFACT_H
 
+#include "runtime/chat/ChatSource.h"
 #include "runtime/formats/Format.h"
 #include "runtime/schema/qbin_generated.h"
 #include "runtime/support/MappedFile.h"
@@ -59,6 +60,8 @@ public:
   }
   /// The kernels of a target, or null.
   const fb::Kernels *kernels(const std::string &target) const;
+  /// The chat templates, as text, and the special tokens.
+  chat::ChatSource chat() const;
   /// Throws qrt::Error for the first tensor whose bytes are damaged.
   void verifyTensors() const;
   /// Asks for read-ahead of everything.

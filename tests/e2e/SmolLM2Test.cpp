@@ -74,6 +74,22 @@ TEST_F(SmolLM2, ComputesWhatTransformersDoes) {
              chat["prompt_text"], "--temperature", "0", "--json"});
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(json::parse(ran.out)["text"], "The capital of France is Paris.");
+
+  // The same by the model's own template and stop token; then a second turn.
+  ran = run(QRT_BIN,
+            {"chat", folder.path("smollm2.qbin"), "--temperature", "0",
+             "--max-new-tokens", "30", "--json"},
+            "What is the capital of France?\nAnd of Italy?\n");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  size_t end = ran.out.find('\n');
+  json first = json::parse(ran.out.substr(0, end));
+  EXPECT_EQ(first["content"], "The capital of France is Paris.");
+  EXPECT_EQ(first["finish_reason"], "eos");
+  json second = json::parse(ran.out.substr(end));
+  EXPECT_GT(second["kept_tokens"], first["prompt_tokens"]);
+  EXPECT_NE(second["content"].get<std::string>().find("Rome"),
+            std::string::npos)
+      << second["content"];
 }
 
 } // namespace

@@ -36,7 +36,7 @@ extern "C" {
 
 /* Raised when a function is added; a change that breaks programs changes the
    library's soname instead. */
-#define QRT_API_VERSION 1u
+#define QRT_API_VERSION 2u
 
 typedef enum qrt_status {
   QRT_OK = 0,
@@ -89,8 +89,9 @@ typedef struct qrt_model_info {
   uint32_t context_limit;   /* positions it was trained for; 0: unknown */
   uint32_t default_context; /* what a session holds by default */
   uint32_t threads;
-  int32_t bos_id;        /* -1: none */
-  int32_t has_tokenizer; /* 0 or 1 */
+  int32_t bos_id;            /* -1: none */
+  int32_t has_tokenizer;     /* 0 or 1 */
+  int32_t has_chat_template; /* 0 or 1 */
 } qrt_model_info;
 
 QRT_API void qrt_model_info_init(qrt_model_info *info);
@@ -123,6 +124,32 @@ QRT_API qrt_status qrt_model_encode(const qrt_model *model, const char *text,
 QRT_API qrt_status qrt_model_decode(const qrt_model *model, const int32_t *ids,
                                     size_t count, uint32_t flags, char *text,
                                     size_t capacity, size_t *length);
+
+/*===- Chats ---------------------------------------------------------------===*/
+
+typedef struct qrt_chat_options {
+  size_t struct_size;
+  const char *tools;     /* JSON: a list of schemas; NULL: none */
+  const char *variables; /* JSON: an object with further variables of the
+                            template ("enable_thinking"); NULL: none */
+  const char *template_name; /* of several templates; NULL: "tool_use" where
+                                there are tools and it, else "default" */
+  const char *date;          /* the day that templates print, "2026-11-23"; NULL:
+                                today */
+  int32_t add_generation_prompt; /* 1: end with what an answer begins with */
+} qrt_chat_options;
+
+QRT_API void qrt_chat_options_init(qrt_chat_options *options);
+/* Renders a conversation with the model's chat template, byte for byte as
+   transformers does. `messages` is JSON: a list of objects with "role" and
+   "content". options may be NULL. Stores `text` as qrt_model_decode does;
+   encode it with QRT_TEXT_NO_SPECIAL, since its special tokens stand in it.
+   Fails for a model without a template and for what the template refuses. */
+QRT_API qrt_status qrt_model_render_chat(const qrt_model *model,
+                                         const char *messages,
+                                         const qrt_chat_options *options,
+                                         char *text, size_t capacity,
+                                         size_t *length);
 
 /*===- Sessions ------------------------------------------------------------===*/
 

@@ -49,6 +49,9 @@ struct SessionOptions : qrt_session_options {
 struct SamplerOptions : qrt_sampler_options {
   SamplerOptions() { qrt_sampler_options_init(this); }
 };
+struct ChatOptions : qrt_chat_options {
+  ChatOptions() { qrt_chat_options_init(this); }
+};
 struct GenerateOptions : qrt_generate_options {
   GenerateOptions() { qrt_generate_options_init(this); }
 };
@@ -90,20 +93,20 @@ public:
   }
   std::string decode(const std::vector<int32_t> &ids,
                      uint32_t flags = 0) const {
-    std::string text(ids.size() * 8 + 1, '\0');
-    size_t length = 0;
-    auto run = [&] {
+    return readText(ids.size() * 8 + 1, [&](std::string &text, size_t *length) {
       return qrt_model_decode(get(), ids.data(), ids.size(), flags, text.data(),
-                              text.size(), &length);
-    };
-    qrt_status status = run();
-    if (status == QRT_TOO_SMALL) {
-      text.resize(length + 1);
-      status = run();
-    }
-    check(status);
-    text.resize(length);
-    return text;
+                              text.size(), length);
+    });
+  }
+  /// A conversation (JSON) in the model's chat template.
+  std::string renderChat(const std::string &messages,
+                         const ChatOptions &options = ChatOptions()) const {
+    return readText(messages.size() + 1024,
+                    [&](std::string &text, size_t *length) {
+                      return qrt_model_render_chat(get(), messages.c_str(),
+                                                   &options, text.data(),
+                                                   text.size(), length);
+                    });
   }
   void step(const std::vector<qrt_step_item> &items) {
     check(qrt_model_step(get(), items.data(), items.size()));
@@ -112,6 +115,21 @@ public:
   qrt_model *get() const { return handle.get(); }
 
 private:
+  /// Calls `read` with a buffer, and again with one that is large enough.
+  template <typename Read>
+  static std::string readText(size_t size, Read read) {
+    std::string text(size, '\0');
+    size_t length = 0;
+    qrt_status status = read(text, &length);
+    if (status == QRT_TOO_SMALL) {
+      text.resize(length + 1);
+      status = read(text, &length);
+    }
+    check(status);
+    text.resize(length);
+    return text;
+  }
+
   struct Free {
     void operator()(qrt_model *model) const { qrt_model_free(model); }
   };

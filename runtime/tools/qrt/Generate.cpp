@@ -1,4 +1,4 @@
-//===- Generate.cpp - qrt generate and qrt chat ---------------------------===//
+//===- Generate.cpp - qrt generate ----------------------------------------===//
 
 #include "runtime/api/Generate.h"
 #include "runtime/support/Error.h"
@@ -37,18 +37,8 @@ private:
 };
 } // namespace
 
-void GenerateVerb::add(CLI::App &verb) {
-  common.addTo(verb);
-  auto *text = verb.add_option("--prompt", prompt, "Text to go on from");
-  auto *file =
-      verb.add_option("--prompt-file", promptFile, "File with the text");
-  auto *ids = verb.add_option("--token-ids", tokenIds,
-                              "Token ids to go on from, such as 1,2,3");
-  text->excludes(file)->excludes(ids);
-  file->excludes(ids);
-  verb.add_flag("--no-echo", noEcho, "Leave the prompt out");
-  verb.add_option("--max-new-tokens", maxNewTokens,
-                  "At most so many new tokens (default: 128)");
+void addSampling(CLI::App &verb, GenerateOptions &options,
+                 std::optional<uint64_t> &seed) {
   verb.add_option("--temperature", options.sampling.temperature,
                   "0 always takes the likeliest token");
   verb.add_option("--top-k", options.sampling.topK,
@@ -65,6 +55,21 @@ void GenerateVerb::add(CLI::App &verb) {
       ->take_all();
   verb.add_flag("--ignore-eos", options.ignoreEos,
                 "Go on when the model ends the text");
+}
+
+void GenerateVerb::add(CLI::App &verb) {
+  common.addTo(verb);
+  auto *text = verb.add_option("--prompt", prompt, "Text to go on from");
+  auto *file =
+      verb.add_option("--prompt-file", promptFile, "File with the text");
+  auto *ids = verb.add_option("--token-ids", tokenIds,
+                              "Token ids to go on from, such as 1,2,3");
+  text->excludes(file)->excludes(ids);
+  file->excludes(ids);
+  verb.add_flag("--no-echo", noEcho, "Leave the prompt out");
+  verb.add_option("--max-new-tokens", maxNewTokens,
+                  "At most so many new tokens (default: 128)");
+  addSampling(verb, options, seed);
   verb.footer("Without a prompt: standard input if it is not a terminal, else "
               "\"Hello, my name is\".\nIn --json, `text` and `token_ids` are "
               "what was made, without the prompt.\nExample: qrt generate "
@@ -200,19 +205,6 @@ void addGenerate(CLI::App &app) {
   CLI::App *command = app.add_subcommand("generate", "Writes a text on");
   verb->add(*command);
   command->callback([verb] { verb->run(); });
-}
-
-void addChat(CLI::App &app) {
-  auto common = std::make_shared<CommonOptions>();
-  CLI::App *command = app.add_subcommand(
-      "chat", "Talks by the model's chat template (not in this version)");
-  common->addTo(*command);
-  command->footer("Example: qrt chat llama.qbin");
-  command->callback([common] {
-    throw Error("chat is not supported by this version", "",
-                "render the conversation with qcc template and pass it to qrt "
-                "generate");
-  });
 }
 
 } // namespace qrt::tool

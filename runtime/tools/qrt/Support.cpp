@@ -127,6 +127,8 @@ InterruptGuard::~InterruptGuard() {
 
 bool InterruptGuard::interrupted() { return isInterrupted; }
 
+bool InterruptGuard::takeInterrupt() { return isInterrupted.exchange(false); }
+
 void InterruptGuard::check() {
   if (isInterrupted)
     throw Error("interrupted", "", "", ErrorKind::Cancelled);

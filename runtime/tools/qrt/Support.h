@@ -3,12 +3,13 @@
 #ifndef QRT_TOOLS_QRT_SUPPORT_H
 #define QRT_TOOLS_QRT_SUPPORT_H
 
-#include "runtime/api/Model.h"
+#include "runtime/api/Generate.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,10 @@ void addEval(CLI::App &app);
 void addBench(CLI::App &app);
 void addChat(CLI::App &app);
 
+/// Options of sampling and of what ends a text, for verbs that make text.
+void addSampling(CLI::App &verb, GenerateOptions &options,
+                 std::optional<uint64_t> &seed);
+
 /// "1,2,3" or "1 2 3". Throws qrt::UsageError for anything else.
 std::vector<int32_t> parseTokenIds(std::string_view text);
 /// All of a file, of a pipe, or for "-" of standard input. Throws qrt::Error.
@@ -59,6 +64,8 @@ public:
   InterruptGuard &operator=(const InterruptGuard &) = delete;
 
   static bool interrupted();
+  /// The same, and forgets it.
+  static bool takeInterrupt();
   /// Throws qrt::Error of kind Cancelled if interrupted().
   static void check();
 };

@@ -1,6 +1,7 @@
 //===- GgufCheckpointTest.cpp - Tests of GGUF files as models -------------===//
 
 #include "frontends/checkpoint/Gguf.h"
+#include "frontends/checkpoint/GgufTokenizerFields.h"
 #include "tests/frontends/checkpoint/TestFiles.h"
 
 #include <cmath>
@@ -111,6 +112,8 @@ TEST_F(GgufCheckpointTest, TakesWhatTheFileSays) {
       .u32("tokenizer.ggml.eot_token_id", 4)
       .u32("tokenizer.ggml.eom_token_id", 2)
       .text("tokenizer.chat_template", "{{ x }}")
+      .text("tokenizer.chat_template.rag", "{{ y }}")
+      .strings("tokenizer.ggml.tokens", {"a", "b", "c", "d", "e"})
       .tensor("output.weight", {32, 5}, typeQ8, std::string(170, '\0'))
       .tensor("blk.0.attn_q.bias", {4}, typeF32, std::string(16, '\0'))
       .tensor("blk.0.ffn_up.bias", {4}, typeF32, std::string(16, '\0'));
@@ -126,7 +129,12 @@ TEST_F(GgufCheckpointTest, TakesWhatTheFileSays) {
   EXPECT_EQ(config["mlp_bias"], true);
   EXPECT_EQ(config["torch_dtype"], "bfloat16"); // most is Q8_0
   EXPECT_EQ(checkpoint->generationConfig(), json({{"eos_token_id", {4, 2}}}));
-  EXPECT_EQ(checkpoint->chatTemplate(), "{{ x }}");
+  qrt::chat::ChatSource chat =
+      readGgufChat(static_cast<GgufCheckpoint &>(*checkpoint).metadata());
+  EXPECT_EQ(chat.templates, (qrt::chat::NamedTexts{{"default", "{{ x }}"},
+                                                   {"rag", "{{ y }}"}}));
+  EXPECT_EQ(chat.specialTokens, (qrt::chat::NamedTexts{{"bos_token", "d"},
+                                                       {"eos_token", "e"}}));
   EXPECT_TRUE(checkpoint->isGguf());
   EXPECT_TRUE(static_cast<GgufCheckpoint &>(*checkpoint).isQuantized());
   EXPECT_TRUE(

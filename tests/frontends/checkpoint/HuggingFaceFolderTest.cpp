@@ -45,7 +45,6 @@ TEST_F(HuggingFaceFolder, OpensOneFile) {
   auto checkpoint = open();
   EXPECT_EQ(checkpoint->config(), nlohmann::json({{"a", 1}}));
   EXPECT_TRUE(checkpoint->generationConfig().is_null());
-  EXPECT_EQ(checkpoint->chatTemplate(), "");
   EXPECT_EQ(checkpoint->path(), folder.path());
   EXPECT_FALSE(checkpoint->isGguf());
   EXPECT_EQ(readAll(*checkpoint, "a"), (std::vector<float>{1, 2}));
@@ -93,20 +92,6 @@ TEST_F(HuggingFaceFolder, ReadsRanges) {
               "tensor 'a' has 4 elements, not " + std::to_string(count) +
                   " from element " + std::to_string(first) +
                   " on in @/model.safetensors");
-}
-
-TEST_F(HuggingFaceFolder, FindsTheChatTemplate) {
-  folder.write("model.safetensors", oneTensor("a", {1}));
-  folder.write("tokenizer_config.json", R"({"chat_template":null})");
-  EXPECT_EQ(open()->chatTemplate(), "");
-  folder.write("tokenizer_config.json", R"({"chat_template":"one"})");
-  EXPECT_EQ(open()->chatTemplate(), "one");
-  folder.write("tokenizer_config.json",
-               R"({"chat_template":[1,{"name":"tool_use","template":"x"},
-                   {"name":"default","template":"two"}]})");
-  EXPECT_EQ(open()->chatTemplate(), "two");
-  folder.write("chat_template.jinja", "three\n");
-  EXPECT_EQ(open()->chatTemplate(), "three\n");
 }
 
 TEST_F(HuggingFaceFolder, HashesContentNotPlace) {

@@ -113,6 +113,47 @@ TEST_F(ApiTest, encodesAndDecodes) {
   EXPECT_TRUE(model->encode("").empty());
 }
 
+TEST_F(ApiTest, rendersChats) {
+  FakeModelOptions fake;
+  fake.chatTemplate = "{{ bos_token }}{% for m in messages %}{{ m.content }}"
+                      "{% endfor %}{{ tools|tojson }}{{ x }}"
+                      "{% if add_generation_prompt %}>{% endif %}"
+                      "{{ strftime_now('%Y') }}";
+  writeFakeModel(folder / "chat.qbin", fake);
+  api::Model chat(folder / "chat.qbin");
+  EXPECT_EQ(chat.info().has_chat_template, 1);
+  EXPECT_EQ(model->info().has_chat_template, 0);
+  api::ChatOptions options;
+  options.date = "2020-01-31";
+  const char *messages = R"([{"role":"user","content":"hi"}])";
+  EXPECT_EQ(chat.renderChat(messages, options), "<s>hinull>2020");
+  options.tools = R"([{"a":1}])";
+  options.variables = R"({"x":"y"})";
+  options.add_generation_prompt = 0;
+  EXPECT_EQ(chat.renderChat(messages, options), "<s>hi[{\"a\": 1}]y2020");
+
+  char text[4];
+  size_t length = 0;
+  EXPECT_EQ(qrt_model_render_chat(chat.get(), messages, &options, text, 4,
+                                  &length),
+            QRT_TOO_SMALL);
+  EXPECT_EQ(length, 20u);
+  for (const char *wrong : {"", "{}", "[]", "[1]"})
+    EXPECT_EQ(qrt_model_render_chat(chat.get(), wrong, nullptr, text, 4,
+                                    &length),
+              QRT_ERROR)
+        << wrong;
+  EXPECT_EQ(qrt_model_render_chat(model->get(), messages, nullptr, text, 4,
+                                  &length),
+            QRT_ERROR);
+  EXPECT_NE(std::strstr(qrt_error_message(), "no chat template"), nullptr);
+  options.date = "tomorrow";
+  EXPECT_EQ(qrt_model_render_chat(chat.get(), messages, &options, text, 4,
+                                  &length),
+            QRT_USAGE);
+  EXPECT_EQ(length, 20u);
+}
+
 TEST_F(ApiTest, generates) {
   api::Session session(*model);
   std::vector<int32_t> ids;

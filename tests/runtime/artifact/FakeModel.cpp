@@ -86,6 +86,11 @@ void writeFakeModel(const std::string &path, const FakeModelOptions &options) {
   manifest.kv_bytes_per_token = 64;
   if (options.tokenizer)
     manifest.tokenizer = serialize(fakeTokenizer());
+  manifest.chat_template = options.chatTemplate;
+  auto bos = std::make_unique<fb::NamedTextT>();
+  bos->name = "bos_token";
+  bos->text = "<s>";
+  manifest.special_tokens.push_back(std::move(bos));
   writer.finish(manifest);
 }
 

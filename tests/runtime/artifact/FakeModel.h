@@ -18,6 +18,7 @@ struct FakeModelOptions {
   uint32_t context = 64;
   uint32_t positions = 64; ///< of a learned table; 0: none
   int32_t bos = kFakeBos;
+  std::string chatTemplate; ///< empty: none
   /// Added to every row of logits; at most 32 values.
   std::vector<float> bias;
 };

@@ -196,6 +196,47 @@ TEST_F(QrtToolTest, measures) {
   EXPECT_NE(table.out.find("| pp4 |"), std::string::npos);
 }
 
+TEST_F(QrtToolTest, chats) {
+  FakeModelOptions options;
+  options.chatTemplate = "{% for m in messages %}"
+                         "{% if m.content == 'no' %}"
+                         "{{ raise_exception('refused') }}{% endif %}"
+                         "{{ m.content }}{% endfor %}";
+  writeFakeModel(model, options);
+  std::string input = folder / "input", chat = "chat MODEL --temperature 0 "
+                                               "--max-new-tokens 3 --quiet ";
+  std::string first = letters(fakeGreedy(kHello, 3));
+  writeBytes(input, "hello\n\n/reset\nhello\n/nothing\n/exit\nhello\n");
+  Result result = run(chat, input);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, first + "\n" + first + "\n");
+
+  writeBytes(input, "hel\\\nlo\n");
+  EXPECT_EQ(run(chat, input).code, 0);
+  writeBytes(input, "llo");
+  EXPECT_EQ(run(chat + "--system he", input).out, first + "\n");
+  auto json = run(chat + "--system he --json", input).json();
+  EXPECT_EQ(json["content"], first);
+  EXPECT_EQ(json["finish_reason"], "length");
+  EXPECT_EQ(json["prompt_tokens"], 5);
+
+  writeBytes(input, "no");
+  result = run(chat, input);
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.err, "qrt: error: chat template line 1: refused\n");
+  writeBytes(input, std::string(64, 'a'));
+  result = run(chat, input);
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.err.find("the conversation has 64 tokens"),
+            std::string::npos)
+      << result.err;
+  // A full context is said.
+  writeBytes(input, "hello\n");
+  result = run("chat MODEL --temperature 0 --context 8", input);
+  EXPECT_EQ(result.code, 0);
+  EXPECT_NE(result.err.find("the context is full"), std::string::npos);
+}
+
 TEST_F(QrtToolTest, saysWhatIsWrong) {
   expectFailure("", 2, "subcommand");
   expectFailure("genrate MODEL", 2, "'genrate'");
@@ -213,7 +254,7 @@ TEST_F(QrtToolTest, saysWhatIsWrong) {
   expectFailure("generate MODEL --device cuda --prompt a", 1, "'cuda'");
   expectFailure("generate MODEL --device tpu --prompt a", 2, "'tpu'");
   expectFailure("generate missing.qbin --prompt a", 1, "missing.qbin");
-  expectFailure("chat MODEL", 1, "not supported by this version");
+  expectFailure("chat MODEL", 1, "carries no chat template");
   expectFailure("logits MODEL --token-ids 1 -o /nowhere/x", 1, "/nowhere/x");
 }
 
