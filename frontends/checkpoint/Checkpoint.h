@@ -58,8 +58,6 @@ public:
   const nlohmann::json &config() const { return configuration; }
   /// generation_config.json, or null.
   const nlohmann::json &generationConfig() const { return generation; }
-  /// The model's chat template, or empty.
-  const std::string &chatTemplate() const { return chat; }
   /// The folder or the .gguf file.
   const std::string &path() const { return location; }
   virtual bool isGguf() const { return false; }
@@ -83,7 +81,6 @@ protected:
   std::vector<TensorInfo> infos;
   std::unordered_map<std::string, size_t> byName;
   nlohmann::json configuration, generation;
-  std::string chat;
 };
 
 /// Parses a JSON file of at most 256 MiB and 64 levels; throws qrt::Error
