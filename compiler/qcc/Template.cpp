@@ -81,9 +81,8 @@ void renderTemplate(const TemplateOptions &options) {
   naming(options.messages, [&] { readMessages(messages, conversation); });
   if (!options.tools.empty()) {
     std::string tools = readInput(options.tools);
-    naming(options.tools, [&] {
-      conversation.tools = parseListOfDicts(tools, "tool");
-    });
+    naming(options.tools,
+           [&] { conversation.tools = parseListOfDicts(tools, "tool"); });
   }
   std::cout << naming(options.model, [&] {
     return ChatTemplates(source).render(conversation);

@@ -18,8 +18,8 @@ namespace qcc {
 ///
 /// tokenizer_config.json and special_tokens_map.json say what the special
 /// tokens are. A folder may have none of these. \p path may also be a .jinja or
-/// .json file; then special tokens are those of its folder. Throws qrt::Error naming
-/// the file and the field that is wrong.
+/// .json file; then special tokens are those of its folder. Throws qrt::Error
+/// naming the file and the field that is wrong.
 qrt::chat::ChatSource importChat(const std::filesystem::path &path);
 
 } // namespace qcc

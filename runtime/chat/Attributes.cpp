@@ -48,9 +48,10 @@ Value dictView(const Value &self, const Arguments &arguments) {
   arguments.bind("view", {});
   Values items;
   for (const auto &[key, value] : self.dict().entries())
-    items.push_back(Kind == SequenceKind::DictKeys     ? key
-                    : Kind == SequenceKind::DictValues ? value
-                                                       : Value::tuple({key, value}));
+    items.push_back(Kind == SequenceKind::DictKeys ? key
+                    : Kind == SequenceKind::DictValues
+                        ? value
+                        : Value::tuple({key, value}));
   Budget::step(items.size());
   return Value(std::move(items), Kind);
 }
@@ -94,11 +95,16 @@ constexpr Method listMethods[] = {
 constexpr Method tupleMethods[] = {{"count", sequenceCount},
                                    {"index", sequenceIndex}};
 constexpr Method numberMethods[] = {
-    {"as_integer_ratio", nullptr}, {"bit_count", nullptr},
-    {"bit_length", nullptr},       {"conjugate", nullptr},
-    {"denominator", nullptr},      {"hex", nullptr},
-    {"imag", nullptr},             {"is_integer", nullptr},
-    {"numerator", nullptr},        {"real", nullptr},
+    {"as_integer_ratio", nullptr},
+    {"bit_count", nullptr},
+    {"bit_length", nullptr},
+    {"conjugate", nullptr},
+    {"denominator", nullptr},
+    {"hex", nullptr},
+    {"imag", nullptr},
+    {"is_integer", nullptr},
+    {"numerator", nullptr},
+    {"real", nullptr},
     {"to_bytes", nullptr},
 };
 
@@ -123,16 +129,16 @@ std::span<const Method> methodsOf(const Value &value) {
 bool isUnsafe(const Value &value, std::string_view name) {
   static constexpr std::string_view onDict[] = {"clear", "pop", "popitem",
                                                 "setdefault", "update"};
-  static constexpr std::string_view onList[] = {
-      "append", "clear", "pop", "reverse", "insert", "sort", "extend",
-      "remove"};
+  static constexpr std::string_view onList[] = {"append",  "clear",  "pop",
+                                                "reverse", "insert", "sort",
+                                                "extend",  "remove"};
   static constexpr std::string_view onAll[] = {
-      "__class__", "__delattr__", "__dir__",  "__doc__",  "__eq__",
-      "__format__", "__ge__",     "__getattribute__",     "__gt__",
-      "__hash__",  "__init__",    "__init_subclass__",    "__le__",
-      "__lt__",    "__ne__",      "__new__",  "__reduce__",
-      "__reduce_ex__",            "__repr__", "__setattr__",
-      "__sizeof__", "__str__",    "__subclasshook__"};
+      "__class__",  "__delattr__",   "__dir__",         "__doc__",
+      "__eq__",     "__format__",    "__ge__",          "__getattribute__",
+      "__gt__",     "__hash__",      "__init__",        "__init_subclass__",
+      "__le__",     "__lt__",        "__ne__",          "__new__",
+      "__reduce__", "__reduce_ex__", "__repr__",        "__setattr__",
+      "__sizeof__", "__str__",       "__subclasshook__"};
   auto isOneOf = [&](std::span<const std::string_view> names) {
     return std::ranges::find(names, name) != names.end();
   };
@@ -160,12 +166,11 @@ std::optional<Value> attributeOf(const Value &value, std::string_view name) {
   std::span<const Method> methods = methodsOf(value);
   auto found = std::ranges::find(methods, name, &Method::name);
   if (found != methods.end())
-    return Value(std::shared_ptr<Object>(
-        std::make_shared<BoundMethod>(value, *found)));
+    return Value(
+        std::shared_ptr<Object>(std::make_shared<BoundMethod>(value, *found)));
   if (isUnsafe(value, name))
     return Value::undefined("access to attribute '" + std::string(name) +
-                            "' of '" + value.typeName() +
-                            "' object is unsafe");
+                            "' of '" + value.typeName() + "' object is unsafe");
   return std::nullopt;
 }
 
@@ -273,8 +278,9 @@ Value getSlice(const Value &object, const Value &start, const Value &stop,
       object.isString() ||
       (object.isSequence() && object.sequence().kind <= SequenceKind::Group);
   if (!isIndexable)
-    throw Error("'" + object.typeName() + "' object is not subscriptable by a "
-                                          "slice");
+    throw Error("'" + object.typeName() +
+                "' object is not subscriptable by a "
+                "slice");
   int64_t size = lengthOf(object);
   Range range = resolve(start, stop, step, size);
   Budget::step(size_t(range.count));

@@ -77,11 +77,11 @@ std::string ChatTemplates::render(const Conversation &conversation) const {
   RenderContext context;
   context.date = conversation.date;
   // Later ones win.
-  context.variables = {{"messages", Value(std::move(messages))},
-                       {"tools", conversation.tools},
-                       {"documents", Value()},
-                       {"add_generation_prompt",
-                        Value(conversation.addGenerationPrompt)}};
+  context.variables = {
+      {"messages", Value(std::move(messages))},
+      {"tools", conversation.tools},
+      {"documents", Value()},
+      {"add_generation_prompt", Value(conversation.addGenerationPrompt)}};
   for (const auto &[name, text] : specialTokens)
     context.variables.emplace_back(name, text);
   for (const auto &variable : conversation.variables)

@@ -61,8 +61,8 @@ std::string Date::format(std::string_view format) const {
     // Flags, a width, a modifier, and the letter.
     size_t end = format.find_first_not_of("-_0^#", at + 1);
     end = format.find_first_not_of("0123456789EO", end);
-    std::string directive(format.substr(
-        at, end == format.npos ? format.npos : end + 1 - at));
+    std::string directive(
+        format.substr(at, end == format.npos ? format.npos : end + 1 - at));
     at += directive.size();
     char letter = directive.back();
     if (directive == "%f") {
@@ -76,8 +76,8 @@ std::string Date::format(std::string_view format) const {
       throw Error("the format of a date has a width that is not supported");
     } else {
       char text[1200];
-      size_t size = ::strftime_l(text, sizeof(text), directive.c_str(),
-                                 &fields, english);
+      size_t size =
+          ::strftime_l(text, sizeof(text), directive.c_str(), &fields, english);
       out.append(text, size);
     }
   }

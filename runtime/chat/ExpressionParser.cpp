@@ -154,9 +154,9 @@ ExprPtr ExpressionParser::parseNot() {
 
 ExprPtr ExpressionParser::parseCompare() {
   static constexpr std::pair<std::string_view, CompareOp> operators[] = {
-      {"==", CompareOp::Equal},   {"!=", CompareOp::NotEqual},
-      {"<", CompareOp::Less},     {"<=", CompareOp::LessEqual},
-      {">", CompareOp::Greater},  {">=", CompareOp::GreaterEqual},
+      {"==", CompareOp::Equal},  {"!=", CompareOp::NotEqual},
+      {"<", CompareOp::Less},    {"<=", CompareOp::LessEqual},
+      {">", CompareOp::Greater}, {">=", CompareOp::GreaterEqual},
   };
   uint32_t offset = tokens.offset();
   ExprPtr first = parseSum();
@@ -532,8 +532,8 @@ ExprPtr ExpressionParser::parseTest(ExprPtr operand) {
       tokens.isOperator("[") || tokens.isOperator("{");
   if (tokens.isOperator("(")) {
     node->arguments = parseArguments();
-  } else if (startsArgument && !tokens.isName("else") &&
-             !tokens.isName("or") && !tokens.isName("and")) {
+  } else if (startsArgument && !tokens.isName("else") && !tokens.isName("or") &&
+             !tokens.isName("and")) {
     if (tokens.isName("is"))
       tokens.fail("tests cannot be chained with 'is'", tokens.offset());
     node->arguments.positional.push_back(parsePostfix(parsePrimary()));
@@ -561,7 +561,8 @@ Target ExpressionParser::parseSingleTarget(bool allowsAttribute) {
     return target;
   }
   Token name = tokens.expectName();
-  for (const char *constant : {"true", "True", "false", "False", "none", "None"})
+  for (const char *constant :
+       {"true", "True", "false", "False", "none", "None"})
     if (name.text == constant)
       tokens.fail("'" + name.text + "' cannot be assigned to", name.offset);
   target.name = symbols.intern(name.text);

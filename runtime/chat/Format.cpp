@@ -89,8 +89,7 @@ std::string floatDigits(double value, const Field &field) {
     return precision == 0 && field.alternate ? digits + "." : digits;
   }
   if (type == 'e') {
-    std::string digits =
-        fixed(value, std::chars_format::scientific, precision);
+    std::string digits = fixed(value, std::chars_format::scientific, precision);
     if (precision == 0 && field.alternate)
       digits.insert(1, ".");
     return digits;
@@ -104,10 +103,9 @@ std::string floatDigits(double value, const Field &field) {
   // Without a type a point stays, which takes one digit more to stand behind.
   int64_t limit = type == '\0' ? precision - 1 : precision;
   bool isScientific = exponent < -4 || exponent >= limit;
-  std::string digits =
-      isScientific
-          ? std::move(probe)
-          : fixed(value, std::chars_format::fixed, precision - 1 - exponent);
+  std::string digits = isScientific ? std::move(probe)
+                                    : fixed(value, std::chars_format::fixed,
+                                            precision - 1 - exponent);
   if (!field.alternate && digits.find('.') != digits.npos) {
     size_t end = std::min(digits.find('e'), digits.size()), last = end;
     while (digits[last - 1] == '0')
@@ -121,9 +119,10 @@ std::string floatDigits(double value, const Field &field) {
 }
 
 std::string formatFloat(double value, const Field &field, char align) {
-  std::string digits = std::isnan(value)   ? "nan"
-                       : std::isinf(value) ? "inf"
-                                           : floatDigits(std::abs(value), field);
+  std::string digits = std::isnan(value) ? "nan"
+                       : std::isinf(value)
+                           ? "inf"
+                           : floatDigits(std::abs(value), field);
   if (std::isfinite(value))
     digits = group(std::move(digits), field.grouping, 3);
   if (field.type == '%')
@@ -137,7 +136,8 @@ std::string formatFloat(double value, const Field &field, char align) {
 
 std::string formatInteger(int64_t value, const Field &field, char align) {
   char type = field.type;
-  int base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8
+  int base = type == 'x' || type == 'X' ? 16
+             : type == 'o'              ? 8
              : type == 'b'              ? 2
                                         : 10;
   uint64_t magnitude = value < 0 ? 0 - uint64_t(value) : uint64_t(value);
@@ -303,7 +303,8 @@ private:
       ++at;
       field.precision = std::max<int64_t>(readSize(mostDigits), 0);
     }
-    while (at < text.size() && std::string_view("hlL").find(text[at]) != std::string_view::npos)
+    while (at < text.size() &&
+           std::string_view("hlL").find(text[at]) != std::string_view::npos)
       ++at;
     if (at >= text.size())
       throw Error("incomplete format");
@@ -345,8 +346,8 @@ private:
     case 'o':
       requireDefined(value);
       if (!value.isNumber() ||
-          (value.isFloat() && std::string_view("xXo").find(field.type) !=
-                                  std::string_view::npos))
+          (value.isFloat() &&
+           std::string_view("xXo").find(field.type) != std::string_view::npos))
         throw Error(std::string("%") + field.type +
                     " format: a real number is required, not " +
                     value.typeName());
@@ -402,7 +403,8 @@ Field parseSpec(std::string_view spec) {
   } else if (isAlign(0)) {
     field.align = spec[at++];
   }
-  if (at < spec.size() && (spec[at] == '+' || spec[at] == '-' || spec[at] == ' '))
+  if (at < spec.size() &&
+      (spec[at] == '+' || spec[at] == '-' || spec[at] == ' '))
     field.sign = spec[at] == '-' ? '\0' : spec[at], ++at;
   if (at < spec.size() && spec[at] == '#') {
     field.alternate = true;

@@ -53,12 +53,12 @@ public:
     if (name == "current")
       return items[at];
     if (name == "next")
-      return makeFunction("next", [self = shared_from_this()](
-                                      const Arguments &) {
-        Value item = self->items[self->at];
-        self->at = (self->at + 1) % self->items.size();
-        return item;
-      });
+      return makeFunction("next",
+                          [self = shared_from_this()](const Arguments &) {
+                            Value item = self->items[self->at];
+                            self->at = (self->at + 1) % self->items.size();
+                            return item;
+                          });
     if (name == "reset")
       return makeFunction("reset",
                           [self = shared_from_this()](const Arguments &) {
@@ -123,13 +123,11 @@ Value makeRange(const Arguments &arguments) {
 }
 
 Value makeJoiner(const Arguments &arguments) {
-  std::string separator =
-      arguments.bind("joiner", {"sep"}).string(0, ", ");
-  return makeFunction("joiner",
-                      [separator, used = false](const Arguments &) mutable {
-                        return Value(std::exchange(used, true) ? separator
-                                                               : std::string());
-                      });
+  std::string separator = arguments.bind("joiner", {"sep"}).string(0, ", ");
+  return makeFunction(
+      "joiner", [separator, used = false](const Arguments &) mutable {
+        return Value(std::exchange(used, true) ? separator : std::string());
+      });
 }
 
 /// transformers' `dict`, which can be called and has `fromkeys`.

@@ -122,11 +122,10 @@ public:
     if (name == "nextitem")
       return peek() ? *ahead : Value::undefined("there is no next item");
     auto method = [&](Value (Loop::*body)(const Arguments &)) {
-      return makeFunction(std::string(name),
-                          [self = shared_from_this(),
-                           body](const Arguments &arguments) {
-                            return (*self.*body)(arguments);
-                          });
+      return makeFunction(std::string(name), [self = shared_from_this(), body](
+                                                 const Arguments &arguments) {
+        return (*self.*body)(arguments);
+      });
     };
     if (name == "cycle")
       return method(&Loop::cycle);
@@ -357,8 +356,8 @@ Interpreter::Flow Interpreter::runLoop(const ForStmt &stmt, const Value &items,
     next = filtered(stmt, std::move(next), outer);
   else if (!items.isObject())
     size = lengthOf(items);
-  auto loop = std::make_shared<Loop>(*this, stmt, outer, std::move(next), size,
-                                     depth);
+  auto loop =
+      std::make_shared<Loop>(*this, stmt, outer, std::move(next), size, depth);
   static constexpr std::string_view loopName = "loop";
   Symbol loopSymbol = symbolOf(loopName);
   // As in Jinja, only a run that reached the body's end counts for `else`.
@@ -458,8 +457,8 @@ void Interpreter::bindParameters(const MacroDefinition &definition,
                                  Scope &scope, const Arguments &arguments) {
   const std::vector<Symbol> &parameters = definition.parameters;
   const Values &positional = arguments.positional;
-  std::string name = definition.name.empty() ? "None"
-                                             : "'" + definition.name + "'";
+  std::string name =
+      definition.name.empty() ? "None" : "'" + definition.name + "'";
   std::vector<std::optional<Value>> values(parameters.size());
   for (size_t i = 0; i < std::min(values.size(), positional.size()); ++i)
     values[i] = positional[i];
@@ -497,10 +496,10 @@ void Interpreter::bindParameters(const MacroDefinition &definition,
   // All names first: a default sees parameters, never variables outside.
   for (size_t i = 0; i < values.size(); ++i)
     scope.set(parameters[i],
-              values[i] ? *values[i]
-                        : Value::undefined("parameter '" +
-                                           ast.names[parameters[i]] +
-                                           "' was not provided"));
+              values[i]
+                  ? *values[i]
+                  : Value::undefined("parameter '" + ast.names[parameters[i]] +
+                                     "' was not provided"));
   size_t firstDefault = parameters.size() - definition.defaults.size();
   for (size_t i = firstDefault; i < values.size(); ++i)
     if (!values[i])

@@ -114,7 +114,7 @@ private:
   Budget budget;
   std::vector<const Value *> globals; ///< the context's, by symbol
   ScopePtr current;
-  std::string out; ///< of the innermost capture()
+  std::string out;    ///< of the innermost capture()
   size_t written = 0; ///< bytes in all captures
   uint32_t place = 0; ///< where an error is, if one comes now
 

@@ -32,8 +32,8 @@ Source::Source(std::string_view text) {
 }
 
 size_t Source::line(uint32_t offset) const {
-  return 1 + size_t(std::count(normalized.begin(),
-                               normalized.begin() + offset, '\n'));
+  return 1 + size_t(std::count(normalized.begin(), normalized.begin() + offset,
+                               '\n'));
 }
 
 void Source::fail(const std::string &what, uint32_t offset) const {
@@ -205,8 +205,7 @@ private:
       if (at == text.size())
         fail("a tag without end", tag);
       if (closers.empty()) {
-        bool hasSign =
-            text[at] == '-' || (text[at] == '+' && !isVariable);
+        bool hasSign = text[at] == '-' || (text[at] == '+' && !isVariable);
         if (startsWith(end, at + hasSign)) {
           char sign = hasSign ? text[at] : '\0';
           add(isVariable ? TokenKind::VariableEnd : TokenKind::BlockEnd, at);
@@ -391,8 +390,8 @@ private:
     char digits[16];
     int width = point < 0x100 ? 2 : point < 0x10000 ? 4 : 8;
     char kind = width == 2 ? 'x' : width == 4 ? 'u' : 'U';
-    int size = std::snprintf(digits, sizeof(digits), "\\%c%0*x", kind, width,
-                             point);
+    int size =
+        std::snprintf(digits, sizeof(digits), "\\%c%0*x", kind, width, point);
     return std::string(digits, size_t(size));
   }
 

@@ -263,9 +263,8 @@ Value applyUnary(UnaryOp op, const Value &operand) {
   requireDefined(operand);
   bool isMinus = op == UnaryOp::Minus;
   if (operand.isIntegral())
-    return isMinus
-               ? computeIntegers(BinaryOp::Subtract, 0, operand.integer())
-               : Value(operand.integer());
+    return isMinus ? computeIntegers(BinaryOp::Subtract, 0, operand.integer())
+                   : Value(operand.integer());
   if (operand.isFloat())
     return isMinus ? -operand.number() : operand.number();
   throw Error(std::string("bad operand type for unary ") +

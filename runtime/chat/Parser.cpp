@@ -145,12 +145,12 @@ StmtPtr StatementParser::parseStatement() {
     openTags.pop_back();
     return statement;
   }
-  for (const char *known : {"block", "extends", "include", "import", "from",
-                            "autoescape"})
+  for (const char *known :
+       {"block", "extends", "include", "import", "from", "autoescape"})
     if (tag.text == known)
       tokens.fail("the tag '" + tag.text + "' is not supported", tag.offset);
-  bool isEnd = tag.text.starts_with("end") || tag.text == "else" ||
-               tag.text == "elif";
+  bool isEnd =
+      tag.text.starts_with("end") || tag.text == "else" || tag.text == "elif";
   if (isEnd && !openTags.empty())
     tokens.fail("'" + tag.text + "' inside of '" + openTags.back().text + "'",
                 tag.offset);

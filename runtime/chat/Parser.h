@@ -85,8 +85,8 @@ public:
   /// An expression; a test of an `if` or `for` ends in front of an `if`.
   ExprPtr parse(bool withConditional = true);
   /// One that may be a tuple without brackets; names in `ends` end it.
-  ExprPtr parseTuple(bool withConditional = true,
-                     std::string_view endName = {}, bool inBrackets = false);
+  ExprPtr parseTuple(bool withConditional = true, std::string_view endName = {},
+                     bool inBrackets = false);
   /// One filter after the other, from a '|' on, or from a name on if
   /// `startsInline`. `operand` may be null.
   ExprPtr parseFilters(ExprPtr operand, bool startsInline = false);
@@ -97,8 +97,7 @@ private:
   /// Notes how high an expression is, and refuses one that is too high for
   /// what recurses over it.
   ExprPtr finish(ExprPtr expr);
-  ExprPtr makeBinary(BinaryOp op, ExprPtr left, ExprPtr right,
-                     uint32_t offset);
+  ExprPtr makeBinary(BinaryOp op, ExprPtr left, ExprPtr right, uint32_t offset);
   ExprPtr parseOr();
   ExprPtr parseAnd();
   ExprPtr parseNot();

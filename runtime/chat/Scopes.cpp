@@ -111,8 +111,7 @@ void Resolver::read(const Expr *expr, Variables &variables) {
     return;
   if (expr->kind == ExprKind::Name)
     variables.load(cast<NameExpr>(*expr).name);
-  forEachOperand(*expr,
-                 [&](const Expr *operand) { read(operand, variables); });
+  forEachOperand(*expr, [&](const Expr *operand) { read(operand, variables); });
 }
 
 void Resolver::read(const Target &target, Variables &variables) {

@@ -218,8 +218,8 @@ Value dictSortFilter(Interpreter &, const Value &value,
 
 Value groupByFilter(Interpreter &, const Value &value,
                     const Arguments &arguments) {
-  BoundArguments bound = arguments.bind(
-      "groupby", {"attribute", "default", "case_sensitive"}, 1);
+  BoundArguments bound =
+      arguments.bind("groupby", {"attribute", "default", "case_sensitive"}, 1);
   Values path = parsePath(bound[0]);
   const Value *otherwise = bound.isGiven(1) ? &bound[1] : nullptr;
   bool isCaseSensitive = bound.truth(2, false);
@@ -332,8 +332,7 @@ Value sliceFilter(Interpreter &, const Value &value,
 Arguments rest(const Arguments &arguments, size_t count) {
   Arguments others;
   others.named = arguments.named;
-  others.positional.assign(arguments.positional.begin() +
-                               std::ptrdiff_t(count),
+  others.positional.assign(arguments.positional.begin() + std::ptrdiff_t(count),
                            arguments.positional.end());
   return others;
 }
@@ -350,14 +349,14 @@ Value mapFilter(Interpreter &interpreter, const Value &value,
     std::optional<Value> otherwise;
     if (bound.isGiven(1))
       otherwise = bound[1];
-    return makeGenerator([items, path = parsePath(bound[0]),
-                          otherwise](Value &item) {
-      if (!items(item))
-        return false;
-      Budget::step();
-      item = follow(item, path, otherwise ? &*otherwise : nullptr);
-      return true;
-    });
+    return makeGenerator(
+        [items, path = parsePath(bound[0]), otherwise](Value &item) {
+          if (!items(item))
+            return false;
+          Budget::step();
+          item = follow(item, path, otherwise ? &*otherwise : nullptr);
+          return true;
+        });
   }
   return makeGenerator([&interpreter, items,
                         name = toText(arguments.positional[0]),

@@ -76,8 +76,8 @@ Value splitMethod(const Value &self, const Arguments &arguments) {
   if (bound.isGiven(0))
     separator = text(bound[0], "split");
   Budget::touch(self.string().size());
-  return toList(self, split(self.string(), separator, bound.integer(1, -1),
-                            FromRight));
+  return toList(
+      self, split(self.string(), separator, bound.integer(1, -1), FromRight));
 }
 
 Value splitLinesMethod(const Value &self, const Arguments &arguments) {
@@ -185,8 +185,8 @@ Value replaceMethod(const Value &self, const Arguments &arguments) {
   BoundArguments bound = arguments.bind("replace", {"old", "new", "count"}, 2);
   std::string from = part(self, bound[0], "replace"),
               to = part(self, bound[1], "replace");
-  return same(self, replaceWithin(self.string(), from, to,
-                                  bound.integer(2, -1)));
+  return same(self,
+              replaceWithin(self.string(), from, to, bound.integer(2, -1)));
 }
 
 Value joinMethod(const Value &self, const Arguments &arguments) {
@@ -242,9 +242,10 @@ Value justify(const Value &self, const Arguments &arguments) {
     return self;
   requireWidth(missing);
   // str.center puts the odd one to the left for an odd width.
-  int64_t before = Align == '<'   ? 0
-                   : Align == '>' ? missing
-                                  : missing / 2 + (missing & (missing + size) & 1);
+  int64_t before = Align == '<' ? 0
+                   : Align == '>'
+                       ? missing
+                       : missing / 2 + (missing & (missing + size) & 1);
   std::string left, right;
   for (int64_t i = 0; i < missing; ++i)
     (i < before ? left : right) += fill;
@@ -278,7 +279,8 @@ Value expandTabs(const Value &self, const Arguments &arguments) {
       continue;
     }
     out += c;
-    column = c == '\n' || c == '\r' ? 0 : column + ((uint8_t(c) & 0xc0) != 0x80);
+    column =
+        c == '\n' || c == '\r' ? 0 : column + ((uint8_t(c) & 0xc0) != 0x80);
   }
   return same(self, std::move(out));
 }

@@ -288,8 +288,8 @@ static uint32_t withoutIota(uint32_t point) {
   if (parts.back() != 0x345)
     return 0;
   parts.pop_back();
-  std::string base = unicode::normalize(fromCodePoints(parts),
-                                        unicode::NormalForm::Nfc);
+  std::string base =
+      unicode::normalize(fromCodePoints(parts), unicode::NormalForm::Nfc);
   size_t at = 0;
   return decodeChar(base, at);
 }
@@ -429,9 +429,9 @@ std::string caseFold(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     utf8proc_int32_t folded[8];
     int boundary = 0;
-    utf8proc_ssize_t count = utf8proc_decompose_char(
-        utf8proc_int32_t(decodeChar(text, at)), folded, 8,
-        UTF8PROC_CASEFOLD, &boundary);
+    utf8proc_ssize_t count =
+        utf8proc_decompose_char(utf8proc_int32_t(decodeChar(text, at)), folded,
+                                8, UTF8PROC_CASEFOLD, &boundary);
     for (utf8proc_ssize_t i = 0; i < count; ++i)
       appendChar(out, uint32_t(folded[i]));
   }
@@ -444,31 +444,35 @@ std::string caseFold(std::string_view text) {
 
 bool isUpper(std::string_view text) {
   bool hasCase = false;
-  return all(text, [&](uint32_t point) {
-           hasCase |= isUpperPoint(point);
-           return !isLowerPoint(point) && !isTitlePoint(point);
-         }) &&
+  return all(text,
+             [&](uint32_t point) {
+               hasCase |= isUpperPoint(point);
+               return !isLowerPoint(point) && !isTitlePoint(point);
+             }) &&
          hasCase;
 }
 
 bool isLower(std::string_view text) {
   bool hasCase = false;
-  return all(text, [&](uint32_t point) {
-           hasCase |= isLowerPoint(point);
-           return !isUpperPoint(point) && !isTitlePoint(point);
-         }) &&
+  return all(text,
+             [&](uint32_t point) {
+               hasCase |= isLowerPoint(point);
+               return !isUpperPoint(point) && !isTitlePoint(point);
+             }) &&
          hasCase;
 }
 
 bool isTitle(std::string_view text) {
   bool hasCase = false, isInWord = false;
-  return all(text, [&](uint32_t point) {
-           bool starts = isUpperPoint(point) || isTitlePoint(point);
-           bool fits = starts ? !isInWord : !isLowerPoint(point) || isInWord;
-           isInWord = isCased(point);
-           hasCase |= isInWord;
-           return fits;
-         }) &&
+  return all(text,
+             [&](uint32_t point) {
+               bool starts = isUpperPoint(point) || isTitlePoint(point);
+               bool fits =
+                   starts ? !isInWord : !isLowerPoint(point) || isInWord;
+               isInWord = isCased(point);
+               hasCase |= isInWord;
+               return fits;
+             }) &&
          hasCase;
 }
 
@@ -576,8 +580,8 @@ std::string floatRepr(double value) {
   std::string text(buffer, result.ptr);
   int exponent = 0;
   const char *digits = text.c_str() + text.find('e') + 1;
-  std::from_chars(*digits == '+' ? digits + 1 : digits, text.data() + text.size(),
-                  exponent);
+  std::from_chars(*digits == '+' ? digits + 1 : digits,
+                  text.data() + text.size(), exponent);
   // The exponent has two digits at least in both, and Python writes it from
   // 1e16 on and below 1e-4.
   if (exponent < -4 || exponent >= 16)

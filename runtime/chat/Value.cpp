@@ -239,10 +239,10 @@ bool operator<(const Value &a, const Value &b) {
     return compareNumbers(a, b) == -1;
   if (a.isString() && b.isString())
     return a.string() < b.string(); // UTF-8 sorts by code points
-  bool areLists = a.isSequence(SequenceKind::List) &&
-                  b.isSequence(SequenceKind::List);
-  bool areTuples = a.isSequence(SequenceKind::Tuple) &&
-                   b.isSequence(SequenceKind::Tuple);
+  bool areLists =
+      a.isSequence(SequenceKind::List) && b.isSequence(SequenceKind::List);
+  bool areTuples =
+      a.isSequence(SequenceKind::Tuple) && b.isSequence(SequenceKind::Tuple);
   if (areLists || areTuples) {
     Depth depth;
     // The first items that differ decide; those before need no order.

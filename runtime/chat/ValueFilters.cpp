@@ -277,10 +277,9 @@ Value fileSizeFilter(Interpreter &, const Value &value,
   BoundArguments bound = arguments.bind("filesizeformat", {"binary"});
   bool isBinary = bound.truth(0, false);
   requireDefined(value);
-  std::optional<double> bytes =
-      value.isNumber()   ? std::optional(value.number())
-      : value.isString() ? parseFloat(value.string())
-                         : std::nullopt;
+  std::optional<double> bytes = value.isNumber() ? std::optional(value.number())
+                                : value.isString() ? parseFloat(value.string())
+                                                   : std::nullopt;
   if (!bytes || !std::isfinite(*bytes))
     throw Error("filesizeformat needs a number");
   double base = isBinary ? 1024 : 1000;
@@ -384,8 +383,7 @@ Value formatFilter(Interpreter &, const Value &value,
 
 Value indentFilter(Interpreter &, const Value &value,
                    const Arguments &arguments) {
-  BoundArguments bound =
-      arguments.bind("indent", {"width", "first", "blank"});
+  BoundArguments bound = arguments.bind("indent", {"width", "first", "blank"});
   const std::string &text = requireText(value);
   std::string indent = bound.has(0) ? *readIndent(bound, 0) : "    ";
   bool withBlank = bound.truth(2, false);
@@ -417,8 +415,7 @@ Value truncateFilter(Interpreter &, const Value &value,
   const std::string &text = requireText(value);
   if (int64_t(countChars(text)) <= length + leeway)
     return value;
-  std::string kept =
-      text.substr(0, byteOffset(text, size_t(length - endSize)));
+  std::string kept = text.substr(0, byteOffset(text, size_t(length - endSize)));
   if (!bound.truth(1, false))
     kept = kept.substr(0, kept.rfind(' '));
   return Value::text(kept + end, value.isMarkup());

@@ -23,8 +23,7 @@ protected:
     writeFile(folder.folder / name, text);
   }
   /// `qcc template`, where MODEL is the folder.
-  Outcome render(std::vector<std::string> more,
-                 const std::string &model = "") {
+  Outcome render(std::vector<std::string> more, const std::string &model = "") {
     std::vector<std::string> args = {
         "template", model.empty() ? folder.folder.string() : folder.path(model),
         "--messages", folder.path("chat.json")};
@@ -105,8 +104,8 @@ TEST_F(Chat, TalksByTheArtifactsTemplate) {
   writeFile(model / "tokenizer_config.json",
             R"({"bos_token": "<s>", "eos_token": "</s>"})");
   std::string artifact = folder.path("model.qbin");
-  std::vector<std::string> compile = {"compile", model,   "--quiet",
-                                      "-o",      artifact};
+  std::vector<std::string> compile = {"compile", model, "--quiet", "-o",
+                                      artifact};
   Outcome compiled = qcc::test::qcc(compile);
   ASSERT_EQ(compiled.status, 0) << compiled.err;
   auto facts = nlohmann::json::parse(
@@ -118,10 +117,9 @@ TEST_F(Chat, TalksByTheArtifactsTemplate) {
                         "--max-new-tokens", "20", "--quiet"},
                        "Once upon a time\n/exit\n");
   EXPECT_EQ(talked.status, 0) << talked.err;
-  Outcome generated =
-      qrt({"generate", artifact, "--prompt", "Once upon a time",
-           "--temperature", "0", "--max-new-tokens", "20", "--no-echo",
-           "--quiet"});
+  Outcome generated = qrt({"generate", artifact, "--prompt", "Once upon a time",
+                           "--temperature", "0", "--max-new-tokens", "20",
+                           "--no-echo", "--quiet"});
   EXPECT_EQ(talked.out, generated.out);
 
   // What could not be rendered is said when the model is compiled.

@@ -10,8 +10,7 @@ using namespace qrt::chat;
 static RenderContext makeContext() {
   RenderContext context;
   context.variables = {
-      {"messages",
-       parseJson(R"([{"role":"system","content":"Be <b>."},
+      {"messages", parseJson(R"([{"role":"system","content":"Be <b>."},
                      {"role":"user","content":"h\u00e9 \ud83d\ude00"},
                      {"role":"assistant","content":null,"tool_calls":
                       [{"function":{"name":"f","arguments":{"a":[1,2.5]}}}]}]
@@ -26,7 +25,6 @@ static RenderContext makeContext() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const RenderContext context = makeContext();
-  return qcc::fuzz::run([&] {
-    Template(qcc::fuzz::asText(data, size)).render(context);
-  });
+  return qcc::fuzz::run(
+      [&] { Template(qcc::fuzz::asText(data, size)).render(context); });
 }

@@ -101,13 +101,14 @@ void ChatVerb::answer(const std::string &text, Session &session,
                       Dialog &dialog) {
   InterruptGuard interrupt(&session);
   session.takeCancel(); // one that came too late for the last answer
-  Answer answer = dialog.say(text, options, [&](int32_t, std::string_view part) {
-    if (!common.json) {
-      std::fwrite(part.data(), 1, part.size(), stdout);
-      finishOutput();
-    }
-    return !InterruptGuard::interrupted();
-  });
+  Answer answer =
+      dialog.say(text, options, [&](int32_t, std::string_view part) {
+        if (!common.json) {
+          std::fwrite(part.data(), 1, part.size(), stdout);
+          finishOutput();
+        }
+        return !InterruptGuard::interrupted();
+      });
   answer.isInterrupted |= InterruptGuard::takeInterrupt();
   print(answer);
 }

@@ -57,11 +57,11 @@ Answer Dialog::say(const std::string &text, GenerateOptions options,
   answer.promptTokens = ids.size();
   // The last token is always fed: its logits are what the answer begins with.
   size_t most = std::min(held.size(), ids.size() - 1);
-  answer.keptTokens = size_t(
-      std::mismatch(ids.begin(), ids.begin() + std::ptrdiff_t(most),
-                    held.begin())
-          .first -
-      ids.begin());
+  answer.keptTokens =
+      size_t(std::mismatch(ids.begin(), ids.begin() + std::ptrdiff_t(most),
+                           held.begin())
+                 .first -
+             ids.begin());
   session.truncate(uint32_t(answer.keptTokens));
   std::span<const int32_t> all = ids;
   options.before = all.first(answer.keptTokens);

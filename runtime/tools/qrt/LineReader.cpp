@@ -17,8 +17,7 @@ namespace qrt::tool {
 
 struct LineReader::Editor {
   explicit Editor(const std::string &prompt)
-      : edit(::el_init("qrt", stdin, stdout, stderr)),
-        past(::history_init()) {
+      : edit(::el_init("qrt", stdin, stdout, stderr)), past(::history_init()) {
     HistEvent event;
     constexpr int lines = 1000;
     ::history(past, &event, H_SETSIZE, lines);

@@ -72,8 +72,8 @@ TEST(TemplateTest, showsThePlaceOfWhatItCannotCompile) {
             "chat template line 1, column 8: '}}' where an expression should "
             "be: `{{ 1 + }}`");
   // Of a long line only what is around the place.
-  std::string error = errorOf(std::string(500, 'x') + "{{ $ }}" +
-                              std::string(500, 'y'));
+  std::string error =
+      errorOf(std::string(500, 'x') + "{{ $ }}" + std::string(500, 'y'));
   EXPECT_NE(error.find("column 504"), std::string::npos) << error;
   EXPECT_NE(error.find("{{ $ }}"), std::string::npos) << error;
   EXPECT_LT(error.size(), 200u);
@@ -162,11 +162,11 @@ TEST(TemplateTest, frees) {
 TEST(TemplateTest, formatsDates) {
   RenderContext context;
   context.date = Date::parse("2024-02-29");
-  EXPECT_EQ(render("{{ strftime_now('%d %b %Y, %A, day %j, %H:%M') }}",
-                   context),
-            "29 Feb 2024, Thursday, day 060, 00:00");
-  for (const char *wrong : {"2023-02-29", "2024-2-29", "2024-02-29x", "",
-                            "today", "2024-00-10"})
+  EXPECT_EQ(
+      render("{{ strftime_now('%d %b %Y, %A, day %j, %H:%M') }}", context),
+      "29 Feb 2024, Thursday, day 060, 00:00");
+  for (const char *wrong :
+       {"2023-02-29", "2024-2-29", "2024-02-29x", "", "today", "2024-00-10"})
     EXPECT_THROW(Date::parse(wrong), UsageError) << wrong;
   EXPECT_EQ(render("{{ strftime_now('%Y')|length }}"), "4");
 }

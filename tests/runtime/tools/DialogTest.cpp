@@ -30,9 +30,8 @@ protected:
   }
 
   Answer say(Dialog &dialog, const std::string &text) {
-    return dialog.say(text, greedy, [](int32_t, std::string_view) {
-      return true;
-    });
+    return dialog.say(text, greedy,
+                      [](int32_t, std::string_view) { return true; });
   }
   /// What the model says after `prompt`, without a session that keeps any.
   std::string expected(const std::string &prompt, size_t count = 5) {
@@ -112,16 +111,15 @@ TEST_F(DialogTest, goesOnAfterWhatIsRefused) {
 
 TEST_F(DialogTest, goesOnAfterAnInterruption) {
   Dialog dialog(*session, "");
-  Answer stopped =
-      dialog.say("ab", greedy, [&, count = 0](int32_t, std::string_view) mutable {
+  Answer stopped = dialog.say(
+      "ab", greedy, [&, count = 0](int32_t, std::string_view) mutable {
         if (++count == 2)
           session->cancel();
         return true;
       });
   EXPECT_TRUE(stopped.isInterrupted);
   EXPECT_EQ(stopped.text, expected("<s>ab.", 2));
-  EXPECT_EQ(say(dialog, "cd").text,
-            expected("<s>ab." + stopped.text + ".cd."));
+  EXPECT_EQ(say(dialog, "cd").text, expected("<s>ab." + stopped.text + ".cd."));
 }
 
 TEST_F(DialogTest, stopsAtTheTokenizersEnd) {
