@@ -34,9 +34,9 @@ TEST(JsonTest, refusesWhatIsNoJson) {
 /// Many keys are found fast: this takes minutes if each is looked for.
 TEST(JsonTest, readsLargeObjects) {
   std::string text = "{\"\": 0";
-  for (int i = 0; i < 200000; ++i)
+  for (int i = 0; i < 50000; ++i)
     text += ",\"" + std::to_string(i) + "\":" + std::to_string(i);
   Value value = parseJson(text + "}");
-  EXPECT_EQ(value.dict().entries().size(), 200001u);
-  EXPECT_EQ(value.dict().find(std::string_view("199999"))->integer(), 199999);
+  EXPECT_EQ(value.dict().entries().size(), 50001u);
+  EXPECT_EQ(value.dict().find(std::string_view("49999"))->integer(), 49999);
 }
