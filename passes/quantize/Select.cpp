@@ -42,7 +42,8 @@ private:
     std::string text;
     llvm::Regex regex;
     qnt::SchemeAttr scheme;
-    bool matched = false;
+    /// Matched a module; was the first rule that did.
+    bool matched = false, counted = false;
   };
   std::vector<Rule> table;
   qnt::SchemeAttr otherwise;
@@ -87,12 +88,18 @@ qnt::SchemeAttr Selection::schemeFor(StringRef module, bool isHead,
     why = "lm-head says none";
     return *head;
   }
+  Rule *first = nullptr;
   for (Rule &rule : table) {
     if (!rule.regex.match(module))
       continue;
     rule.matched = true;
-    why = "rule '" + rule.text + "' says none";
-    return rule.scheme;
+    if (!first)
+      first = &rule;
+  }
+  if (first) {
+    first->counted = true;
+    why = "rule '" + first->text + "' says none";
+    return first->scheme;
   }
   if (isHead) {
     why = "the head is kept unless lm-head or a rule selects it";
@@ -103,10 +110,14 @@ qnt::SchemeAttr Selection::schemeFor(StringRef module, bool isHead,
 }
 
 LogicalResult Selection::verifyRulesMatched(Location loc) const {
-  for (const Rule &rule : table)
+  for (const Rule &rule : table) {
     if (!rule.matched)
       return emitError(loc) << "select_c4: rule '" << rule.text
-                            << "' matches no module before another rule does";
+                            << "' matches no module";
+    if (!rule.counted)
+      emitWarning(loc) << "rule '" << rule.text
+                       << "' matches no module before another rule does";
+  }
   return success();
 }
 

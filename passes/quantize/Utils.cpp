@@ -207,7 +207,7 @@ FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method,
   FailureOr<Program> program = Program::of(module);
   if (failed(program))
     return failure();
-  int64_t quantized = 0;
+  int64_t quantized = 0, shortRows = 0, group = 0;
   for (auto &[name, define] : program->defines) {
     auto scheme = define->getAttrOfType<qnt::SchemeAttr>(qnt::kSchemeAttrName);
     if (!scheme || scheme.getMethod() != method)
@@ -215,7 +215,18 @@ FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method,
     if (failed(quantizeDefine(define, scheme, build)))
       return failure();
     ++quantized;
+    const qrt::Format &format = scheme.getFormat().getValue();
+    auto packed = cast<qnt::PackedType>(define.getValue().getType());
+    if (!format.flattened && format.group > packed.getColumns()) {
+      ++shortRows;
+      group = format.group;
+    }
   }
+  if (shortRows)
+    emitWarning(module.getLoc())
+        << shortRows << " of " << quantized
+        << " weights have fewer columns than a group of " << group
+        << ": a whole row is their group";
   if (failed(propagateWeightTypes(module)))
     return failure();
   module.walk([](tfm::LinearOp linear) {

@@ -194,24 +194,25 @@ const Known *findKnown(std::string_view name) {
   return nullptr;
 }
 
+std::string environment(const char *name) {
+  const char *value = std::getenv(name);
+  return value ? value : "";
+}
+
+/// The folder that a variable names, or an empty path.
 fs::path folderOf(const char *variable) {
-  const char *value = std::getenv(variable);
-  std::string text = value ? value : "";
-  if (text == "~" || text.starts_with("~/")) {
-    const char *home = std::getenv("HOME");
-    return (home ? home : "") + text.substr(1);
-  }
-  return text;
+  std::string value = environment(variable);
+  if (value == "~" || value.starts_with("~/"))
+    return environment("HOME") + value.substr(1);
+  return value;
 }
 
 fs::path huggingFaceHome() {
   if (fs::path home = folderOf("HF_HOME"); !home.empty())
     return home;
   fs::path base = folderOf("XDG_CACHE_HOME");
-  if (base.empty()) {
-    const char *home = std::getenv("HOME");
-    base = fs::path(home ? home : "") / ".cache";
-  }
+  if (base.empty())
+    base = fs::path(environment("HOME")) / ".cache";
   return base / "huggingface";
 }
 

@@ -53,3 +53,18 @@ module @program_c4 {
     return
   }
 }
+
+// -----
+
+// A group that is longer than a row is the row.
+// expected-warning @below {{1 of 1 weights have fewer columns than a group of 128: a whole row is their group}}
+module @long_groups {
+  func.func @weights() {
+    %0 = tfm.param <"checkpoint"::"w"> : tensor<64x64xf32>
+    tfm.define "w" = %0 {qnt.scheme = #qnt.scheme<"rtn", <int8, group = 128>>} : tensor<64x64xf32>
+    return
+  }
+  func.func @model() {
+    return
+  }
+}

@@ -16,7 +16,8 @@
 // MIXED: error: scheme 'bnb:int4.g32': scheme_c2: bnb makes nf4 and fp4, not int4.g32
 // OPTION: error: scheme 'rtn:int4.g32:sym': unknown option 'sym' (mse)
 // SPELLING: error: scheme 'int4' is neither none nor spelled like rtn:int4.g128
-// UNMATCHED: error: select_c4: rule 'gates?$' matches no module before another rule does
+// UNMATCHED: warning: rule 'gates?$' matches no module before another rule does
+// UNMATCHED: error: select_c4: rule 'nothing' matches no module
 
 func.func @weights() {
   %0 = tfm.param <"checkpoint"::"gate"> : tensor<64x64xf32>
