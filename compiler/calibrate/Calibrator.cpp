@@ -192,8 +192,9 @@ private:
   llvm::DenseMap<Operation *, Plan> plans;
   int64_t totalElements = 0, doneElements = 0;
 
-  /// Of the layer that runs.
+  /// Of the layer that runs; whether nothing reads what it returns.
   func::CallOp call;
+  bool stopsEarly = false;
   llvm::DenseMap<Value, Activations> kept;
 };
 
@@ -306,7 +307,11 @@ void Calibrator::calibrateReaders(const PlanStep &step) {
 }
 
 void Calibrator::runSteps(Plan &plan, bool original, bool calibrates) {
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
+  size_t count = plan.steps.size();
+  // Behind the last linear, the Hessians do not need what the layer returns.
+  while (count > 0 && stopsEarly && plan.steps[count - 1].readers.empty())
+    --count;
+  for (size_t i = 0; i < count; ++i) {
     compute(plan, i, original);
     if (calibrates)
       calibrateReaders(plan.steps[i]);
@@ -316,6 +321,7 @@ void Calibrator::runSteps(Plan &plan, bool original, bool calibrates) {
 }
 
 void Calibrator::runLayer(Plan &plan, Value result) {
+  stopsEarly = !result;
   plan.segments.resize(plan.steps.size());
   bool sequential = true;
   for (const PlanStep &step : plan.steps)
@@ -406,8 +412,7 @@ void Calibrator::run() {
       result = block->getTerminator()->getOperand(0);
     Operation *key = isHead ? program.model.getOperation()
                             : function.getOperation();
-    Plan own;
-    Plan &plan = isLast ? own : plans[key];
+    Plan &plan = plans[key];
     if (plan.steps.empty()) {
       if (isHead) {
         PlanStep step = {headInput, {}, {}};
@@ -416,7 +421,8 @@ void Calibrator::run() {
             step.readers.push_back(user);
         plan.steps.push_back(std::move(step));
       } else {
-        plan.steps = planSteps(*block, argument, result);
+        plan.steps = planSteps(*block, argument,
+                               block->getTerminator()->getOperand(0));
       }
     }
     runLayer(plan, result);

@@ -66,11 +66,6 @@ std::vector<PlanStep> planSteps(Block &block, ArrayRef<Value> given,
         add(value);
     }
   }
-  // What only the result of a longer program would need.
-  if (!result)
-    while (!steps.empty() && steps.back().readers.empty())
-      steps.pop_back();
-
   // A kept value lives until the last step whose slice ends at it.
   llvm::DenseMap<Value, size_t> lastUse;
   for (auto [i, step] : llvm::enumerate(steps)) {

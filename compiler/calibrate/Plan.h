@@ -26,9 +26,8 @@ struct PlanStep {
 
 /// Cuts a straight run of ops so that every product is computed once: at the
 /// inputs of quantized linears, where a value that a product went into is used
-/// more than once, and at `result` (null: nothing is wanted but inputs of
-/// linears). `given` are the activations that are there at the start. Steps
-/// stand in the order of the program.
+/// more than once, and at `result`. `given` are the activations that are there
+/// at the start. Steps stand in the order of the program.
 std::vector<PlanStep> planSteps(mlir::Block &block,
                                 llvm::ArrayRef<mlir::Value> given,
                                 mlir::Value result);
