@@ -32,6 +32,8 @@ packages=(
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev zlib1g-dev
   # Tests: GoogleTest; lit and FileCheck, which need Python.
   libgmock-dev libgtest-dev llvm-22-tools python3
+  # The fuzz targets: libFuzzer and the sanitizers' runtimes.
+  libclang-rt-22-dev
   "$@"
 )
 llvm_package=libmlir-22-dev
