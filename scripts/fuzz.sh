@@ -42,13 +42,14 @@ cmake --preset fuzz >"$build.log" 2>&1 || {
   exit 1
 }
 if [[ ${#targets[@]} -eq 0 ]]; then
-  cmake --build "$build" --parallel "$jobs" --target fuzzers qrt_write_fake_model
+  cmake --build "$build" --parallel "$jobs" --target fuzzers
   for file in "$build"/bin/fuzz-*; do
     targets+=("$(basename "$file")")
   done
 else
   cmake --build "$build" --parallel "$jobs" --target "${targets[@]}"
 fi
+cmake --build "$build" --parallel "$jobs" --target seed-tokenizers qrt_write_fake_model
 
 inputs=tests/Inputs
 shared=${QCC_SHARED_DATA:-../shared/data}
@@ -97,6 +98,14 @@ for i, case in enumerate(json.load(open(sys.argv[1]))["cases"]):
     pathlib.Path(sys.argv[2], f"{i}.jinja").write_text(case["template"])' \
       "$inputs/chat/snippets.json" "$build/snippets"
     seed "$1" "$build"/snippets/*.jinja
+    ;;
+  fuzz-tokenizer-data)
+    if [[ -x $build/bin/seed-tokenizers ]]; then
+      mkdir -p "$build/tokenizers"
+      "$build/bin/seed-tokenizers" "$build/tokenizers" \
+        "$inputs"/tokenizer/components/*.json "$inputs"/tokenizer/*/tokenizer.model
+      seed "$1" "$build"/tokenizers/*
+    fi
     ;;
   fuzz-qbin)
     if [[ -x $build/bin/qrt_write_fake_model ]]; then
