@@ -11,10 +11,14 @@
 #include "runtime/formats/Reference.h"
 #include "runtime/support/Error.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/DenseMap.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <mutex>
 
 using namespace mlir;
