@@ -99,12 +99,21 @@ TEST(Cuda, KernelsSpillNothing) {
         EXPECT_LE(function["registers"], 255) << function;
       }
   EXPECT_GT(kernels, 40U);
+  // A token is one kernel where the architecture allows it.
+  for (const auto &target : described["kernels"]) {
+    size_t persistent = 0;
+    for (const auto &entry : target["entries"])
+      persistent += entry["name"] == "persistent" && entry["launches"] == 1;
+    EXPECT_EQ(persistent, target["target"] == "sm_90" ? 1U : 0U)
+        << target["target"];
+  }
 
   // The same tokens on the CPU and, where there is one, on a GPU.
-  auto tokens = [&](const char *device) {
+  auto tokens = [&](const char *device, const char *persistent = "1") {
     return qrt({"generate", artifact, "--token-ids", "1,2,3,4,5", "--device",
                 device, "--temperature", "0", "--ignore-eos",
-                "--max-new-tokens", "8", "--json"});
+                "--max-new-tokens", "8", "--json"},
+               {std::string("QRT_CUDA_PERSISTENT=") + persistent});
   };
   Outcome cpu = tokens("cpu");
   ASSERT_EQ(cpu.status, 0) << cpu.err;
@@ -114,6 +123,39 @@ TEST(Cuda, KernelsSpillNothing) {
   ASSERT_EQ(gpu.status, 0) << gpu.err;
   EXPECT_EQ(nlohmann::json::parse(cpu.out)["token_ids"],
             nlohmann::json::parse(gpu.out)["token_ids"]);
+  // And by the kernels that are the persistent one's oracle.
+  Outcome graph = tokens("cuda", "0");
+  ASSERT_EQ(graph.status, 0) << graph.err;
+  EXPECT_EQ(nlohmann::json::parse(graph.out)["token_ids"],
+            nlohmann::json::parse(gpu.out)["token_ids"]);
+}
+
+TEST(Cuda, SaysWhyAnEntryIsNotOneKernel) {
+  TemporaryFolder folder;
+  std::string model = writeConfig(folder);
+  // Heads of 256 dimensions are too many for a persistent kernel's registers.
+  std::string text;
+  {
+    std::ifstream file(folder.path("config.json"));
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  size_t at = text.find("\"hidden_size\"");
+  ASSERT_NE(at, std::string::npos);
+  std::ofstream(folder.path("config.json"))
+      << text.insert(at, "\"head_dim\": 256, ");
+  std::string artifact = folder.path("m.qbin");
+  auto arguments = compileArguments(model, "sm_90");
+  arguments.insert(arguments.end(), {"-o", artifact});
+  Outcome outcome = qcc(arguments);
+  if (outcome.status == 1 &&
+      outcome.err.find("needs NVRTC") != std::string::npos)
+    GTEST_SKIP() << "no NVRTC here";
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  Outcome inspected = qcc({"inspect", artifact, "--json"});
+  ASSERT_EQ(inspected.status, 0) << inspected.err;
+  EXPECT_NE(inspected.out.find("no entry persistent: krn.attention has heads "
+                               "of 256 dimensions"),
+            std::string::npos);
 }
 
 } // namespace
