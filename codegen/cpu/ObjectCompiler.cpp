@@ -69,6 +69,9 @@ struct TargetAttributes {
     // for the full width.
     if (features.contains("+avx512f"))
       function.addFnAttr("prefer-vector-width", "512");
+    // The kernels are freestanding; LLVM inlines nothing of theirs into a
+    // caller that is not.
+    function.addFnAttr("no-builtins");
     // Nothing unwinds through these functions.
     function.addFnAttr(Attribute::NoUnwind);
     function.removeFnAttr(Attribute::UWTable);

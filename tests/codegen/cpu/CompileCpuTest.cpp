@@ -9,6 +9,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <string>
 
 using namespace qcc;
 using namespace qcc::test;
@@ -82,6 +84,26 @@ TEST_F(CompileCpu, savesIntermediateFiles) {
         "krn_attention_x86_64_v3.ll", "krn_attention_x86_64_v3.opt.ll"})
     EXPECT_TRUE(fs::exists(folder / "inner" / name)) << name;
   EXPECT_EQ(fs::file_size(folder / "inner" / "kernels.so"), object.size());
+  fs::remove_all(folder);
+}
+
+/// Shapes and formats are constants only in what is inlined into the caller
+/// that knows them: no helper of a kernel may stay a function.
+TEST_F(CompileCpu, inlinesAllOfAKernel) {
+  namespace fs = std::filesystem;
+  fs::path folder = fs::path(testing::TempDir()) / "qcc-inlined";
+  fs::remove_all(folder);
+  CompileCpuOptions options = {.variants = {QRT_CPU_X86_64_V3}};
+  options.saveTemps = folder;
+  compileCpu(program(), options);
+  for (const auto &file : fs::directory_iterator(folder)) {
+    if (!file.path().string().ends_with(".opt.ll"))
+      continue;
+    std::ifstream stream(file.path());
+    for (std::string line; std::getline(stream, line);)
+      EXPECT_FALSE(line.starts_with("define internal"))
+          << file.path() << ": " << line;
+  }
   fs::remove_all(folder);
 }
 
