@@ -7,17 +7,33 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
+#include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace qrt {
 
+/// What `path` names in the end: a link is written through, not replaced.
+static std::string linkedPath(const std::string &path) {
+  std::unique_ptr<char, decltype(&::free)> real(
+      ::realpath(path.c_str(), nullptr), &::free);
+  return real ? real.get() : path;
+}
+
 AtomicFile::AtomicFile(const std::string &path)
-    : path(path), temporary(path + ".partial-XXXXXX") {
+    : path(path), target(linkedPath(path)) {
   struct stat info;
-  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+  bool exists = ::stat(target.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode))
     throw Error("cannot write the file: is a folder", path);
-  fd = ::mkostemp(temporary.data(), 0);
+  if (exists && !S_ISREG(info.st_mode)) {
+    fd = ::open(target.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    temporary = target + ".partial-XXXXXX";
+    fd = ::mkostemp(temporary.data(), O_CLOEXEC);
+  }
   if (fd < 0)
     throw Error(std::string("cannot write the file: ") + std::strerror(errno),
                 path);
@@ -27,7 +43,8 @@ AtomicFile::~AtomicFile() {
   if (fd < 0)
     return;
   ::close(fd);
-  ::unlink(temporary.c_str());
+  if (!temporary.empty())
+    ::unlink(temporary.c_str());
 }
 
 void AtomicFile::writeAt(uint64_t offset, std::span<const uint8_t> bytes) {
@@ -46,11 +63,17 @@ void AtomicFile::writeAt(uint64_t offset, std::span<const uint8_t> bytes) {
 }
 
 void AtomicFile::commit() {
+  if (temporary.empty()) {
+    if (::close(std::exchange(fd, -1)) != 0)
+      throw Error(
+          std::string("cannot finish the file: ") + std::strerror(errno), path);
+    return;
+  }
   // mkostemp makes files private; give what the user's umask allows.
   mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(fd, 0666 & ~mask);
-  if (::fsync(fd) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0)
+  if (::fsync(fd) != 0 || ::rename(temporary.c_str(), target.c_str()) != 0)
     throw Error(std::string("cannot finish the file: ") + std::strerror(errno),
                 path);
   ::close(fd);

@@ -11,7 +11,8 @@ namespace qrt {
 
 /// Writes a temporary file in the folder of `path` and renames it on commit().
 /// Without commit() the destructor removes it, so that nothing half-written
-/// ever stands under the final name.
+/// ever stands under the final name. A device or pipe that is there already is
+/// written in place, since a rename would replace it.
 class AtomicFile {
 public:
   explicit AtomicFile(const std::string &path);
@@ -25,7 +26,9 @@ public:
   void commit();
 
 private:
-  std::string path, temporary;
+  std::string path;      ///< as given
+  std::string target;    ///< the same with links resolved
+  std::string temporary; ///< empty: `target` is written in place
   int fd = -1;
 };
 

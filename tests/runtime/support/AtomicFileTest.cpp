@@ -53,6 +53,32 @@ TEST_F(AtomicFileTest, keepsTheOldFileUntilCommit) {
   EXPECT_EQ(read("a"), "new");
 }
 
+TEST_F(AtomicFileTest, writesThroughLinks) {
+  write("a", "old");
+  std::filesystem::create_symlink("a", path("link"));
+  AtomicFile file(path("link"));
+  file.writeAt(0, bytesOf("new"));
+  file.commit();
+  EXPECT_EQ(read("a"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
+}
+
+TEST_F(AtomicFileTest, writesDevicesInPlace) {
+  if (!std::filesystem::is_character_file("/dev/full"))
+    GTEST_SKIP() << "there is no /dev/full";
+  std::filesystem::create_symlink("/dev/full", path("full"));
+  AtomicFile file(path("full"));
+  try {
+    file.writeAt(0, bytesOf("new"));
+    FAIL() << "a full device took bytes";
+  } catch (const Error &error) {
+    EXPECT_NE(std::string(error.what()).find("No space left"),
+              std::string::npos);
+  }
+  EXPECT_EQ(fileCount(), 1u);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+}
+
 TEST_F(AtomicFileTest, followsTheUmask) {
   mode_t mask = ::umask(027);
   AtomicFile file(path("a"));
