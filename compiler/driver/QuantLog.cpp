@@ -13,15 +13,20 @@ QuantLog::QuantLog(const std::string &path)
 }
 
 void QuantLog::add(const StreamedTensor &tensor) {
-  if (!file || !tensor.format.isQuantized())
+  if (!file)
     return;
   std::string layer;
   if (tensor.name.starts_with("layers."))
     layer = tensor.name.substr(7, tensor.name.find('.', 7) - 7);
   for (size_t i = 0; i < tensor.modules.size(); ++i) {
-    bool known = i < tensor.statistics.size();
+    QuantizeStatistics lost = i < tensor.statistics.size()
+                                  ? tensor.statistics[i]
+                                  : QuantizeStatistics();
     const CalibratedWeight *calibrated =
         i < tensor.calibrations.size() ? tensor.calibrations[i].get() : nullptr;
+    int64_t rows = calibrated ? calibrated->rows : lost.rows;
+    if (rows == 0)
+      continue; // not quantized
     char damp[32] = "";
     if (calibrated)
       std::snprintf(damp, sizeof(damp), "%g", calibrated->damp);
@@ -30,16 +35,15 @@ void QuantLog::add(const StreamedTensor &tensor) {
                          : tensor.seconds / double(tensor.modules.size());
     char line[192];
     std::snprintf(line, sizeof(line), ",%s,%lld,%lld,%.8g,%s,%.3f,",
-                  tensor.format.mangled().c_str(),
-                  static_cast<long long>(calibrated ? calibrated->rows
-                                                    : tensor.rows),
-                  static_cast<long long>(tensor.columns),
-                  known ? tensor.statistics[i].relativeError() : 0.0, damp,
-                  seconds);
+                  tensor.format.mangled().c_str(), static_cast<long long>(rows),
+                  static_cast<long long>(tensor.columns), lost.relativeError(),
+                  damp, seconds);
     text += layer + "," + tensor.modules[i] + line;
     if (calibrated && !calibrated->note.empty())
       text += calibrated->note;
-    else if (known && tensor.statistics[i].needsF32Scales())
+    else if (!tensor.format.isQuantized())
+      text += "stored as dequantized: no layout has its blocks";
+    else if (lost.needsF32Scales())
       text += "scales out of f16's range";
     else if (tensor.modules.size() > 1)
       text += "stacked to " + std::to_string(tensor.rows) + " rows";

@@ -10,6 +10,7 @@ namespace qcc {
 /// Sums over the elements that were quantized. Stripes of one weight add up;
 /// adding them in stripe order makes the sums independent of threads.
 struct QuantizeStatistics {
+  int64_t rows = 0;        ///< of W, as far as it has been quantized
   double squaredError = 0; ///< of W - dequantized(W)
   double squaredNorm = 0;  ///< of W
   /// Groups whose scale the format's scale type cannot hold: too large (the
@@ -21,6 +22,7 @@ struct QuantizeStatistics {
   double underflowedNorm = 0;
 
   QuantizeStatistics &operator+=(const QuantizeStatistics &other) {
+    rows += other.rows;
     squaredError += other.squaredError;
     squaredNorm += other.squaredNorm;
     overflowedScales += other.overflowedScales;

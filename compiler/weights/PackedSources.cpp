@@ -106,6 +106,7 @@ public:
                   codes);
       expandScales(from, first, count, absmax, scales);
     }
+    lost.rows = count;
     losses.add(first, lost);
   }
 
@@ -188,6 +189,7 @@ public:
     qrt::dequantize(weight, w.data());
     std::copy_n(w.data() + (first - from) * columns(), count * columns(),
                 values);
+    lost.rows = count;
     losses.add(first, lost);
   }
   std::vector<QuantizeStatistics> statistics() const override {

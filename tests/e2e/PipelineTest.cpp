@@ -2,6 +2,8 @@
 
 #include "tests/e2e/Tools.h"
 
+#include <algorithm>
+
 using namespace qcc::test;
 
 namespace {
@@ -81,6 +83,24 @@ TEST_F(Pipeline, FusionChangesPhasesButNotLogits) {
     EXPECT_NE(compile({"--pipeline", pipeline, "--emit", "krn"}).out, phases);
     EXPECT_LE(relativeError(logitsOf("less.qbin"), fused), 1e-4);
   }
+}
+
+TEST_F(Pipeline, QuantLogHasALineForEachModule) {
+  ASSERT_EQ(compile({"-o", folder.path("model.qbin"), "--quant-log",
+                     folder.path("log.csv")})
+                .status,
+            0);
+  std::string log = readFile(folder.path("log.csv"));
+  EXPECT_TRUE(log.starts_with(
+      "layer,module,scheme,rows,columns,error,damp,seconds,note\n"));
+  // Rows are the module's own, wherever it was stacked.
+  EXPECT_NE(log.find("0,model.layers.0.self_attn.k_proj,int4.g32.z,32,64,0.0"),
+            std::string::npos)
+      << log;
+  EXPECT_NE(log.find("2,model.layers.2.mlp.up_proj,int4.g32.z,96,64,0.0"),
+            std::string::npos)
+      << log;
+  EXPECT_EQ(std::ranges::count(log, '\n'), 1 + 3 * 7);
 }
 
 TEST_F(Pipeline, ThreadsDoNotChangeResults) {
