@@ -80,7 +80,8 @@ build_llama_cpp() {
   if [[ ! -d $peers/source ]]; then
     say "fetching $sdist"
     rm -rf "$peers/fetch" && mkdir -p "$peers/fetch"
-    python3 -m pip download --quiet --no-deps --no-binary :all: \
+    # Of this package alone: `:all:` would build CMake and Ninja from source.
+    python3 -m pip download --quiet --no-deps --no-binary llama-cpp-python \
       --dest "$peers/fetch" "$sdist" >&2
     tar -C "$peers/fetch" -xf "$peers"/fetch/*.tar.gz
     mv "$peers"/fetch/*/vendor/llama.cpp "$peers/source"
