@@ -28,6 +28,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
@@ -52,6 +53,10 @@ std::string moduleRule(const std::string &rule, const SchemeOptions &options) {
   size_t equals = rule.rfind('=');
   if (equals == std::string::npos || equals == 0)
     throw UsageError("--modules '" + rule + "' is not REGEX=SCHEME");
+  std::string error;
+  if (!llvm::Regex(rule.substr(0, equals)).isValid(error))
+    throw UsageError("--modules '" + rule +
+                     "' begins with no regular expression: " + error);
   // The options are about --quantize; of them a rule takes those that apply.
   std::string scheme = rule.substr(equals + 1);
   SchemeOptions applicable;
@@ -69,14 +74,15 @@ std::string moduleRule(const std::string &rule, const SchemeOptions &options) {
 
 std::string activationsOf(const CompileOptions &options) {
   const std::string &given = options.activations;
-  if (given.empty())
+  if (given.empty() || given == "i16") // as qcc inspect names it
     return "i16";
   if (given == "f32")
     return "f32";
   if (given == "bf16" || given == "f16" || given == "int8")
     throw Error("--activations " + given +
                 " is not supported on the target cpu; f32 is");
-  throw UsageError("unknown --activations '" + given + "'");
+  throw UsageError("unknown --activations '" + given + "'",
+                   "known are f32, bf16, f16 and int8");
 }
 
 void checkDtype(const char *option, const std::string &dtype) {

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -242,6 +243,14 @@ std::vector<std::string> normalizeArguments(int argc, char **argv) {
   return arguments;
 }
 
+/// What CLI11 says, in lower case as all messages are.
+std::string lowerCase(std::string text) {
+  // "The following ...", "A subcommand ...".
+  if (text.size() > 1 && !std::isupper(text[1]))
+    text[0] = char(std::tolower(text[0]));
+  return text;
+}
+
 /// One line on stderr, whatever the text holds.
 void printError(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
@@ -309,13 +318,20 @@ int runCommand(int argc, char **argv) {
       ->allow_extra_args(false);
 
   std::vector<std::string> arguments = normalizeArguments(argc, argv);
+  auto isNamed = [&](const CLI::App *command) {
+    return command->get_name() == arguments[0];
+  };
+  if (!arguments.empty() && !arguments[0].starts_with("-") &&
+      std::ranges::none_of(app.get_subcommands({}), isNamed))
+    throw UsageError("there is no command '" + arguments[0] + "'",
+                     "qcc --help lists them");
   std::reverse(arguments.begin(), arguments.end());
   try {
     app.parse(arguments);
   } catch (const CLI::Success &success) {
     return app.exit(success); // --help and --version
   } catch (const CLI::ParseError &error) {
-    printError(error.what());
+    printError(lowerCase(error.what()));
     return 2;
   }
   if (*compileCommand.app)

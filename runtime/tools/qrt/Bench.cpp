@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <memory>
 
 namespace qrt::tool {
@@ -234,7 +233,7 @@ void addBench(CLI::App &app) {
                      const char *description, uint32_t least) {
     command->add_option(names, values, description)
         ->delimiter(',')
-        ->check(CLI::Range(least, uint32_t(1) << 20));
+        ->check(inRange(least, uint32_t(1) << 20));
   };
   addList("-p,--n-prompt", verb->prompts, "Tokens of prompts; 0: no such test",
           0);
@@ -242,13 +241,21 @@ void addBench(CLI::App &app) {
   addList("-d,--n-depth", verb->depths, "Tokens in the cache before", 0);
   addList("-b,--n-batch", verb->batches, "Sequences at once", 1);
   command->add_option("-r,--repetitions", verb->repetitions, "Of each test")
-      ->check(CLI::Range(1u, 1000u));
-  static const std::map<std::string, BenchFormat> formats = {
-      {"md", BenchFormat::Markdown},
-      {"json", BenchFormat::Json},
-      {"csv", BenchFormat::Csv}};
-  command->add_option("-o,--output", verb->format, "md, json or csv")
-      ->transform(CLI::CheckedTransformer(formats));
+      ->check(inRange(1, 1000));
+  command->add_option_function<std::string>(
+      "-o,--output",
+      [verb](const std::string &name) {
+        if (name == "md")
+          verb->format = BenchFormat::Markdown;
+        else if (name == "json")
+          verb->format = BenchFormat::Json;
+        else if (name == "csv")
+          verb->format = BenchFormat::Csv;
+        else
+          throw UsageError("unknown --output '" + name + "'",
+                           "known are md, json and csv");
+      },
+      "md, json or csv (default: md)");
   command->add_option("--check", verb->check,
                       "Also the perplexity of this text's first tokens (as "
                       "many as are generated), one step a token");

@@ -130,11 +130,11 @@ void addEval(CLI::App &app) {
       ->add_option("--stride", verb->windows.stride,
                    "Tokens between beginnings of windows (default: the "
                    "context); where windows overlap, a token counts once")
-      ->check(CLI::PositiveNumber);
+      ->check(inRange(1));
   command
       ->add_option("--max-windows", verb->windows.maxWindows,
                    "At most so many windows")
-      ->check(CLI::PositiveNumber);
+      ->check(inRange(1));
   command->add_option("--base", verb->base,
                       "Artifact to measure the KL divergence from");
   command->footer("Example: qrt eval falcon-int4.qbin --dataset wiki.test.raw "

@@ -8,8 +8,8 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <utility>
 #include <unistd.h>
+#include <utility>
 
 namespace qrt::tool {
 
@@ -70,8 +70,8 @@ void GenerateVerb::add(CLI::App &verb) {
   verb.add_option("--max-new-tokens", maxNewTokens,
                   "At most so many new tokens (default: 128)");
   addSampling(verb, options, seed);
-  verb.footer("Without a prompt: standard input if it is not a terminal, else "
-              "\"Hello, my name is\".\nIn --json, `text` and `token_ids` are "
+  verb.footer("Without a prompt: standard input if it is not a terminal and "
+              "has text, else\n\"Hello, my name is\".\nIn --json, `text` and `token_ids` are "
               "what was made, without the prompt.\nExample: qrt generate "
               "falcon.qbin --prompt \"Once upon a time\" --temperature 0");
 }
@@ -94,7 +94,8 @@ void GenerateVerb::readPrompt(const Model &model) {
     promptText = readFile(promptFile);
   else if (!::isatty(STDIN_FILENO))
     promptText = readFile("-");
-  else
+  // Nothing on standard input is no prompt: scripts run with /dev/null there.
+  if (promptText.empty() && !prompt && promptFile.empty())
     promptText = "Hello, my name is";
   promptIds = model.encodePrompt(promptText);
 }

@@ -51,8 +51,8 @@ static int run(std::vector<std::string> arguments) {
     if (error.get_exit_code() == 0)
       return app.exit(error);
     std::string text = error.what();
-    // "The following ..." but not "FILE is required".
-    if (text.size() > 1 && std::islower(text[1]))
+    // "The following ...", "A subcommand ..." but not "FILE is required".
+    if (text.size() > 1 && !std::isupper(text[1]))
       text[0] = char(std::tolower(text[0]));
     printError(text);
     return WrongUsage;

@@ -17,16 +17,32 @@
 
 namespace qrt::tool {
 
+CLI::Validator inRange(uint32_t least, uint32_t most) {
+  auto check = [least, most](const std::string &text) -> std::string {
+    uint32_t value = 0;
+    const char *end = text.data() + text.size();
+    auto [next, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc() && next == end && value >= least && value <= most)
+      return "";
+    std::string range = most == UINT32_MAX
+                            ? "an integer of at least " + std::to_string(least)
+                            : "an integer from " + std::to_string(least) +
+                                  " to " + std::to_string(most);
+    return "'" + text + "' is not " + range;
+  };
+  return CLI::Validator(check, "");
+}
+
 void CommonOptions::addTo(CLI::App &verb) {
   verb.add_option("FILE", file, "The compiled model, a .qbin")->required();
   verb.add_option("--device", device,
                   "cpu, cuda[:N] or N (default: what there is)");
   verb.add_option("--threads", threads,
                   "Threads (default: one for each physical core)")
-      ->check(CLI::PositiveNumber);
+      ->check(inRange(1));
   verb.add_option("--context", context,
                   "Tokens of context (default: the model's limit)")
-      ->check(CLI::PositiveNumber);
+      ->check(inRange(1));
   verb.add_flag("--json", json, "One JSON object on stdout");
   verb.add_flag("--quiet", quiet, "No progress, no timing");
 }

@@ -29,6 +29,9 @@ struct CommonOptions {
   ModelOptions model() const { return {device, threads}; }
 };
 
+/// Checks that an option is an integer from `least` to `most`.
+CLI::Validator inRange(uint32_t least, uint32_t most = UINT32_MAX);
+
 /// The verbs. Each adds itself to the command; parsing then runs it.
 void addGenerate(CLI::App &app);
 void addLogits(CLI::App &app);
