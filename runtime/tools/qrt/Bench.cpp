@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
+#include <fstream>
 #include <memory>
 
 namespace qrt::tool {
@@ -149,6 +151,24 @@ BenchResult Bench::generation(uint32_t tokens, uint32_t depth, uint32_t batch) {
   return result;
 }
 
+static std::string cpuName() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (size_t colon = line.find(": "); colon != std::string::npos)
+        return line.substr(colon + 2);
+  return "unknown";
+}
+
+static std::string utcNow() {
+  std::time_t now = std::time(nullptr);
+  std::tm parts = {};
+  char text[32] = "";
+  if (::gmtime_r(&now, &parts))
+    std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
 /// GPTQ-for-LLaMa's --benchmark N --check: the text token by token, so that it
 /// is the decode path whose predictions count.
 static double checkPerplexity(Model &model, const std::string &path,
@@ -189,6 +209,10 @@ void BenchVerb::run() {
   about.size = model.artifact().size();
   about.parameters = model.artifact().model().parameters();
   about.threads = model.executor().threads();
+  about.cpu = cpuName();
+  if (const auto *type = model.artifact().manifest().kv_dtype())
+    about.kvDtype = type->str();
+  about.startTime = utcNow();
 
   Bench bench(model, repetitions);
   std::vector<BenchResult> results;
@@ -217,6 +241,7 @@ void BenchVerb::run() {
   // Last, since its block would count as memory that the model needs.
   if (auto *gpu = dynamic_cast<CudaExecutor *>(&model.executor())) {
     about.backend = "CUDA";
+    about.gpu = gpu->gpu().name();
     about.readBandwidth = gpu->gpu().nominalBandwidth();
   } else {
     about.readBandwidth = readBandwidth(model.executor(), bench.bytesAStep());

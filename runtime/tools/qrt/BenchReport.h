@@ -38,6 +38,9 @@ struct BenchModel {
   uint64_t size = 0, parameters = 0;
   uint32_t threads = 0;
   const char *backend = "CPU";
+  std::string cpu, gpu;  ///< names; `gpu` is empty where none is used
+  std::string kvDtype;   ///< "f32", "f16", "bf16"
+  std::string startTime; ///< in UTC, as ISO 8601 has it
   /// Bytes a second: measured, or a GPU's nominal figure.
   double readBandwidth = 0;
   std::optional<double> checkPerplexity;

@@ -187,7 +187,10 @@ TEST_F(QrtToolTest, measures) {
          {"model_size", "model_n_params", "avg_ts", "gbps", "bandwidth_share",
           "read_bandwidth_gbps", "peak_memory"})
       EXPECT_GT(row[field], 0) << field;
-    EXPECT_TRUE(row.contains("stddev_ts") && row.contains("n_batch"));
+    for (const char *field :
+         {"build_commit", "cpu_info", "gpu_info", "backends", "n_batch",
+          "type_k", "type_v", "test_time", "stddev_ns", "stddev_ts"})
+      EXPECT_TRUE(row.contains(field)) << field;
   }
   EXPECT_EQ(json[1]["n_prompt"], 4);
   EXPECT_EQ(json[2]["n_gen"], 3);
