@@ -31,8 +31,11 @@ void listEverything() {
             "  bnb: --block-size 64\n"
             "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
   std::puts("\ntargets (--target):\n"
-            "  cpu        x86-64-v3 and x86-64-v4 with VNNI; activations i16 "
-            "for int codes, else f32\n"
+            "  cpu        x86-64-v3, x86-64-v4 with VNNI and AMX, chosen when "
+            "the artifact runs;\n"
+            "             activations i16 for int codes, else f32 "
+            "(--activations f32: always);\n"
+            "             KV cache f32 (--kv-dtype f16, bf16)\n"
             "  sm_80 sm_86 sm_89 sm_90 sm_100 sm_120\n"
             "             CUDA, by NVRTC; activations i16 for quantized "
             "weights, else two\n"
