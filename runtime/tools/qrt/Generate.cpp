@@ -71,8 +71,9 @@ void GenerateVerb::add(CLI::App &verb) {
                   "At most so many new tokens (default: 128)");
   addSampling(verb, options, seed);
   verb.footer("Without a prompt: standard input if it is not a terminal and "
-              "has text, else\n\"Hello, my name is\".\nIn --json, `text` and `token_ids` are "
-              "what was made, without the prompt.\nExample: qrt generate "
+              "has text, else\n\"Hello, my name is\".\nIn --json, `text` and "
+              "`token_ids` are what was made, without the prompt.\n"
+              "Example: qrt generate "
               "falcon.qbin --prompt \"Once upon a time\" --temperature 0");
 }
 
