@@ -32,28 +32,30 @@ std::string place(const Config &config, const Fields &...fields) {
 
 std::string cpu::configBytes(const krn::StageConfig &config) {
   const auto &[columns, inputStride, group, paddedGroup, norm, epsilon,
-               normOffset, hasNormBias, heads] = config;
+               normOffset, hasNormBias, heads, weightPerHead] = config;
   return place(config, columns, inputStride, group, paddedGroup, norm, epsilon,
-               normOffset, hasNormBias, heads);
+               normOffset, hasNormBias, heads, weightPerHead);
 }
 
 std::string cpu::configBytes(const krn::GemmConfig &config) {
   const auto &[rows, columns, group, paddedGroup, outputStride, residualStride,
                scaleType, hasZero, defaultZero, hasBias, activation, glu,
-               hasResidual, mayBeFew, multiplier] = config;
+               hasResidual, mayBeFew, multiplier, softCap] = config;
   return place(config, rows, columns, group, paddedGroup, outputStride,
                residualStride, scaleType, hasZero, defaultZero, hasBias,
-               activation, glu, hasResidual, mayBeFew, multiplier);
+               activation, glu, hasResidual, mayBeFew, multiplier, softCap);
 }
 
 std::string cpu::configBytes(const krn::EmbedConfig &config) {
-  const auto &[vocabulary, hidden, element, tiled, multiplier] = config;
-  return place(config, vocabulary, hidden, element, tiled, multiplier);
+  const auto &[vocabulary, hidden, element, tiled, multiplier, positions,
+               positionOffset] = config;
+  return place(config, vocabulary, hidden, element, tiled, multiplier,
+               positions, positionOffset);
 }
 
 std::string cpu::configBytes(const krn::RopeTableConfig &config) {
-  const auto &[half, attentionFactor] = config;
-  return place(config, half, attentionFactor);
+  const auto &[half, original, factor, attentionFactor] = config;
+  return place(config, half, original, factor, attentionFactor);
 }
 
 std::string cpu::configBytes(const krn::RopeAppendConfig &config) {
@@ -71,6 +73,8 @@ std::string cpu::configBytes(const krn::AttentionConfig &config) {
 }
 
 std::string cpu::configBytes(const krn::ElementwiseConfig &config) {
-  const auto &[columns, aStride, bStride, outputStride, activation] = config;
-  return place(config, columns, aStride, bStride, outputStride, activation);
+  const auto &[columns, aStride, bStride, outputStride, activation, value] =
+      config;
+  return place(config, columns, aStride, bStride, outputStride, activation,
+               value);
 }

@@ -53,6 +53,7 @@ private:
   LogicalResult lowerPhase(krn::NormOp op);
   LogicalResult lowerPhase(krn::RopeOp op);
   LogicalResult lowerPhase(krn::ActivationOp op);
+  LogicalResult lowerPhase(krn::MapOp op);
   LogicalResult lowerPhase(krn::MulOp op);
   LogicalResult lowerPhase(krn::AddOp op);
 
@@ -207,7 +208,7 @@ LogicalResult EntryLowering::lowerOp(Operation *op) {
       .Case([&](krn::RepeatOp repeat) { return lowerRepeat(repeat); })
       .Case<krn::EmbedOp, krn::RopeTableOp, krn::StageOp, krn::GemmOp,
             krn::RopeAppendOp, krn::AttentionOp, krn::NormOp, krn::RopeOp,
-            krn::ActivationOp, krn::MulOp, krn::AddOp>(
+            krn::ActivationOp, krn::MapOp, krn::MulOp, krn::AddOp>(
           [&](auto phase) { return lowerPhase(phase); })
       .Default([](Operation *other) {
         return other->emitOpError("is nothing that code is generated for");
@@ -411,6 +412,13 @@ LogicalResult EntryLowering::lowerPhase(krn::RopeOp op) {
 
 LogicalResult EntryLowering::lowerPhase(krn::ActivationOp op) {
   call("krn_activation", activationConfig(op),
+       {tokens, address(op.getInput()), address(op.getOutput()), thread,
+        threads});
+  return success();
+}
+
+LogicalResult EntryLowering::lowerPhase(krn::MapOp op) {
+  call("krn_map", mapConfig(op),
        {tokens, address(op.getInput()), address(op.getOutput()), thread,
         threads});
   return success();

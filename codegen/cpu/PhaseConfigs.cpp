@@ -67,6 +67,18 @@ int32_t activationOf(tfm::Activation activation) {
     return krn::ActSigmoid;
   case tfm::Activation::Tanh:
     return krn::ActTanh;
+  case tfm::Activation::Relu2:
+    return krn::ActRelu2;
+  case tfm::Activation::Relu6:
+    return krn::ActRelu6;
+  case tfm::Activation::LeakyRelu:
+    return krn::ActLeakyRelu;
+  case tfm::Activation::HardSwish:
+    return krn::ActHardSwish;
+  case tfm::Activation::Mish:
+    return krn::ActMish;
+  case tfm::Activation::Gelu10:
+    return krn::ActGelu10;
   }
   return krn::ActNone;
 }
@@ -205,6 +217,8 @@ FailureOr<krn::EmbedConfig> cpu::embedConfig(krn::EmbedOp op) {
   config.element = *element;
   config.tiled = layout == "t16";
   config.multiplier = op.getMultiplier().convertToFloat();
+  config.positions = op.getPositions();
+  config.positionOffset = op.getOffset();
   return config;
 }
 
@@ -213,7 +227,11 @@ FailureOr<krn::RopeTableConfig> cpu::ropeTableConfig(krn::RopeTableOp op) {
       failed(checkVectors(op, {op.getFrequencies()})))
     return failure();
   krn::RopeTableConfig config = {};
-  config.half = op.getFrequencies().getType().getColumns();
+  config.half = op.getOutput().getType().getColumns() / 2;
+  if (tfm::LengthScalingAttr scaling = op.getLengthScalingAttr()) {
+    config.original = scaling.getOriginal();
+    config.factor = scaling.factor();
+  }
   config.attentionFactor = op.getAttentionFactor().convertToFloat();
   return config;
 }
@@ -306,7 +324,8 @@ FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
   config.glu = op.getGlu();
   config.hasResidual = bool(op.getResidual());
   config.mayBeFew = op.getGather();
-  config.multiplier = 1.0F;
+  config.multiplier = op.getMultiplier().convertToFloat();
+  config.softCap = op.getSoftCap().convertToFloat();
   return config;
 }
 
@@ -345,7 +364,9 @@ FailureOr<krn::AttentionConfig> cpu::attentionConfig(krn::AttentionOp op) {
   config.kvElement = elementOf(cache.getElement());
   config.scale = op.getScale().convertToFloat();
   config.softCap = op.getSoftCap().convertToFloat();
-  config.alibi = bool(op.getSlopes());
+  config.alibi = !op.getSlopes()      ? krn::AlibiNone
+                 : op.getBf16Bias() ? krn::AlibiBf16
+                                    : krn::AlibiExact;
   return config;
 }
 
@@ -362,6 +383,9 @@ FailureOr<krn::StageConfig> cpu::normConfig(krn::NormOp op) {
   config.normOffset = op.getNormOffset().convertToFloat();
   config.hasNormBias = bool(op.getBias());
   config.heads = int32_t(op.getHeads());
+  config.weightPerHead = config.heads > 1 &&
+                         op.getWeight().getType().getColumns() !=
+                             config.columns;
   return config;
 }
 
@@ -396,6 +420,16 @@ krn::ElementwiseConfig cpu::activationConfig(krn::ActivationOp op) {
   krn::ElementwiseConfig config =
       elementwise(op.getInput(), op.getInput(), op.getOutput().getType());
   config.activation = activationOf(op.getKind());
+  return config;
+}
+
+krn::ElementwiseConfig cpu::mapConfig(krn::MapOp op) {
+  krn::ElementwiseConfig config =
+      elementwise(op.getInput(), op.getInput(), op.getOutput().getType());
+  config.activation = op.getKind() == tfm::MapKind::SoftCap ? krn::MapSoftCap
+                      : op.getKind() == tfm::MapKind::Clamp ? krn::MapClamp
+                                                            : krn::MapScale;
+  config.value = op.getValue().convertToFloat();
   return config;
 }
 

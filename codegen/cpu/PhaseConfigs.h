@@ -41,6 +41,7 @@ mlir::FailureOr<krn::AttentionConfig> attentionConfig(krn::AttentionOp op);
 mlir::FailureOr<krn::StageConfig> normConfig(krn::NormOp op);
 mlir::FailureOr<krn::RopeAppendConfig> ropeConfig(krn::RopeOp op);
 krn::ElementwiseConfig activationConfig(krn::ActivationOp op);
+krn::ElementwiseConfig mapConfig(krn::MapOp op);
 krn::ElementwiseConfig mulConfig(krn::MulOp op);
 krn::ElementwiseConfig addConfig(krn::AddOp op);
 

@@ -70,6 +70,18 @@ int cuda::activationOf(tfm::Activation activation) {
     return 6;
   case tfm::Activation::Tanh:
     return 7;
+  case tfm::Activation::Relu2:
+    return 8;
+  case tfm::Activation::Relu6:
+    return 9;
+  case tfm::Activation::LeakyRelu:
+    return 10;
+  case tfm::Activation::HardSwish:
+    return 11;
+  case tfm::Activation::Mish:
+    return 12;
+  case tfm::Activation::Gelu10:
+    return 13;
   }
   return 0;
 }

@@ -74,7 +74,7 @@ private:
   void add(krn::NormOp op);
   void add(krn::RopeOp op);
   void addElementwise(const char *kind, Value a, Value b, Value output,
-                      int activation);
+                      int activation = 0, float value = 0);
 
   /// A launch of the kernel `type`<constants>, which is made if it is new.
   qrt::fb::LaunchT &launch(const std::string &type, const char *file,
@@ -178,13 +178,19 @@ void EntryGenerator::add(krn::EmbedOp op) {
   c.integer("perLine", perLine);
   c.integer("paddedHidden", krn::roundUp(table.getColumns(), perLine));
   c.real("multiplier", op.getMultiplier().convertToFloat());
+  c.flag("positions", op.getPositions());
+  c.integer("positionOffset", op.getOffset());
+  c.integer("tableRows", table.getRows());
   launch("Embed", "elementwise.cuh", "embed", c, 256, 1, 0,
          {address(op.getTable()), address(op.getOutput())});
 }
 
 void EntryGenerator::add(krn::RopeTableOp op) {
   ConfigText c;
-  c.integer("half", op.getFrequencies().getType().getColumns());
+  c.integer("half", columnsOf(op.getOutput()) / 2);
+  tfm::LengthScalingAttr scaling = op.getLengthScalingAttr();
+  c.integer("original", scaling ? scaling.getOriginal() : 0);
+  c.real("factor", scaling ? scaling.factor() : 0);
   c.real("attentionFactor", op.getAttentionFactor().convertToFloat());
   launch("RopeTable", "elementwise.cuh", "rope_table", c, 64, 1, 0,
          {vector(op, op.getFrequencies()), address(op.getOutput())});
@@ -277,6 +283,8 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("activation",
             op.getActivation() ? activationOf(*op.getActivation()) : 0);
   c.flag("glu", op.getGlu());
+  c.real("multiplier", op.getMultiplier().convertToFloat());
+  c.real("softCap", op.getSoftCap().convertToFloat());
   c.flag("hasResidual", bool(op.getResidual()));
   c.integer("residualStride",
             op.getResidual() ? strideOf(op.getResidual()) : 0);
@@ -376,7 +384,7 @@ void EntryGenerator::add(krn::AttentionOp op, int64_t kvOffset) {
   c.integer("outputStride", strideOf(op.getOutput()));
   c.integer("window", cache.getWindow());
   c.flag("kvIsBfloat", cache.getElement().isBF16());
-  c.flag("alibi", bool(op.getSlopes()));
+  c.integer("alibi", !op.getSlopes() ? 0 : op.getBf16Bias() ? 2 : 1);
   c.real("scale", op.getScale().convertToFloat());
   c.real("softCap", op.getSoftCap().convertToFloat());
   c.integer("splits", isSplit ? kSplits : 0);
@@ -411,6 +419,9 @@ void EntryGenerator::add(krn::NormOp op) {
   c.real("epsilon", op.getEps().convertToFloat());
   c.real("normOffset", op.getNormOffset().convertToFloat());
   c.flag("hasBias", bool(op.getBias()));
+  c.flag("weightPerHead",
+         heads > 1 && op.getWeight().getType().getColumns() !=
+                          columnsOf(op.getInput()) / heads);
   launch("Norm", "elementwise.cuh", "norm", c, 256, 1, 0,
          {address(op.getInput()), vector(op, op.getWeight()),
           vector(op, op.getBias()), address(op.getOutput())})
@@ -432,13 +443,15 @@ void EntryGenerator::add(krn::RopeOp op) {
 }
 
 void EntryGenerator::addElementwise(const char *kind, Value a, Value b,
-                                    Value output, int activation) {
+                                    Value output, int activation,
+                                    float value) {
   ConfigText c;
   c.integer("columns", columnsOf(output));
   c.integer("aStride", strideOf(a));
   c.integer("bStride", strideOf(b));
   c.integer("outputStride", strideOf(output));
   c.integer("activation", activation);
+  c.real("value", value);
   c.value("kind", std::string("qcc::cuda::Elementwise") + kind);
   launch("Elementwise", "elementwise.cuh", "elementwise", c, 256, 1, 0,
          {address(a), address(b), address(output)});
@@ -481,13 +494,20 @@ void EntryGenerator::addPhase(Operation *op, int64_t kvOffset) {
         addElementwise("Activate", phase.getInput(), phase.getInput(),
                        phase.getOutput(), activationOf(phase.getKind()));
       })
+      .Case([&](krn::MapOp phase) {
+        const char *kind = phase.getKind() == tfm::MapKind::SoftCap ? "SoftCap"
+                           : phase.getKind() == tfm::MapKind::Clamp ? "Clamp"
+                                                                    : "Scale";
+        addElementwise(kind, phase.getInput(), phase.getInput(),
+                       phase.getOutput(), 0, phase.getValue().convertToFloat());
+      })
       .Case([&](krn::MulOp phase) {
-        addElementwise("Mul", phase.getLhs(), phase.getRhs(), phase.getOutput(),
-                       0);
+        addElementwise("Mul", phase.getLhs(), phase.getRhs(),
+                       phase.getOutput());
       })
       .Case([&](krn::AddOp phase) {
-        addElementwise("Add", phase.getLhs(), phase.getRhs(), phase.getOutput(),
-                       0);
+        addElementwise("Add", phase.getLhs(), phase.getRhs(),
+                       phase.getOutput());
       })
       .Default([](Operation *other) { refuse(other, "has no CUDA kernel"); });
 }

@@ -300,6 +300,9 @@ void Generator::add(krn::GemmOp op) {
   if (format.code == qrt::Code::F32 || !weight.getLayout() ||
       weight.getLayout().getValue() != "t16" || format.flattened)
     refuse(op, "has a weight in a format or layout without CUDA kernels");
+  if (op.getMultiplier().convertToFloat() != 1 ||
+      op.getSoftCap().convertToFloat() != 0)
+    refuse(op, "scales or caps its result, which one kernel does not");
   krn::StagedType staged = op.getInput().getType();
   const int bits = format.codeBits();
   GemmLayout layout = gemmLayout(bits, weight.getColumns(), staged.getGroup(),
@@ -390,6 +393,8 @@ void Generator::add(krn::AttentionOp op) {
   if (!append || !append.getFused() ||
       rootOf(append.getQuery()) != rootOf(op.getQuery()))
     refuse(op, "follows no fused rope_append");
+  if (op.getBf16Bias())
+    refuse(op, "rounds its biases, which one kernel does not");
   auto cache = cast<tfm::CacheType>(op.getCache());
   if ((!cache.getElement().isF16() && !cache.getElement().isBF16()) ||
       cache.getDim() % 8 || cache.getDim() > 128)
@@ -459,6 +464,8 @@ void Generator::add(krn::EmbedOp op) {
   const qrt::Format &format = table.getFormat().getValue();
   if (format.isQuantized() || !table.getLayout())
     refuse(op, "needs a table of f32, f16 or bf16");
+  if (op.getPositions())
+    refuse(op, "reads rows by position, which one kernel does not");
   int64_t perLine = krn::lineElements(format.codeBits());
   ConfigText c;
   c.integer("hidden", table.getColumns());
@@ -474,6 +481,9 @@ void Generator::add(krn::EmbedOp op) {
 }
 
 void Generator::add(krn::RopeTableOp op) {
+  if (op.getLengthScaling())
+    refuse(op, "depends on the sequence's length, which one kernel does not "
+               "know");
   ConfigText c;
   c.integer("half", op.getFrequencies().getType().getColumns());
   c.real("attentionFactor", op.getAttentionFactor().convertToFloat());
@@ -485,6 +495,10 @@ void Generator::add(krn::RopeTableOp op) {
 void Generator::add(krn::NormOp op) {
   ConfigText c;
   int64_t heads = op.getHeads();
+  if (heads > 1 &&
+      op.getWeight().getType().getColumns() ==
+          cast<krn::BufferType>(op.getInput().getType()).getColumns())
+    refuse(op, "has a weight for each slice, which one kernel does not read");
   c.integer("heads", heads);
   c.integer("columns",
             cast<krn::BufferType>(op.getInput().getType()).getColumns() /

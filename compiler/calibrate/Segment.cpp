@@ -82,7 +82,9 @@ public:
         RankedTensorType::get({tokens, type.getDimSize(1)},
                               Float32Type::get(model.getContext())));
     mapping.map(kept, tfm::EmbeddingOp::create(model, loc, type, step, table,
-                                               model.getF32FloatAttr(1))
+                                               model.getF32FloatAttr(1),
+                                               UnitAttr(),
+                                               model.getI64IntegerAttr(0))
                           .getResult());
   }
 

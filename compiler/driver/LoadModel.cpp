@@ -70,6 +70,39 @@ private:
   const Checkpoint &checkpoint;
 };
 
+/// Refuses a checkpoint with tensors that the model has no use for: its
+/// configuration does not describe it.
+void checkAllUsed(const Checkpoint &checkpoint, const ImportedModel &imported,
+                  const ModelSpec &spec) {
+  // Buffers that older transformers saved, and what a tied head repeats.
+  static const char *const buffers[] = {
+      ".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+      ".attention.bias", ".attention.masked_bias", ".attn.attention.bias",
+      ".attn.attention.masked_bias", ".rotary_emb.cos_cached",
+      ".rotary_emb.sin_cached"};
+  std::vector<std::string> extra;
+  for (const TensorInfo &info : checkpoint.tensors()) {
+    const std::string &name = info.name;
+    // GGUF's rotary factors are in the configuration already.
+    if (imported.tensors.contains(name) || name.starts_with("rope_f") ||
+        (spec.tied && name == spec.head.module + ".weight"))
+      continue;
+    if (std::ranges::none_of(buffers, [&](const char *suffix) {
+          return name.ends_with(suffix);
+        }))
+      extra.push_back(name);
+  }
+  if (extra.empty())
+    return;
+  throw Error("tensor '" + extra.front() + "'" +
+                  (extra.size() > 1 ? " and " +
+                                          std::to_string(extra.size() - 1) +
+                                          " more are"
+                                    : " is") +
+                  " no part of the model that its configuration describes",
+              checkpoint.path());
+}
+
 /// Parameters of all scopes.
 class ModelParameters : public ParameterReader {
 public:
@@ -239,6 +272,7 @@ LoadedModel loadModel(MLIRContext &context, const std::string &model,
   loaded.spec = readModelSpec(checkpoint->config());
   loaded.imported = buildModel(
       context, loaded.spec, CheckpointSource(context, *checkpoint), kvElement);
+  checkAllUsed(*checkpoint, loaded.imported, loaded.spec);
   loaded.dtype = dominantType(*checkpoint);
   if (checkpoint->isGguf() &&
       static_cast<GgufCheckpoint &>(*checkpoint).isQuantized())

@@ -132,7 +132,7 @@ void fillManifest(qrt::fb::ManifestT &manifest, const LoadedModel &loaded,
   model->architecture = spec.architecture;
   model->vocabulary = uint32_t(spec.vocabulary);
   model->hidden = uint32_t(spec.hidden);
-  model->layers = uint32_t(spec.layers);
+  model->layers = uint32_t(spec.layerCount());
   model->heads = uint32_t(spec.heads);
   model->kv_heads = uint32_t(spec.kvHeads);
   model->head_dim = uint32_t(spec.headDim);
@@ -141,7 +141,7 @@ void fillManifest(qrt::fb::ManifestT &manifest, const LoadedModel &loaded,
   model->bos_id = loaded.bosId;
   model->eos_ids = loaded.eosIds;
   for (const auto &tensor : manifest.tensors)
-    if (tensor->name != "rope.frequencies")
+    if (!loaded.imported.constants.contains(tensor->name))
       model->parameters += tensor->rows * tensor->columns;
   manifest.model = std::move(model);
   manifest.required_features = {"t16"};

@@ -12,8 +12,9 @@ namespace qcc {
 void listEverything() {
   std::puts("architectures:");
   for (const Architecture &architecture : architectures())
-    std::printf("  %-10s %s\n", architecture.modelType,
-                architecture.description);
+    std::printf("  %-11s %s%s\n", architecture.modelType,
+                architecture.description,
+                architecture.isTested ? "" : " [untested]");
   std::puts("\nquantization schemes (--quantize):");
   for (const SchemeInfo &scheme : schemes())
     std::printf("  %-10s %s\n", scheme.name.c_str(),

@@ -85,14 +85,22 @@ static LogicalResult verifyColumns(Operation *op, StringRef what,
 }
 
 LogicalResult EmbedOp::verify() {
+  if (int64_t(getOffset()) < 0 || (getOffset() && !getPositions()))
+    return emitOpError() << "embed_c2: offset " << int64_t(getOffset())
+                         << " is negative, or of no positions";
   return verifyColumns(*this, "embed_c1: the output", getOutput().getType(),
                        getTable().getType().getColumns());
 }
 
 LogicalResult RopeTableOp::verify() {
+  int64_t frequencies = getFrequencies().getType().getColumns();
+  bool areTwoSets = bool(getLengthScalingAttr());
+  if (areTwoSets && frequencies % 2)
+    return emitOpError() << "rope_table_c2: " << frequencies
+                         << " frequencies are not two sets";
   return verifyColumns(*this, "rope_table_c1: the output",
                        getOutput().getType(),
-                       2 * getFrequencies().getType().getColumns());
+                       areTwoSets ? frequencies : 2 * frequencies);
 }
 
 LogicalResult StageOp::verify() {
@@ -209,8 +217,9 @@ LogicalResult NormOp::verify() {
                          << " columns do not divide into " << heads
                          << " slices";
   for (Value vector : {Value(getWeight()), Value(getBias())})
-    if (vector && failed(tfm::verifyVector(*this, "norm_c4: the norm",
-                                           vector.getType(), columns / heads)))
+    if (vector && failed(tfm::verifyNormVector(*this, "norm_c4: the norm",
+                                               vector.getType(), columns,
+                                               heads)))
       return failure();
   return verifyColumns(*this, "norm_c5: the output", getOutput().getType(),
                        columns);
@@ -237,6 +246,11 @@ LogicalResult RopeOp::verify() {
 LogicalResult ActivationOp::verify() {
   return verifyColumns(*this, "activation_c1: the output",
                        getOutput().getType(),
+                       getInput().getType().getColumns());
+}
+
+LogicalResult MapOp::verify() {
+  return verifyColumns(*this, "map_c1: the output", getOutput().getType(),
                        getInput().getType().getColumns());
 }
 

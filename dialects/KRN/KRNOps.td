@@ -140,11 +140,13 @@ def KRN_ViewOp : KRN_Op<"view", [Pure]> {
 def KRN_EmbedOp : KRN_Phase<"embed"> {
   let summary = "rows of the embedding table";
   let description = [{
-    `multiplier` times the table's row of each token.
+    `multiplier` times the table's row of each token; with `positions`, the
+    row of its position plus `offset`.
   }];
   let arguments = (ins QNT_PackedType:$table, KRN_BufferType:$output,
-                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier);
-  let assemblyFormat = "$table `to` $output attr-dict `:` type(operands)";
+                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier, UnitAttr:$positions,
+                       DefaultValuedAttr<I64Attr, "0">:$offset);
+  let assemblyFormat = "$table (`positions` $positions^)? `to` $output attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
 
@@ -152,10 +154,12 @@ def KRN_RopeTableOp : KRN_Phase<"rope_table"> {
   let summary = "cos and sin of every token's position, once a step";
   let description = [{
     [tokens][rotary / 2][2]: cos and sin of position times each frequency, times
-    `attention_factor`. All layers read it.
+    `attention_factor`. All layers read it. `length_scaling`: the frequencies
+    depend on the length of the token's sequence.
   }];
   let arguments = (ins QNT_PackedType:$frequencies, KRN_BufferType:$output,
-                       DefaultValuedAttr<F32Attr, "1.0">:$attention_factor);
+                       DefaultValuedAttr<F32Attr, "1.0">:$attention_factor,
+                       OptionalAttr<TFM_LengthScalingAttr>:$length_scaling);
   let assemblyFormat = "$frequencies `to` $output attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
@@ -189,7 +193,9 @@ def KRN_GemmOp : KRN_Phase<"gemm", [AttrSizedOperandSegments]> {
   let arguments = (ins KRN_StagedType:$input, QNT_PackedType:$weight,
                        Optional<QNT_PackedType>:$bias, Optional<KRN_BufferType>:$residual,
                        KRN_BufferType:$output, StrAttr:$kernel, StrAttr:$reason,
-                       OptionalAttr<TFM_ActivationAttr>:$activation, UnitAttr:$glu, UnitAttr:$gather);
+                       OptionalAttr<TFM_ActivationAttr>:$activation, UnitAttr:$glu, UnitAttr:$gather,
+                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier,
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
   let assemblyFormat = [{
     $kernel $input `,` $weight (`bias` $bias^)? (`activation` `` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
     `to` $output `because` $reason attr-dict `:` type(operands)
@@ -223,7 +229,7 @@ def KRN_AttentionOp : KRN_Phase<"attention"> {
   }];
   let arguments = (ins KRN_BufferType:$query, Optional<QNT_PackedType>:$slopes, KRN_BufferType:$output,
                        TypeAttrOf<TFM_CacheType>:$cache, I64Attr:$heads, F32Attr:$scale,
-                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap, UnitAttr:$bf16_bias);
   let assemblyFormat = [{
     $query `over` $cache (`slopes` $slopes^)? `heads` $heads `scale` $scale `to` $output attr-dict `:` type(operands)
   }];
@@ -235,7 +241,8 @@ def KRN_AttentionOp : KRN_Phase<"attention"> {
 def KRN_NormOp : KRN_Phase<"norm"> {
   let summary = "a norm that no GEMM took";
   let description = [{
-    Of whole rows, or of `heads` equal slices of each.
+    Of whole rows, or of `heads` equal slices of each; weight and bias are one
+    for all slices or have a part for each.
   }];
   let arguments = (ins KRN_BufferType:$input, QNT_PackedType:$weight, Optional<QNT_PackedType>:$bias,
                        KRN_BufferType:$output, StrAttr:$norm, F32Attr:$eps,
@@ -259,6 +266,13 @@ def KRN_ActivationOp : KRN_Phase<"activation"> {
   let summary = "an activation function that no GEMM took";
   let arguments = (ins TFM_ActivationAttr:$kind, KRN_BufferType:$input, KRN_BufferType:$output);
   let assemblyFormat = "`` $kind $input `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
+}
+
+def KRN_MapOp : KRN_Phase<"map"> {
+  let summary = "what `tfm.map` says, where no GEMM took it";
+  let arguments = (ins TFM_MapKindAttr:$kind, KRN_BufferType:$input, F32Attr:$value, KRN_BufferType:$output);
+  let assemblyFormat = "$kind $input `by` $value `to` $output attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
 

@@ -197,6 +197,18 @@ LogicalResult DequantGemmOp::verify() {
                             getResult().getType());
 }
 
+void FusedGemmOp::build(OpBuilder &b, OperationState &state, TypeRange results,
+                        Value input, Value weight, Value step, Value bias,
+                        Value order, ArrayRef<int64_t> splits) {
+  build(b, state, results, input, weight, step, /*norm_weight=*/Value(),
+        /*norm_bias=*/Value(), bias, /*residual=*/Value(), order,
+        b.getStringAttr(""),
+        /*eps=*/b.getF32FloatAttr(0), /*norm_offset=*/b.getF32FloatAttr(0),
+        /*activation=*/tfm::ActivationAttr(), /*glu=*/UnitAttr(),
+        b.getDenseI64ArrayAttr(splits), /*multiplier=*/b.getF32FloatAttr(1),
+        /*soft_cap=*/b.getF32FloatAttr(0));
+}
+
 LogicalResult FusedGemmOp::verify() {
   PackedType weight = getWeight().getType();
   int64_t width = features(getInput().getType());
@@ -261,7 +273,8 @@ LogicalResult RopeAttentionOp::verify() {
     return failure();
   if (failed(tfm::verifyRope(*this, "rope_attention_rope",
                              features(getQuery().getType()), getHeads(),
-                             getRotary(), getFrequencies().getType())))
+                             getRotary(), getFrequencies().getType(),
+                             getLengthScalingAttr())))
     return failure();
   if (bool(getQNorm()) != bool(getKNorm()))
     return emitOpError("rope_attention_c7: q and k are normalized both or "

@@ -153,7 +153,7 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
     `order`, its features in that order: column i of the weight multiplies
     feature order[i]. Epilogue, in this
     order: + bias, activation, gated product (`glu`: even blocks of 16 rows are
-    gates), + residual. `splits` are the widths of the results, which are
+    gates), times `multiplier`, `soft_cap` as `tfm.logits` has it, + residual. `splits` are the widths of the results, which are
     consecutive columns of the product. Formed by `fuse-form-gemms` of
     `tfm.linear`, `qnt.dequant_gemm` and `tfm.logits`; lowered to `krn.gemm`.
     Weights are packed (unquantized ones by `qnt.convert`).
@@ -168,8 +168,15 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
                        DefaultValuedAttr<F32Attr, "0.0">:$norm_offset,
                        OptionalAttr<TFM_ActivationAttr>:$activation,
                        UnitAttr:$glu,
-                       DenseI64ArrayAttr:$splits);
+                       DenseI64ArrayAttr:$splits,
+                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier,
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
   let results = (outs Variadic<TFM_Activations>:$results);
+  let builders = [
+    /// A product with nothing fused.
+    OpBuilder<(ins "::mlir::TypeRange":$results, "::mlir::Value":$input, "::mlir::Value":$weight,
+                   "::mlir::Value":$step, "::mlir::Value":$bias, "::mlir::Value":$order,
+                   "::llvm::ArrayRef<int64_t>":$splits)>];
   let assemblyFormat = [{
     $input `,` $weight (`rows` $step^)?
     (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? (`order` $order^)?
@@ -197,7 +204,8 @@ def QNT_RopeAttentionOp : QNT_Op<"rope_attention",
                        DefaultValuedAttr<F32Attr, "1.0">:$attention_factor,
                        DefaultValuedAttr<F32Attr, "0.0">:$eps,
                        DefaultValuedAttr<F32Attr, "0.0">:$norm_offset,
-                       F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
+                       F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$soft_cap,
+                       OptionalAttr<TFM_LengthScalingAttr>:$length_scaling);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
     $step `,` $cache `,` $query `,` $key `,` $value `frequencies` $frequencies

@@ -69,7 +69,14 @@ verifyAttention(mlir::Operation *op, llvm::StringRef constraint,
 /// Checks heads, rotary dimensions and frequencies: `constraint`_c1 to _c3.
 mlir::LogicalResult verifyRope(mlir::Operation *op, llvm::StringRef constraint,
                                int64_t features, int64_t heads, int64_t rotary,
-                               mlir::Type frequencies);
+                               mlir::Type frequencies,
+                               LengthScalingAttr lengthScaling);
+
+/// Checks the weight or bias of a norm over `heads` slices of `features`
+/// elements: one for all slices, or a part for each.
+mlir::LogicalResult verifyNormVector(mlir::Operation *op, llvm::StringRef what,
+                                     mlir::Type type, int64_t features,
+                                     int64_t heads);
 
 } // namespace qcc::tfm
 

@@ -47,3 +47,14 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "cache_c3: window " << window << " is negative";
   return success();
 }
+
+LogicalResult
+LengthScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                          int64_t original, FloatAttr factor) {
+  if (original < 1)
+    return emitError() << "length_scaling_c1: a length of " << original;
+  if (factor && !(factor.getValueAsDouble() >= 1))
+    return emitError() << "length_scaling_c2: factor "
+                       << factor.getValueAsDouble() << " is less than 1";
+  return success();
+}

@@ -17,6 +17,12 @@ OpFoldResult ActivationOp::fold(FoldAdaptor) {
   return getKind() == Activation::None ? getInput() : Value();
 }
 
+OpFoldResult MapOp::fold(FoldAdaptor) {
+  bool isIdentity =
+      getKind() == MapKind::Scale && getValue().convertToFloat() == 1.0f;
+  return isIdentity ? getInput() : Value();
+}
+
 OpFoldResult SliceRowsOp::fold(FoldAdaptor) {
   return getResult().getType() == getInput().getType() ? getInput() : Value();
 }

@@ -60,7 +60,8 @@ LogicalResult qcc::tfm::verifyProduct(Operation *op, StringRef constraint,
 
 LogicalResult qcc::tfm::verifyRope(Operation *op, StringRef constraint,
                                    int64_t features, int64_t heads,
-                                   int64_t rotary, Type frequencies) {
+                                   int64_t rotary, Type frequencies,
+                                   LengthScalingAttr lengthScaling) {
   if (heads < 1 || features % heads)
     return op->emitOpError()
            << constraint << "_c1: " << features
@@ -71,7 +72,15 @@ LogicalResult qcc::tfm::verifyRope(Operation *op, StringRef constraint,
                                 "from 2 to "
                              << features / heads;
   return verifyVector(op, (constraint + "_c3: the frequency vector").str(),
-                      frequencies, rotary / 2);
+                      frequencies, lengthScaling ? rotary : rotary / 2);
+}
+
+LogicalResult qcc::tfm::verifyNormVector(Operation *op, StringRef what,
+                                         Type type, int64_t features,
+                                         int64_t heads) {
+  if (heads > 1 && storedShape(type).columns == features)
+    return verifyVector(op, what, type, features);
+  return verifyVector(op, what, type, features / heads);
 }
 
 LogicalResult qcc::tfm::verifyAttention(Operation *op, StringRef constraint,
@@ -202,6 +211,17 @@ LogicalResult EmbeddingOp::verify() {
     return emitOpError() << "embedding_c1: the table has " << columns
                          << " columns, the result "
                          << features(getResult().getType()) << " features";
+  if (int64_t(getOffset()) < 0 || (getOffset() && !getPositions()))
+    return emitOpError() << "embedding_c2: offset " << int64_t(getOffset())
+                         << " is negative, or of no positions";
+  return success();
+}
+
+LogicalResult MapOp::verify() {
+  float value = getValue().convertToFloat();
+  if (!std::isfinite(value) || (getKind() != MapKind::Scale && !(value > 0)))
+    return emitOpError() << "map_c1: " << value << " is no "
+                         << stringifyMapKind(getKind());
   return success();
 }
 
@@ -211,19 +231,23 @@ LogicalResult RMSNormOp::verify() {
     return emitOpError() << "rms_norm_c1: " << width
                          << " features do not divide into " << heads
                          << " slices";
-  if (failed(verifyVector(*this, "rms_norm_c2: the weight",
-                          getWeight().getType(), width / heads)))
+  if (failed(verifyNormVector(*this, "rms_norm_c2: the weight",
+                              getWeight().getType(), width, heads)))
     return failure();
   return verifyEpsilon(*this, "rms_norm_c3", getEps());
 }
 
 LogicalResult LayerNormOp::verify() {
-  int64_t width = features(getInput().getType());
-  if (failed(verifyVector(*this, "layer_norm_c1: the weight",
-                          getWeight().getType(), width)))
+  int64_t width = features(getInput().getType()), heads = getHeads();
+  if (heads < 1 || width % heads)
+    return emitOpError() << "layer_norm_c4: " << width
+                         << " features do not divide into " << heads
+                         << " slices";
+  if (failed(verifyNormVector(*this, "layer_norm_c1: the weight",
+                              getWeight().getType(), width, heads)))
     return failure();
-  if (getBias() && failed(verifyVector(*this, "layer_norm_c2: the bias",
-                                       getBias().getType(), width)))
+  if (getBias() && failed(verifyNormVector(*this, "layer_norm_c2: the bias",
+                                           getBias().getType(), width, heads)))
     return failure();
   return verifyEpsilon(*this, "layer_norm_c3", getEps());
 }
@@ -241,7 +265,8 @@ LogicalResult LinearOp::verify() {
 
 LogicalResult RopeOp::verify() {
   return verifyRope(*this, "rope", features(getInput().getType()), getHeads(),
-                    getRotary(), getFrequencies().getType());
+                    getRotary(), getFrequencies().getType(),
+                    getLengthScalingAttr());
 }
 
 LogicalResult AttentionOp::verify() {
@@ -252,6 +277,11 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult LogitsOp::verify() {
+  float cap = getSoftCap().convertToFloat();
+  if (!(cap >= 0) || !std::isfinite(cap) ||
+      !std::isfinite(getMultiplier().convertToFloat()))
+    return emitOpError() << "logits_c4: soft cap " << cap
+                         << " or multiplier is no finite number from 0";
   return verifyProduct(*this, "logits", getInput().getType(),
                        getWeight().getType(), getBias(), getResult().getType());
 }

@@ -128,10 +128,19 @@ def TFM_LayerCacheOp : TFM_Op<"layer_cache", [Pure]> {
 
 def TFM_EmbeddingOp : TFM_Op<"embedding", [Pure]> {
   let summary = "rows of the embedding table";
+  let description = [{
+    The row of each token, times `multiplier`; with `positions`, the row of its
+    position plus `offset` (learned positions).
+    ```mlir
+    %0 = tfm.embedding %step, %table : tensor<320x64xf32> -> tensor<?x64xf32>
+    %1 = tfm.embedding %step, %wpe positions {offset = 2 : i64} : tensor<130x64xf32> -> tensor<?x64xf32>
+    ```
+  }];
   let arguments = (ins TFM_StepType:$step, TFM_Stored:$table,
-                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier);
+                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier, UnitAttr:$positions,
+                       DefaultValuedAttr<I64Attr, "0">:$offset);
   let results = (outs TFM_Activations:$result);
-  let assemblyFormat = "$step `,` $table attr-dict `:` type($table) `->` type($result)";
+  let assemblyFormat = "$step `,` $table (`positions` $positions^)? attr-dict `:` type($table) `->` type($result)";
   let hasVerifier = 1;
 }
 
@@ -140,7 +149,7 @@ def TFM_RMSNormOp : TFM_Op<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>
   let description = [{
     x / sqrt(mean(x^2) + eps) * (offset + weight), over each row, or over each
     of `heads` equal slices of it when `heads` is not 1 (q and k norms; the
-    weight then has features / heads elements).
+    weight then has features / heads elements, or features: a part a slice).
   }];
   let arguments = (ins TFM_Activations:$input, TFM_Stored:$weight, F32Attr:$eps,
                        DefaultValuedAttr<F32Attr, "0.0">:$offset,
@@ -152,8 +161,14 @@ def TFM_RMSNormOp : TFM_Op<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>
 
 def TFM_LayerNormOp : TFM_Op<"layer_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "layer normalization (Ba et al. 2016)";
+  let description = [{
+    (x - mean(x)) / sqrt(variance(x) + eps) * (offset + weight) + bias, over
+    rows or slices of them, as `tfm.rms_norm` says.
+  }];
   let arguments = (ins TFM_Activations:$input, TFM_Stored:$weight,
-                       Optional<TFM_Stored>:$bias, F32Attr:$eps);
+                       Optional<TFM_Stored>:$bias, F32Attr:$eps,
+                       DefaultValuedAttr<F32Attr, "0.0">:$offset,
+                       DefaultValuedAttr<I64Attr, "1">:$heads);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
     $input `,` $weight (`bias` $bias^)? `eps` $eps attr-dict `:` type($input) `,` type($weight) (`,` type($bias)^)?
@@ -179,12 +194,14 @@ def TFM_RopeOp : TFM_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
     angles position * frequencies[i]; pairs are (i, i + rotary/2), or
     (2i, 2i + 1) with `interleaved`. All scaling kinds are in the frequencies
     (f32 [rotary/2], a weight of scope `constant`) and in
-    `attention_factor`, which multiplies cos and sin.
+    `attention_factor`, which multiplies cos and sin; those that depend on the
+    length of the sequence also in `length_scaling`.
   }];
   let arguments = (ins TFM_StepType:$step, TFM_Activations:$input,
                        TFM_Stored:$frequencies, I64Attr:$heads, I64Attr:$rotary,
                        UnitAttr:$interleaved,
-                       DefaultValuedAttr<F32Attr, "1.0">:$attention_factor);
+                       DefaultValuedAttr<F32Attr, "1.0">:$attention_factor,
+                       OptionalAttr<TFM_LengthScalingAttr>:$length_scaling);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
     $step `,` $input `,` $frequencies `heads` $heads `rotary` $rotary attr-dict `:` type($input) `,` type($frequencies)
@@ -200,12 +217,14 @@ def TFM_AttentionOp : TFM_Op<"attention",
     up to its own (the last `window` of the cache's type, if that is not 0).
     q is [tokens, heads * dim], k and v are [tokens, kv_heads * dim]; heads
     share kv heads in consecutive groups (GQA, MQA). `soft_cap` c > 0 makes
-    scores c * tanh(s / c). `slopes`: ALiBi, one a head.
+    scores c * tanh(s / c). `slopes`: ALiBi (Press et al. 2022), one a head;
+    with `bf16_bias` the product of slope and absolute position is rounded to
+    bf16 before the scale is applied to it as well, as Falcon's is.
   }];
   let arguments = (ins TFM_StepType:$step, TFM_CacheType:$cache, TFM_Activations:$query,
                        TFM_Activations:$key, TFM_Activations:$value,
                        Optional<TFM_Stored>:$slopes, I64Attr:$heads, F32Attr:$scale,
-                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap, UnitAttr:$bf16_bias);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
     $step `,` $cache `,` $query `,` $key `,` $value (`slopes` $slopes^)? `heads` $heads `scale` $scale attr-dict
@@ -219,6 +238,22 @@ def TFM_ActivationOp : TFM_Op<"activation", [Pure, SameOperandsAndResultType]> {
   let arguments = (ins TFM_ActivationAttr:$kind, TFM_Activations:$input);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = "`` $kind $input attr-dict `:` type($result)";
+  let hasFolder = 1;
+}
+
+def TFM_MapOp : TFM_Op<"map", [Pure, SameOperandsAndResultType]> {
+  let summary = "a function of one parameter, element by element";
+  let description = [{
+    `scale`: x * value (residual multipliers). `soft_cap`: value * tanh(x /
+    value). `clamp`: x limited to [-value, value] (OLMo's clip_qkv).
+    ```mlir
+    %0 = tfm.map scale %x by 2.2e-01 : tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins TFM_MapKindAttr:$kind, TFM_Activations:$input, F32Attr:$value);
+  let results = (outs TFM_Activations:$result);
+  let assemblyFormat = "$kind $input `by` $value attr-dict `:` type($result)";
+  let hasVerifier = 1;
   let hasFolder = 1;
 }
 
@@ -239,11 +274,14 @@ def TFM_AddOp : TFM_Op<"add", [Pure, Commutative, SameOperandsAndResultType]> {
 def TFM_LogitsOp : TFM_Op<"logits", [Pure]> {
   let summary = "the head, on the rows that want logits";
   let description = [{
-    Gathers the rows of the step that want logits, then x W^T (+ b). The
-    result has as many rows as the step wants.
+    Gathers the rows of the step that want logits, then x W^T (+ b), times
+    `multiplier`, then, if `soft_cap` c > 0, c * tanh(x / c). The result has as
+    many rows as the step wants.
   }];
   let arguments = (ins TFM_StepType:$step, TFM_Activations:$input, TFM_Stored:$weight,
-                       Optional<TFM_Stored>:$bias);
+                       Optional<TFM_Stored>:$bias,
+                       DefaultValuedAttr<F32Attr, "1.0">:$multiplier,
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
   let results = (outs TFM_Activations:$result);
   let assemblyFormat = [{
     $step `,` $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,` type($weight) (`,` type($bias)^)? `->` type($result)

@@ -3,6 +3,7 @@
 #include "frontends/architectures/BuildModel.h"
 
 #include "dialects/TFM/TFM.h"
+#include "frontends/architectures/BuildBlock.h"
 #include "runtime/support/Error.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -14,10 +15,11 @@ using qrt::Error;
 namespace qcc {
 namespace {
 
-std::string expand(std::string name, int64_t layer) {
-  size_t at = name.find("{}");
+std::string expand(std::string name, const char *placeholder, int64_t number) {
+  size_t at = name.find(placeholder);
   if (at != std::string::npos)
-    name.replace(at, 2, std::to_string(layer));
+    name.replace(at, std::string_view(placeholder).size(),
+                 std::to_string(number));
   return name;
 }
 
@@ -42,13 +44,6 @@ public:
   ImportedModel build();
 
 private:
-  /// The weights of one layer, in the order of the block's arguments.
-  struct Layer {
-    SmallVector<std::pair<StringRef, Value>> weights;
-    /// What distinguishes kinds of blocks: types of weights and the cache.
-    SmallVector<Type> types;
-  };
-
   RankedTensorType tensor(ArrayRef<int64_t> shape, Type element) {
     return RankedTensorType::get(shape, element);
   }
@@ -56,23 +51,44 @@ private:
     return tensor({ShapedType::kDynamic, features}, model.getF32Type());
   }
 
-  /// `tfm.param` of a checkpoint tensor, checked against `shape`.
-  Value param(const std::string &name, ArrayRef<int64_t> shape,
-              bool *rotaryPermuted = nullptr);
+  /// The source's tensor of that name, with or without the prefix that some
+  /// checkpoints leave out; `name` becomes the one that it has there.
+  std::optional<StoredTensor> find(std::string &name) const;
+  /// `tfm.param` of a checkpoint tensor, checked against `stored`; the value
+  /// is of `shape`, which has as many elements (default: `stored`).
+  Value param(std::string name, ArrayRef<int64_t> stored,
+              ArrayRef<int64_t> shape = {}, bool *rotaryPermuted = nullptr);
   /// Defines `value` under `name` and reads it in @model.
   Value define(const std::string &name, Value value,
-               const std::string &moduleName);
+               const std::string &moduleName = "");
   Value constant(const std::string &name, ArrayRef<float> values);
+  /// The weight of norms without parameters.
+  Value unitWeight() {
+    if (!ones)
+      ones = constant("norm.ones", SmallVector<float>(spec.hidden, 1));
+    return ones;
+  }
+  /// The weight or bias of a projection. `heads`: of q and k, whose rows may be
+  /// in GGUF's order.
+  Value projectionValue(const Projection &from, const std::string &name,
+                        const char *suffix, SmallVector<int64_t> shape,
+                        int64_t heads);
 
-  void projection(Layer &layer, StringRef role, const Projection &from,
+  void projection(LayerWeights &layer, StringRef role, const Projection &from,
                   int64_t index, int64_t heads = 0);
-  void normWeights(Layer &layer, StringRef role, const std::string &name,
-                   int64_t index);
-  void vectorWeight(Layer &layer, StringRef role, const std::string &name,
-                    int64_t size, int64_t index);
-  Layer layerWeights(int64_t index);
-  func::FuncOp blockFor(const Layer &layer, tfm::CacheType cache);
-  Value norm(OpBuilder &b, Value x, Value weight, Value bias);
+  /// Weight and bias of a norm of whole rows; nothing for an empty name.
+  void rowNorm(LayerWeights &layer, StringRef role, const std::string &name,
+               int64_t index);
+  void headNorm(LayerWeights &layer, StringRef role, const std::string &name,
+                int64_t heads, int64_t index);
+  LayerWeights layerWeights(int64_t index);
+  func::FuncOp blockFor(const LayerWeights &layer, const LayerSpec &spec,
+                        tfm::CacheType cache);
+
+  /// Norm, weights and all, of @model itself.
+  Value modelNorm(Value x, const std::string &key, const std::string &name);
+  Value modelLinear(Value x, const std::string &key, const Projection &from);
+  Value embed(Value step, Value table);
 
   const ModelSpec &spec;
   const TensorSource &source;
@@ -81,23 +97,45 @@ private:
   OpBuilder weights, model;
   Location loc;
   std::map<std::string, std::vector<float>> constants;
-  std::vector<std::pair<SmallVector<Type>, func::FuncOp>> blocks;
+  std::set<std::string> tensors;
+  Value ones;
+  /// Blocks, by what distinguishes them.
+  std::vector<std::pair<std::pair<SmallVector<Type>, LayerSpec>, func::FuncOp>>
+      blocks;
 };
 
-Value Builder::param(const std::string &name, ArrayRef<int64_t> shape,
-                     bool *rotaryPermuted) {
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+std::optional<StoredTensor> Builder::find(std::string &name) const {
   std::optional<StoredTensor> stored = source.find(name);
+  if (stored || spec.basePrefix.empty() ||
+      !StringRef(name).starts_with(spec.basePrefix))
+    return stored;
+  std::string shorter = name.substr(spec.basePrefix.size());
+  stored = source.find(shorter);
+  if (stored)
+    name = shorter;
+  return stored;
+}
+
+Value Builder::param(std::string name, ArrayRef<int64_t> expected,
+                     ArrayRef<int64_t> shape, bool *rotaryPermuted) {
+  std::optional<StoredTensor> stored = find(name);
   if (!stored)
     throw Error("tensor '" + name + "' is missing", source.where());
-  if (!stored->shape.empty() && ArrayRef(stored->shape) != shape)
+  if (!stored->shape.empty() && ArrayRef(stored->shape) != expected)
     throw Error("tensor '" + name + "' is " + shapeText(stored->shape) +
-                    " where the configuration asks for " + shapeText(shape),
+                    " where the configuration asks for " + shapeText(expected),
                 source.where());
   if (rotaryPermuted)
     *rotaryPermuted = stored->rotaryPermuted;
+  tensors.insert(name);
   auto attr = tfm::ParamAttr::get(weights.getContext(), source.scope(), name);
-  return tfm::ParamOp::create(weights, loc, tensor(shape, stored->elementType),
-                              attr);
+  return tfm::ParamOp::create(
+      weights, loc, tensor(shape.empty() ? expected : shape, stored->elementType),
+      attr);
 }
 
 Value Builder::define(const std::string &name, Value value,
@@ -114,183 +152,194 @@ Value Builder::constant(const std::string &name, ArrayRef<float> values) {
   Value value = tfm::ParamOp::create(
       weights, loc, tensor({int64_t(values.size())}, weights.getF32Type()),
       attr);
-  return define(name, value, "");
+  return define(name, value);
 }
 
-void Builder::vectorWeight(Layer &layer, StringRef role,
-                           const std::string &name, int64_t size,
-                           int64_t index) {
-  Value value = param(expand(name, index), {size});
+Value Builder::projectionValue(const Projection &from, const std::string &name,
+                               const char *suffix, SmallVector<int64_t> shape,
+                               int64_t heads) {
+  bool permuted = false;
+  if (from.isFused())
+    shape[0] = from.storedRows;
+  bool isTransposed = from.transposed && shape.size() == 2;
+  SmallVector<int64_t> stored = shape;
+  if (isTransposed)
+    std::swap(stored[0], stored[1]);
+  Value value = param(name + suffix, stored, {}, &permuted);
+  Type element = cast<RankedTensorType>(value.getType()).getElementType();
+  if (isTransposed)
+    value = tfm::TransposeOp::create(weights, loc, tensor(shape, element), value);
+  if (from.isFused()) {
+    shape[0] = from.outputs;
+    value = tfm::SliceRowsOp::create(weights, loc, tensor(shape, element),
+                                     value, from.sliceOffset, from.sliceSize,
+                                     from.sliceStride);
+  }
+  if (permuted && heads)
+    value = tfm::UnpermuteRotaryOp::create(weights, loc, value.getType(), value,
+                                           heads);
+  return value;
+}
+
+void Builder::projection(LayerWeights &layer, StringRef role,
+                         const Projection &from, int64_t index,
+                         int64_t heads) {
+  std::string name = expand(from.module, "{}", index);
   std::string key = "layers." + std::to_string(index) + "." + role.str();
-  layer.weights.push_back({role, define(key, value, "")});
-}
-
-void Builder::normWeights(Layer &layer, StringRef role, const std::string &name,
-                          int64_t index) {
-  vectorWeight(layer, role, name + ".weight", spec.hidden, index);
-  if (spec.norm.bias)
-    vectorWeight(layer, weights.getStringAttr(role + "_bias").getValue(),
-                 name + ".bias", spec.hidden, index);
-}
-
-/// Adds the weight of a projection under `role` and its bias, if it has one,
-/// under `role`_bias. `heads`: of q and k, whose rows may be in GGUF's order.
-void Builder::projection(Layer &layer, StringRef role, const Projection &from,
-                         int64_t index, int64_t heads) {
-  std::string name = expand(from.module, index);
-  std::string key = "layers." + std::to_string(index) + "." + role.str();
-  auto take = [&](const char *suffix, SmallVector<int64_t> shape) {
-    bool permuted = false;
-    if (from.isFused())
-      shape[0] = from.storedRows;
-    Value value = param(name + suffix, shape, &permuted);
-    Type element = cast<RankedTensorType>(value.getType()).getElementType();
-    if (from.isFused()) {
-      shape[0] = from.outputs;
-      value = tfm::SliceRowsOp::create(weights, loc, tensor(shape, element),
-                                       value, from.sliceOffset, from.sliceSize,
-                                       from.sliceStride);
-    }
-    if (permuted && heads)
-      value = tfm::UnpermuteRotaryOp::create(weights, loc, value.getType(),
-                                             value, heads);
-    return value;
-  };
-  layer.weights.push_back(
-      {role, define(key, take(".weight", {from.outputs, from.inputs}), name)});
+  layer.add(role, define(key,
+                         projectionValue(from, name, ".weight",
+                                         {from.outputs, from.inputs}, heads),
+                         name));
   if (from.bias)
-    layer.weights.push_back(
-        {weights.getStringAttr(role + "_bias").getValue(),
-         define(key + "_bias", take(".bias", {from.outputs}), "")});
+    layer.add(role.str() + "_bias",
+              define(key + "_bias", projectionValue(from, name, ".bias",
+                                                    {from.outputs}, heads)));
 }
 
-Builder::Layer Builder::layerWeights(int64_t index) {
-  Layer layer;
-  normWeights(layer, "attention_norm", spec.attentionNorm, index);
+void Builder::rowNorm(LayerWeights &layer, StringRef role,
+                      const std::string &name, int64_t index) {
+  if (name.empty())
+    return;
+  std::string from = expand(name, "{}", index);
+  std::string key = "layers." + std::to_string(index) + "." + role.str();
+  if (spec.norm.weight)
+    layer.add(role, define(key, param(from + ".weight", {spec.hidden})));
+  else
+    layer.add(role, unitWeight());
+  if (spec.norm.bias)
+    layer.add(role.str() + "_bias",
+              define(key + "_bias", param(from + ".bias", {spec.hidden})));
+}
+
+void Builder::headNorm(LayerWeights &layer, StringRef role,
+                       const std::string &name, int64_t heads, int64_t index) {
+  int64_t dim = spec.headDim;
+  std::string from = expand(name, "{}", index);
+  std::string key = "layers." + std::to_string(index) + "." + role.str();
+  auto take = [&](const char *suffix) -> Value {
+    switch (spec.qkNorm.span) {
+    case QkNormSpec::EachHead:
+      return param(from + suffix, {heads, dim}, {heads * dim});
+    case QkNormSpec::EachModule: {
+      SmallVector<Value> parts;
+      for (int64_t head = 0; head < heads; ++head)
+        parts.push_back(
+            param(expand(from, "{head}", head) + suffix, {dim}));
+      Type element =
+          cast<RankedTensorType>(parts.front().getType()).getElementType();
+      return tfm::ConcatRowsOp::create(weights, loc,
+                                       tensor({heads * dim}, element), parts);
+    }
+    case QkNormSpec::Row:
+      return param(from + suffix, {heads * dim});
+    default:
+      return param(from + suffix, {dim});
+    }
+  };
+  layer.add(role, define(key, take(".weight")));
+  if (spec.qkNorm.norm.bias)
+    layer.add(role.str() + "_bias", define(key + "_bias", take(".bias")));
+}
+
+LayerWeights Builder::layerWeights(int64_t index) {
+  LayerWeights layer;
+  rowNorm(layer, "attention_norm", spec.attentionNorm, index);
   projection(layer, "q", spec.query, index, spec.heads);
   projection(layer, "k", spec.key, index, spec.kvHeads);
   projection(layer, "v", spec.value, index);
-  if (!spec.qNorm.empty()) {
-    vectorWeight(layer, "q_norm", spec.qNorm + ".weight", spec.headDim, index);
-    vectorWeight(layer, "k_norm", spec.kNorm + ".weight", spec.headDim, index);
+  if (spec.qkNorm.span != QkNormSpec::None) {
+    headNorm(layer, "q_norm", spec.qkNorm.query, spec.heads, index);
+    headNorm(layer, "k_norm", spec.qkNorm.key, spec.kvHeads, index);
   }
   projection(layer, "o", spec.output, index);
-  if (!spec.mlpNorm.empty())
-    normWeights(layer, "mlp_norm", spec.mlpNorm, index);
+  rowNorm(layer, "attention_out_norm", spec.attentionOutNorm, index);
+  rowNorm(layer, "attention_sum_norm", spec.attentionSumNorm, index);
+  rowNorm(layer, "mlp_norm", spec.mlpNorm, index);
   if (!spec.gate.module.empty())
     projection(layer, "gate", spec.gate, index);
   projection(layer, "up", spec.up, index);
   projection(layer, "down", spec.down, index);
-  for (auto &[role, value] : layer.weights)
-    layer.types.push_back(value.getType());
+  rowNorm(layer, "mlp_out_norm", spec.mlpOutNorm, index);
+  rowNorm(layer, "mlp_sum_norm", spec.mlpSumNorm, index);
   return layer;
 }
 
-Value Builder::norm(OpBuilder &b, Value x, Value weight, Value bias) {
-  FloatAttr eps = b.getF32FloatAttr(spec.norm.eps);
-  if (spec.norm.kind == NormSpec::Layer)
-    return tfm::LayerNormOp::create(b, loc, x.getType(), x, weight, bias, eps);
-  return tfm::RMSNormOp::create(b, loc, x.getType(), x, weight, eps,
-                                b.getF32FloatAttr(spec.norm.offset),
-                                b.getI64IntegerAttr(1));
+//===----------------------------------------------------------------------===//
+// The program
+//===----------------------------------------------------------------------===//
+
+/// The function of a layer like this, built when first asked for: equal layers
+/// share one.
+func::FuncOp Builder::blockFor(const LayerWeights &layer,
+                               const LayerSpec &layerSpec,
+                               tfm::CacheType cache) {
+  SmallVector<Type> types = layer.types();
+  types.push_back(cache);
+  for (auto &[key, function] : blocks)
+    if (key.first == types && key.second.rope == layerSpec.rope &&
+        key.second.scale == layerSpec.scale)
+      return function;
+  func::FuncOp function =
+      buildBlock(*module, "block_" + std::to_string(blocks.size()), spec,
+                 layerSpec, layer, cache);
+  blocks.push_back({{types, layerSpec}, function});
+  return function;
 }
 
-/// The function of a layer with these weights, built when first asked for:
-/// equal layers share one.
-func::FuncOp Builder::blockFor(const Layer &layer, tfm::CacheType cache) {
-  SmallVector<Type> key = layer.types;
-  key.push_back(cache);
-  for (auto &[types, function] : blocks)
-    if (types == key)
-      return function;
+Value Builder::modelNorm(Value x, const std::string &key,
+                         const std::string &name) {
+  Value weight = spec.norm.weight
+                     ? define(key, param(name + ".weight", {spec.hidden}))
+                     : unitWeight();
+  Value bias;
+  if (spec.norm.bias)
+    bias = define(key + "_bias", param(name + ".bias", {spec.hidden}));
+  return createNorm(model, loc, spec.norm, x, weight, bias);
+}
 
-  OpBuilder b = OpBuilder::atBlockEnd(module->getBody());
-  RankedTensorType rows = activations(spec.hidden);
-  SmallVector<Type> arguments = {tfm::StepType::get(b.getContext()), cache,
-                                 rows};
-  if (spec.rope.rotary)
-    arguments.push_back(tensor({spec.rope.rotary / 2}, b.getF32Type()));
-  llvm::append_range(arguments, layer.types);
-  auto function =
-      func::FuncOp::create(b, loc, "block_" + std::to_string(blocks.size()),
-                           b.getFunctionType(arguments, {rows}));
-  function.setPrivate();
-  Block *body = function.addEntryBlock();
-  b.setInsertionPointToStart(body);
+Value Builder::modelLinear(Value x, const std::string &key,
+                           const Projection &from) {
+  Value weight = define(
+      key,
+      projectionValue(from, from.module, ".weight", {from.outputs, from.inputs},
+                      0),
+      from.module);
+  return tfm::LinearOp::create(model, loc, activations(from.outputs), x, weight,
+                               Value());
+}
 
-  Value step = body->getArgument(0), kv = body->getArgument(1);
-  Value x = body->getArgument(2);
-  size_t next = 3;
-  Value frequencies = spec.rope.rotary ? body->getArgument(next++) : Value();
-  llvm::StringMap<Value> role;
-  for (size_t i = 0; i < layer.weights.size(); ++i)
-    role[layer.weights[i].first] = body->getArgument(next + i);
-  auto weight = [&](const Twine &name) { return role.lookup(name.str()); };
-  auto linear = [&](Value input, StringRef name, int64_t outputs) -> Value {
-    return tfm::LinearOp::create(b, loc, activations(outputs), input,
-                                 weight(name), weight(name + "_bias"));
-  };
-  auto headNorm = [&](Value input, StringRef name, int64_t heads) -> Value {
-    if (!weight(name))
-      return input;
-    return tfm::RMSNormOp::create(b, loc, input.getType(), input, weight(name),
-                                  b.getF32FloatAttr(spec.norm.eps),
-                                  b.getF32FloatAttr(spec.norm.offset),
-                                  b.getI64IntegerAttr(heads));
-  };
-  auto rope = [&](Value input, int64_t heads) -> Value {
-    if (!spec.rope.rotary)
-      return input;
-    return tfm::RopeOp::create(
-        b, loc, input.getType(), step, input, frequencies,
-        b.getI64IntegerAttr(heads), b.getI64IntegerAttr(spec.rope.rotary),
-        spec.rope.interleaved ? b.getUnitAttr() : UnitAttr(),
-        b.getF32FloatAttr(spec.rope.attentionFactor));
-  };
-
-  Value attentionInput =
-      norm(b, x, weight("attention_norm"), weight("attention_norm_bias"));
-  int64_t kvWidth = spec.kvHeads * spec.headDim;
-  Value q = linear(attentionInput, "q", spec.heads * spec.headDim);
-  Value k = linear(attentionInput, "k", kvWidth);
-  Value v = linear(attentionInput, "v", kvWidth);
-  q = rope(headNorm(q, "q_norm", spec.heads), spec.heads);
-  k = rope(headNorm(k, "k_norm", spec.kvHeads), spec.kvHeads);
-  Value attended = tfm::AttentionOp::create(
-      b, loc, q.getType(), step, kv, q, k, v, /*slopes=*/Value(),
-      b.getI64IntegerAttr(spec.heads), b.getF32FloatAttr(spec.attentionScale),
-      b.getF32FloatAttr(0));
-  Value afterAttention =
-      tfm::AddOp::create(b, loc, x, linear(attended, "o", spec.hidden));
-
-  Value mlpInput = attentionInput;
-  if (!spec.mlpNorm.empty())
-    mlpInput = norm(b, spec.parallel ? x : afterAttention, weight("mlp_norm"),
-                    weight("mlp_norm_bias"));
-  Value up = linear(mlpInput, "up", spec.intermediate);
-  auto kind = tfm::ActivationAttr::get(b.getContext(), spec.activation);
-  Value inner;
-  if (weight("gate")) {
-    Value gate = linear(mlpInput, "gate", spec.intermediate);
-    gate = tfm::ActivationOp::create(b, loc, gate.getType(), kind, gate);
-    inner = tfm::MulOp::create(b, loc, gate, up);
-  } else {
-    inner = tfm::ActivationOp::create(b, loc, up.getType(), kind, up);
+/// What the first layer reads.
+Value Builder::embed(Value step, Value table) {
+  int64_t size = spec.embeddingSize ? spec.embeddingSize : spec.hidden;
+  Value x = tfm::EmbeddingOp::create(
+      model, loc, activations(size), step, table,
+      model.getF32FloatAttr(spec.embeddingMultiplier), UnitAttr(),
+      model.getI64IntegerAttr(0));
+  if (!spec.embeddingProjection.empty())
+    x = modelLinear(x, "embedding_projection",
+                    {spec.embeddingProjection, spec.hidden, size});
+  if (!spec.positions.empty()) {
+    Value positions = define(
+        "positions", param(spec.positions + ".weight",
+                           {spec.context + spec.positionOffset, spec.hidden}));
+    Value rows = tfm::EmbeddingOp::create(
+        model, loc, activations(spec.hidden), step, positions,
+        model.getF32FloatAttr(1), model.getUnitAttr(),
+        model.getI64IntegerAttr(spec.positionOffset));
+    x = tfm::AddOp::create(model, loc, x, rows);
   }
-  Value result = tfm::AddOp::create(b, loc, afterAttention,
-                                    linear(inner, "down", spec.hidden));
-  func::ReturnOp::create(b, loc, result);
-  blocks.push_back({key, function});
-  return function;
+  if (!spec.embeddingNorm.empty())
+    x = modelNorm(x, "embedding_norm", spec.embeddingNorm);
+  return x;
 }
 
 ImportedModel Builder::build() {
   OpBuilder top = OpBuilder::atBlockEnd(module->getBody());
   (*module)->setAttr(
-      "tfm.model",
-      tfm::ModelAttr::get(top.getContext(), spec.architecture, spec.vocabulary,
-                          spec.hidden, spec.layers, spec.heads, spec.kvHeads,
-                          spec.headDim, spec.intermediate, spec.context));
+      "tfm.model", tfm::ModelAttr::get(
+                       top.getContext(), spec.architecture, spec.vocabulary,
+                       spec.hidden, spec.layerCount(), spec.heads, spec.kvHeads,
+                       spec.headDim, spec.intermediate, spec.context));
   auto weightsFunction =
       func::FuncOp::create(top, loc, "weights", top.getFunctionType({}, {}));
   weights.setInsertionPointToStart(weightsFunction.addEntryBlock());
@@ -305,50 +354,58 @@ ImportedModel Builder::build() {
   model.setInsertionPointToStart(body);
   Value step = body->getArgument(0);
 
-  Value table =
-      define("embedding",
-             param(spec.embedding + ".weight", {spec.vocabulary, spec.hidden}),
-             spec.embedding);
-  Value frequencies;
-  if (spec.rope.rotary)
-    frequencies = constant("rope.frequencies", spec.rope.frequencies);
-  Value x = tfm::EmbeddingOp::create(model, loc, activations(spec.hidden), step,
-                                     table, model.getF32FloatAttr(1));
-  for (int64_t i = 0; i < spec.layers; ++i) {
-    Layer layer = layerWeights(i);
+  int64_t size = spec.embeddingSize ? spec.embeddingSize : spec.hidden;
+  Value table = define("embedding",
+                       param(spec.embedding + ".weight",
+                             {spec.vocabulary, size}),
+                       spec.embedding);
+  SmallVector<Value> frequencies;
+  for (auto [i, rope] : llvm::enumerate(spec.ropes))
+    frequencies.push_back(
+        constant("rope.frequencies" + (i ? "." + std::to_string(i) : ""),
+                 rope.frequencies));
+  Value slopes;
+  if (!spec.slopes.empty())
+    slopes = constant("alibi.slopes", spec.slopes);
+
+  Value x = embed(step, table);
+  for (auto [i, layerSpec] : llvm::enumerate(spec.layers)) {
+    LayerWeights layer = layerWeights(int64_t(i));
     auto cache = tfm::CacheType::get(top.getContext(), spec.kvHeads,
-                                     spec.headDim, kvElement, spec.windows[i]);
-    func::FuncOp block = blockFor(layer, cache);
+                                     spec.headDim, kvElement, layerSpec.window);
+    if (layerSpec.rope != LayerSpec::kNoRope)
+      layer.add("frequencies", frequencies[size_t(layerSpec.rope)]);
+    if (slopes)
+      layer.add("slopes", slopes);
+    func::FuncOp block = blockFor(layer, layerSpec, cache);
     SmallVector<Value> operands = {
-        step, tfm::LayerCacheOp::create(model, loc, cache, i), x};
-    if (frequencies)
-      operands.push_back(frequencies);
-    for (auto &[role, value] : layer.weights)
+        step, tfm::LayerCacheOp::create(model, loc, cache, int64_t(i)), x};
+    for (auto &[role, value] : layer.values)
       operands.push_back(value);
     x = func::CallOp::create(model, loc, block, operands).getResult(0);
   }
 
-  Value finalWeight = define(
-      "final_norm", param(spec.finalNorm + ".weight", {spec.hidden}), "");
-  Value finalBias;
-  if (spec.norm.bias)
-    finalBias = define("final_norm_bias",
-                       param(spec.finalNorm + ".bias", {spec.hidden}), "");
-  Value normed = norm(model, x, finalWeight, finalBias);
-  Value head = table;
-  // A config that unties but a checkpoint without a head means tied, as
-  // transformers' loading does it.
-  if (!spec.tied && source.find(spec.head.module + ".weight"))
-    head = define(
-        "lm_head",
-        param(spec.head.module + ".weight", {spec.vocabulary, spec.hidden}),
-        spec.head.module);
-  Value logits = tfm::LogitsOp::create(model, loc, activations(spec.vocabulary),
-                                       step, normed, head, Value());
+  if (!spec.finalNorm.empty())
+    x = modelNorm(x, "final_norm", spec.finalNorm);
+  if (!spec.headProjection.empty())
+    x = modelLinear(x, "head_projection",
+                    {spec.headProjection, size, spec.hidden});
+  Value head = table, headBias;
+  if (!spec.tied)
+    head = define("lm_head",
+                  param(spec.head.module + ".weight", {spec.vocabulary, size}),
+                  spec.head.module);
+  if (spec.head.bias)
+    headBias = define("lm_head_bias",
+                      param(spec.head.module + ".bias", {spec.vocabulary}));
+  Value logits = tfm::LogitsOp::create(
+      model, loc, activations(spec.vocabulary), step, x, head, headBias,
+      model.getF32FloatAttr(spec.logitMultiplier),
+      model.getF32FloatAttr(spec.logitSoftCap));
   func::ReturnOp::create(model, loc, logits);
   func::ReturnOp::create(weights, loc);
   modelFunction->moveBefore(module->getBody(), module->getBody()->end());
-  return {std::move(module), std::move(constants)};
+  return {std::move(module), std::move(constants), std::move(tensors)};
 }
 
 } // namespace

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ struct ImportedModel {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   /// Parameters of scope `constant`, by key.
   std::map<std::string, std::vector<float>> constants;
+  /// Names of the source's tensors that the program reads.
+  std::set<std::string> tensors;
 };
 
 /// Builds `@weights`, one function for each kind of block, and `@model`.

@@ -12,15 +12,16 @@ using qrt::Error;
 namespace qcc {
 
 ConfigReader::ConfigReader(const json &config, std::string where)
-    : config(config), place(std::move(where)) {
+    : config(&config), place(std::move(where)) {
   if (!config.is_object())
     throw Error("the configuration is no JSON object", place);
 }
 
 const json *ConfigReader::find(Names names) const {
+  seen->names.insert(names.begin(), names.end());
   for (const char *name : names) {
-    auto it = config.find(name);
-    if (it != config.end() && !it->is_null())
+    auto it = config->find(name);
+    if (it != config->end() && !it->is_null())
       return &*it;
   }
   return nullptr;
@@ -95,7 +96,67 @@ std::optional<ConfigReader> ConfigReader::object(Names names) const {
   const json *field = find(names);
   if (!field)
     return std::nullopt;
-  return ConfigReader(*field, place + "." + *names.begin());
+  for (const char *name : names)
+    if (config->contains(name) && &(*config)[name] == field) {
+      seen->objects.emplace_back(*field, place + "." + name);
+      return seen->objects.back();
+    }
+  return std::nullopt;
+}
+
+/// True for a field that changes no logits: how a model was trained, is
+/// sampled from, or is told apart.
+static bool isHarmless(const std::string &name) {
+  static const std::set<std::string> names = {
+      "architectures", "attention_softmax_in_fp32", "attn_impl",
+      "attn_implementation", "auto_map", "bias_dropout_fusion",
+      "chunk_size_feed_forward", "custom_pipelines", "do_sample", "dtype",
+      "early_stopping", "finetuning_task", "flash_attn", "flash_rotary",
+      "forced_bos_token_id", "fused_dense", "fused_mlp",
+      "gradient_checkpointing", "id2label", "init_config", "init_device",
+      "init_std", "initializer_range", "is_decoder", "is_llama_config",
+      "keys_to_ignore_at_inference", "label2id", "language", "layerdrop",
+      "masked_softmax_fusion", "max_length", "model_max_length", "model_type",
+      "n_ctx", "n_embed", "name_or_path", "num_beams", "num_labels",
+      "num_return_sequences", "offset_alibi", "prefix", "pretraining_tp",
+      "problem_type", "pruned_heads", "reorder_and_upcast_attn",
+      "repetition_penalty", "return_dict", "rope_dtype",
+      "scale_attention_softmax_in_fp32", "seq_length", "skip_bias_add",
+      "skip_bias_add_qkv", "slow_but_exact", "task_specific_params",
+      "temperature", "tokenizer_class", "top_k", "top_p", "torch_dtype",
+      "torchscript", "training_config", "transformers.js_config",
+      "transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16",
+      "use_cache", "use_flash_attn", "use_return_dict", "attn_uses_sequence_id",
+      "verbose", "fc_config", "ffn_config_defaults", "num_logits_to_keep"};
+  auto has = [&](const char *part) {
+    return name.find(part) != std::string::npos;
+  };
+  return names.contains(name) || name.starts_with("_") || has("dropout") ||
+         has("pdrop") || has("drop_path") || has("token_id") ||
+         has("token_index") || name.starts_with("summary_") ||
+         name.starts_with("output_");
+}
+
+/// True for a value that says that something is not there.
+static bool isOff(const json &value) {
+  return value.is_null() || value == false || value == "" ||
+         (value.is_number() && value == 0) ||
+         (value.is_structured() && value.empty());
+}
+
+void ConfigReader::refuseUnknown() const {
+  for (const auto &[name, value] : config->items())
+    if (!seen->names.contains(name) && !isHarmless(name) && !isOff(value)) {
+      std::string text = value.dump();
+      if (text.size() > 40)
+        text = text.substr(0, 40) + "...";
+      throw Error("field '" + name + "' (" + text +
+                      ") is not known for this architecture and may change "
+                      "the result",
+                  place, "remove it if it does not");
+    }
+  for (const ConfigReader &object : seen->objects)
+    object.refuseUnknown();
 }
 
 void ConfigReader::refuse(const std::string &field,

@@ -1,109 +1,138 @@
-//===- Llama.cpp - Llama and its close relatives --------------------------===//
+//===- Llama.cpp - Llama and those that differ from it in a line ----------===//
 //
 // Pre-norm RMS blocks, rotary embedding in halves, gated MLP: transformers'
-// modeling_llama.py, modeling_mistral.py and modeling_qwen3.py.
+// modeling_llama.py, modeling_mistral.py, modeling_qwen2.py, modeling_qwen3.py,
+// modeling_granite.py, modeling_smollm3.py.
 //
 //===----------------------------------------------------------------------===//
 
 #include "frontends/architectures/Architectures.h"
 #include "frontends/architectures/Rope.h"
 
-#include <cmath>
-
 namespace qcc {
 
-/// What the family shares. Without `head_dim` in the config a head has
-/// `defaultHeadDim` dimensions, or, if that is 0, hidden_size / heads.
-static ModelSpec readFamily(const ConfigReader &config, const char *name,
-                            bool attentionBias, bool mlpBias,
-                            int64_t defaultHeadDim = 0) {
-  ModelSpec spec;
-  spec.architecture = name;
-  spec.vocabulary = config.integer({"vocab_size"});
-  spec.hidden = config.integer({"hidden_size"});
-  spec.layers = config.integer({"num_hidden_layers"});
-  spec.heads = config.integer({"num_attention_heads"});
-  spec.kvHeads = config.integer({"num_key_value_heads"}, 1, spec.heads);
-  if (!config.has({"head_dim"}) && !defaultHeadDim &&
-      spec.hidden % spec.heads != 0)
-    config.refuse("num_attention_heads",
-                  "is " + std::to_string(spec.heads) +
-                      ", which does not divide hidden_size " +
-                      std::to_string(spec.hidden));
-  spec.headDim = config.integer({"head_dim"}, 1,
-                                defaultHeadDim ? defaultHeadDim
-                                               : spec.hidden / spec.heads);
-  if (spec.heads % spec.kvHeads != 0)
-    config.refuse("num_key_value_heads", "is " + std::to_string(spec.kvHeads) +
-                                             ", which does not divide the " +
-                                             std::to_string(spec.heads) +
-                                             " heads");
-  spec.intermediate = config.integer({"intermediate_size"});
-  spec.context = config.integer({"max_position_embeddings"}, 1, 0);
-  spec.norm = {NormSpec::RMS, float(config.number({"rms_norm_eps"}, 1e-6)), 0,
-               false};
-  spec.activation =
-      readActivation(config, {"hidden_act", "hidden_activation"}, "silu");
-  spec.rope = readRope(config, spec.headDim);
-  spec.attentionScale = float(1 / std::sqrt(double(spec.headDim)));
-  spec.windows.assign(spec.layers, 0);
-
+ModelSpec readLlamaFamily(const ConfigReader &config, const char *name,
+                          const LlamaOptions &options) {
+  ModelSpec spec = readSizes(config, name, options.defaultHeadDim);
   const std::string layer = "model.layers.{}.";
-  int64_t q = spec.heads * spec.headDim, kv = spec.kvHeads * spec.headDim;
-  spec.embedding = "model.embed_tokens";
+  spec.basePrefix = "model.";
+  setEmbedding(spec, config, "model.embed_tokens", "lm_head", options.tied);
+  spec.norm = readRmsNorm(config, options.defaultEps);
   spec.attentionNorm = layer + "input_layernorm";
   spec.mlpNorm = layer + "post_attention_layernorm";
   spec.finalNorm = "model.norm";
-  auto projection = [&](const char *module, int64_t outputs, int64_t inputs,
-                        bool bias) {
-    return Projection{layer + module, outputs, inputs, bias};
-  };
-  spec.query = projection("self_attn.q_proj", q, spec.hidden, attentionBias);
-  spec.key = projection("self_attn.k_proj", kv, spec.hidden, attentionBias);
-  spec.value = projection("self_attn.v_proj", kv, spec.hidden, attentionBias);
-  spec.output = projection("self_attn.o_proj", spec.hidden, q, attentionBias);
-  spec.gate =
-      projection("mlp.gate_proj", spec.intermediate, spec.hidden, mlpBias);
-  spec.up = projection("mlp.up_proj", spec.intermediate, spec.hidden, mlpBias);
-  spec.down =
-      projection("mlp.down_proj", spec.hidden, spec.intermediate, mlpBias);
-  spec.head = Projection{"lm_head", spec.vocabulary, spec.hidden};
-  spec.tied = config.boolean({"tie_word_embeddings"}, false);
+  setAttention(spec, layer + "self_attn.",
+               {"q_proj", "k_proj", "v_proj", "o_proj"}, options.qkvBias,
+               options.outputBias);
+  setGatedMlp(spec, layer + "mlp.", options.mlpBias);
+  spec.activation = readActivation(config, "silu");
   return spec;
 }
 
 ModelSpec readLlama(const ConfigReader &config) {
-  return readFamily(config, "llama",
-                    config.boolean({"attention_bias", "bias"}, false),
-                    config.boolean({"mlp_bias"}, false));
+  bool bias = config.boolean({"attention_bias", "bias"}, false);
+  LlamaOptions options;
+  options.qkvBias = options.outputBias = bias;
+  options.mlpBias = config.boolean({"mlp_bias"}, false);
+  ModelSpec spec = readLlamaFamily(config, "llama", options);
+  setRope(spec, config);
+  return spec;
 }
 
 ModelSpec readMistral(const ConfigReader &config) {
-  ModelSpec spec = readFamily(config, "mistral", false, false);
-  spec.windows.assign(spec.layers, config.integer({"sliding_window"}, 1, 0));
+  ModelSpec spec = readLlamaFamily(config, "mistral", {});
+  setRope(spec, config);
+  // A config that does not name the field means the class's 4096; null, none.
+  bool isSaid = config.fields().contains("sliding_window");
+  setWindows(spec, config.integer({"sliding_window"}, 1, isSaid ? 0 : 4096));
+  return spec;
+}
+
+/// Qwen's windows: of layers from max_window_layers on, or those that
+/// layer_types names, and only with use_sliding_window.
+static void setQwenWindows(ModelSpec &spec, const ConfigReader &config) {
+  int64_t window = config.integer({"sliding_window"}, 1, 4096);
+  int64_t first = config.integer({"max_window_layers"}, 0, 28);
+  std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
+  if (!config.boolean({"use_sliding_window"}, false))
+    return;
+  if (slides.empty())
+    for (int64_t i = 0; i < spec.layerCount(); ++i)
+      slides.push_back(i >= first);
+  setWindows(spec, window, slides);
+}
+
+ModelSpec readQwen2(const ConfigReader &config) {
+  LlamaOptions options;
+  options.qkvBias = true;
+  ModelSpec spec = readLlamaFamily(config, "qwen2", options);
+  setRope(spec, config);
+  setQwenWindows(spec, config);
   return spec;
 }
 
 ModelSpec readQwen3(const ConfigReader &config) {
-  // 128 is Qwen3Config's default, unrelated to hidden_size.
-  ModelSpec spec =
-      readFamily(config, "qwen3", config.boolean({"attention_bias"}, false),
-                 false, /*defaultHeadDim=*/128);
-  spec.qNorm = "model.layers.{}.self_attn.q_norm";
-  spec.kNorm = "model.layers.{}.self_attn.k_norm";
-  if (!config.boolean({"use_sliding_window"}, false))
-    return spec;
+  LlamaOptions options;
+  options.qkvBias = options.outputBias =
+      config.boolean({"attention_bias"}, false);
+  // Qwen3Config's default, unrelated to hidden_size.
+  options.defaultHeadDim = 128;
+  ModelSpec spec = readLlamaFamily(config, "qwen3", options);
+  setRope(spec, config);
+  spec.qkNorm = {QkNormSpec::Head, spec.norm,
+                 "model.layers.{}.self_attn.q_norm",
+                 "model.layers.{}.self_attn.k_norm"};
+  setQwenWindows(spec, config);
+  return spec;
+}
 
-  // Layers from max_window_layers on slide, unless layer_types says which.
+ModelSpec readGranite(const ConfigReader &config) {
+  LlamaOptions options;
+  options.qkvBias = options.outputBias =
+      config.boolean({"attention_bias"}, false);
+  options.mlpBias = config.boolean({"mlp_bias"}, false);
+  ModelSpec spec = readLlamaFamily(config, "granite", options);
+  setRope(spec, config);
+  spec.embeddingMultiplier = float(config.number({"embedding_multiplier"}, 1));
+  spec.residualMultiplier = float(config.number({"residual_multiplier"}, 1));
+  for (LayerSpec &layer : spec.layers)
+    layer.scale = float(config.number({"attention_multiplier"}, 1));
+  double scaling = config.number({"logits_scaling"}, 1);
+  if (scaling == 0)
+    config.refuse("logits_scaling", "is 0");
+  spec.logitMultiplier = float(1 / scaling);
+  return spec;
+}
+
+ModelSpec readSmolLM3(const ConfigReader &config) {
+  LlamaOptions options;
+  options.qkvBias = options.outputBias =
+      config.boolean({"attention_bias"}, false);
+  options.mlpBias = config.boolean({"mlp_bias"}, false);
+  options.tied = true;
+  ModelSpec spec = readLlamaFamily(config, "smollm3", options);
+  if (!config.has({"num_key_value_heads"}) &&
+      !config.fields().contains("num_key_value_heads"))
+    config.refuse("num_key_value_heads", "is missing");
+  setRope(spec, config, {.theta = 2000000});
+
+  // no_rope_layers says 1 for the layers that do rotate.
+  int64_t interval = config.integer({"no_rope_layer_interval"}, 1, 4);
+  const nlohmann::json *rotates = config.find({"no_rope_layers"});
+  if (rotates && (!rotates->is_array() ||
+                  rotates->size() != spec.layers.size()))
+    config.refuse("no_rope_layers", "does not say 0 or 1 for each layer");
+  std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
+  bool hasWindow = config.boolean({"use_sliding_window"}, false);
   int64_t window = config.integer({"sliding_window"}, 1, 0);
-  int64_t first = config.integer({"max_window_layers"}, 0, 28);
-  const nlohmann::json *types = config.find({"layer_types"});
-  if (types && (!types->is_array() || types->size() != size_t(spec.layers)))
-    config.refuse("layer_types", "does not name a type for each of the " +
-                                     std::to_string(spec.layers) + " layers");
-  for (int64_t i = 0; i < spec.layers; ++i) {
-    bool slides = types ? (*types)[i] == "sliding_attention" : i >= first;
-    spec.windows[i] = slides ? window : 0;
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    LayerSpec &layer = spec.layers[i];
+    bool hasRope = rotates ? (*rotates)[i] == 1
+                           : (int64_t(i) + 1) % interval != 0;
+    if (!hasRope)
+      layer.rope = LayerSpec::kNoRope;
+    if (hasWindow && (slides.empty() ? !hasRope : bool(slides[i])))
+      layer.window = window;
   }
   return spec;
 }

@@ -54,23 +54,7 @@ struct GgufContents {
 /// for whatever does not follow the format.
 GgufContents parseGguf(std::span<const uint8_t> bytes, const std::string &file);
 
-/// The Hugging Face name of a tensor of GGUF's architecture llama
-/// ("blk.0.attn_q.weight": "model.layers.0.self_attn.q_proj.weight"), or the
-/// name itself ("rope_freqs.weight").
-std::string huggingFaceName(const std::string &ggufName);
-
-/// True for the q and k of GGUF's llama, weights and biases: the conversion to
-/// GGUF permutes their rows for ggml's rotary embedding.
-bool isRotaryPermuted(const std::string &ggufName);
-
-/// The configuration that transformers would have for a GGUF file of
-/// architecture llama. `checkpoint` has its tensors, under Hugging Face names.
-/// Llama 3's frequency factors (rope_freqs.weight) become
-/// {"rope_type": "factors", "factors": [...]}.
-nlohmann::json makeLlamaConfig(const GgufMetadata &metadata,
-                               const Checkpoint &checkpoint);
-
-/// A GGUF file under Hugging Face names. Architectures: llama.
+/// A GGUF file under Hugging Face names (GgufArchitecture.h).
 class GgufCheckpoint : public Checkpoint {
 public:
   /// Throws qrt::Error if that is no such file.

@@ -1,6 +1,7 @@
 //===- GgufCheckpoint.cpp - GGUF files as Hugging Face models -------------===//
 
 #include "frontends/checkpoint/Gguf.h"
+#include "frontends/checkpoint/GgufArchitecture.h"
 #include "frontends/checkpoint/GgufSplit.h"
 
 #include "runtime/support/Error.h"
@@ -13,184 +14,6 @@ using nlohmann::json;
 using qrt::Error;
 
 namespace qcc {
-
-//===----------------------------------------------------------------------===//
-// Names
-//===----------------------------------------------------------------------===//
-
-/// What stands between "blk.N." and the suffix, and its module in transformers.
-static const std::map<std::string_view, std::string_view> &layerModules() {
-  static const std::map<std::string_view, std::string_view> modules = {
-      {"attn_norm", "input_layernorm"},
-      {"attn_q", "self_attn.q_proj"},
-      {"attn_k", "self_attn.k_proj"},
-      {"attn_v", "self_attn.v_proj"},
-      {"attn_output", "self_attn.o_proj"},
-      {"ffn_norm", "post_attention_layernorm"},
-      {"ffn_gate", "mlp.gate_proj"},
-      {"ffn_up", "mlp.up_proj"},
-      {"ffn_down", "mlp.down_proj"},
-  };
-  return modules;
-}
-
-namespace {
-/// "blk.<layer>.<module>.<suffix>"; all empty if the name is no such.
-struct LayerName {
-  std::string_view layer, module, suffix;
-
-  explicit LayerName(std::string_view name) {
-    if (!name.starts_with("blk."))
-      return;
-    size_t first = name.find('.', 4), last = name.rfind('.');
-    if (first == std::string_view::npos || last <= first)
-      return;
-    layer = name.substr(4, first - 4);
-    module = name.substr(first + 1, last - first - 1);
-    suffix = name.substr(last + 1);
-  }
-};
-} // namespace
-
-std::string huggingFaceName(const std::string &ggufName) {
-  if (ggufName == "token_embd.weight")
-    return "model.embed_tokens.weight";
-  if (ggufName == "output_norm.weight")
-    return "model.norm.weight";
-  if (ggufName == "output.weight")
-    return "lm_head.weight";
-  LayerName name(ggufName);
-  auto it = layerModules().find(name.module);
-  if (it == layerModules().end())
-    return ggufName;
-  return "model.layers." + std::string(name.layer) + '.' +
-         std::string(it->second) + '.' + std::string(name.suffix);
-}
-
-bool isRotaryPermuted(const std::string &ggufName) {
-  LayerName name(ggufName);
-  return name.module == "attn_q" || name.module == "attn_k";
-}
-
-//===----------------------------------------------------------------------===//
-// Configuration
-//===----------------------------------------------------------------------===//
-
-/// The scaling of the rotary embedding, as transformers' rope_scaling says it;
-/// null if there is none.
-static json ropeScaling(const GgufMetadata &meta,
-                        const Checkpoint &checkpoint) {
-  // Llama 3's factors say all: the conversion writes them instead of a scaling.
-  if (const TensorInfo *factors = checkpoint.find("rope_freqs.weight")) {
-    int64_t count = factors->elements();
-    if (count < 1 || count > 4096)
-      throw Error("tensor 'rope_freqs.weight' has " + std::to_string(count) +
-                      " elements",
-                  meta.file);
-    std::vector<float> values(size_t(count), 0.0f);
-    checkpoint.readF32(*factors, 0, count, values.data());
-    for (float value : values)
-      if (!std::isfinite(value) || value <= 0)
-        throw Error("tensor 'rope_freqs.weight' holds " +
-                        std::to_string(value) + ", no factor",
-                    meta.file);
-    return {{"rope_type", "factors"}, {"factors", values}};
-  }
-
-  std::string type = meta.string("llama.rope.scaling.type").value_or("none");
-  auto factor = meta.number("llama.rope.scaling.factor");
-  if (!meta.has("llama.rope.scaling.type")) {
-    // Files from before there was a type.
-    factor = meta.number("llama.rope.scale_linear");
-    type = factor ? "linear" : "none";
-  }
-  if (type == "none" || (type == "linear" && factor.value_or(1) == 1))
-    return nullptr;
-  json scaling = {{"rope_type", type}};
-  if (factor)
-    scaling["factor"] = *factor;
-  if (auto value = meta.integer("llama.rope.scaling.original_context_length"))
-    scaling["original_max_position_embeddings"] = *value;
-  if (auto value = meta.number("llama.rope.scaling.attn_factor"))
-    scaling["attention_factor"] = *value;
-  return scaling;
-}
-
-/// transformers' name of what most of the matrices are stored as; block types
-/// stand for bfloat16 (design.md, section 4).
-static const char *storedType(const Checkpoint &checkpoint) {
-  std::map<TensorType, int64_t> elements;
-  for (const TensorInfo &info : checkpoint.tensors())
-    if (info.shape.size() == 2)
-      elements[info.type] += info.elements();
-  auto most = std::ranges::max_element(
-      elements, {}, [](const auto &entry) { return entry.second; });
-  if (most == elements.end() || most->first == TensorType::F32)
-    return "float32";
-  return most->first == TensorType::F16   ? "float16"
-         : most->first == TensorType::F64 ? "float64"
-                                          : "bfloat16";
-}
-
-json makeLlamaConfig(const GgufMetadata &meta, const Checkpoint &checkpoint) {
-  auto key = [](const char *name) { return std::string("llama.") + name; };
-  if (int64_t experts = meta.integer(key("expert_count")).value_or(0))
-    throw Error("the model has " + std::to_string(experts) +
-                    " experts a layer, which is not supported yet",
-                meta.file);
-  int64_t hidden = meta.required(key("embedding_length"));
-  int64_t heads = meta.required(key("attention.head_count"));
-  if (heads < 1)
-    throw Error("metadata 'llama.attention.head_count' is " +
-                    std::to_string(heads),
-                meta.file);
-  int64_t headDim =
-      meta.integer(key("attention.key_length")).value_or(hidden / heads);
-  for (const char *other : {"attention.value_length", "rope.dimension_count"})
-    if (int64_t value = meta.integer(key(other)).value_or(headDim);
-        value != headDim)
-      throw Error("metadata 'llama." + std::string(other) + "' is " +
-                      std::to_string(value) + " but a head has " +
-                      std::to_string(headDim) +
-                      " dimensions, which is not supported yet",
-                  meta.file);
-
-  json config = {
-      {"architectures", {"LlamaForCausalLM"}},
-      {"model_type", "llama"},
-      {"hidden_act", "silu"},
-      {"hidden_size", hidden},
-      {"num_hidden_layers", meta.required(key("block_count"))},
-      {"num_attention_heads", heads},
-      {"num_key_value_heads",
-       meta.integer(key("attention.head_count_kv")).value_or(heads)},
-      {"head_dim", headDim},
-      {"intermediate_size", meta.required(key("feed_forward_length"))},
-      {"max_position_embeddings", meta.required(key("context_length"))},
-      {"rms_norm_eps",
-       meta.requiredNumber(key("attention.layer_norm_rms_epsilon"))},
-      {"rope_theta", meta.number(key("rope.freq_base")).value_or(10000.0)},
-      {"torch_dtype", storedType(checkpoint)},
-      {"rope_dtype", "float32"},
-  };
-  if (json scaling = ropeScaling(meta, checkpoint); !scaling.is_null())
-    config["rope_scaling"] = scaling;
-
-  const TensorInfo *embedding = checkpoint.find("model.embed_tokens.weight");
-  if (!embedding || embedding->shape.size() != 2)
-    throw Error("tensor 'token_embd.weight' is missing or no matrix",
-                meta.file);
-  config["vocab_size"] = embedding->shape[0];
-  config["tie_word_embeddings"] = checkpoint.find("lm_head.weight") == nullptr;
-  const std::string layer = "model.layers.0.";
-  config["attention_bias"] =
-      checkpoint.find(layer + "self_attn.q_proj.bias") != nullptr;
-  config["mlp_bias"] = checkpoint.find(layer + "mlp.up_proj.bias") != nullptr;
-  for (const char *name : {"bos_token_id", "eos_token_id"})
-    if (auto id = meta.integer(std::string("tokenizer.ggml.") + name))
-      config[name] = *id;
-  return config;
-}
 
 /// What ends a text: besides eos the end of a turn and of a message.
 static json makeGenerationConfig(const GgufMetadata &meta) {
@@ -211,16 +34,17 @@ GgufCheckpoint::GgufCheckpoint(const std::string &path) : Checkpoint(path) {
   auto architecture = meta.string("general.architecture");
   if (!architecture)
     throw Error("metadata 'general.architecture' is missing", path);
-  if (*architecture != "llama")
+  const GgufArchitecture *known = findGgufArchitecture(*architecture);
+  if (!known)
     throw Error("gguf architecture " + quoteText(*architecture) +
-                    " is not supported yet",
-                path);
+                    " is not supported",
+                path, "supported are " + ggufArchitectureNames());
   for (TensorInfo &info : tensors) {
-    info.rotaryPermuted = isRotaryPermuted(info.name);
-    info.name = huggingFaceName(info.name);
+    info.rotaryPermuted = isRotaryPermuted(*known, info.name);
+    info.name = huggingFaceName(*known, info.name);
     add(std::move(info));
   }
-  configuration = makeLlamaConfig(meta, *this);
+  configuration = makeGgufConfig(*known, meta, *this);
   generation = makeGenerationConfig(meta);
 }
 

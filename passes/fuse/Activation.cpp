@@ -30,7 +30,9 @@ struct FoldActivation : OpRewritePattern<tfm::ActivationOp> {
       return rewriter.notifyMatchFailure(op, "the gemm has several results");
     if (!gemm->hasOneUse())
       return rewriter.notifyMatchFailure(op, "the gemm has other readers");
-    if (gemm.getActivation() || gemm.getResidual())
+    if (gemm.getActivation() || gemm.getResidual() ||
+        gemm.getMultiplier().convertToFloat() != 1 ||
+        gemm.getSoftCap().convertToFloat() != 0)
       return rewriter.notifyMatchFailure(op, "the gemm has an epilogue");
     rewriter.modifyOpInPlace(gemm,
                              [&] { gemm.setActivationAttr(op.getKindAttr()); });

@@ -31,9 +31,9 @@ struct FormGemms : qcc::impl::FormGemmsPassBase<FormGemms> {
 private:
   LogicalResult parseDtype();
   void packDefine(tfm::DefineOp define);
-  /// Replaces `op` by a GEMM with nothing fused but what it says itself.
-  void form(Operation *op, Value input, Value weight, Value bias, Value step,
-            Value order);
+  /// Replaces `op` by a GEMM with nothing fused.
+  qnt::FusedGemmOp form(Operation *op, Value input, Value weight, Value bias,
+                        Value step, Value order);
 
   /// The format of unquantized matrices, if it is not the stored one.
   std::optional<qrt::Format> matrixFormat;
@@ -72,20 +72,17 @@ void FormGemms::packDefine(tfm::DefineOp define) {
       qnt::ConvertOp::create(b, define.getLoc(), packed, define.getValue()));
 }
 
-void FormGemms::form(Operation *op, Value input, Value weight, Value bias,
-                     Value step, Value order) {
+qnt::FusedGemmOp FormGemms::form(Operation *op, Value input, Value weight,
+                                 Value bias, Value step, Value order) {
   OpBuilder b(op);
   Type result = op->getResult(0).getType();
   int64_t split = tfm::features(cast<RankedTensorType>(result));
   auto gemm = qnt::FusedGemmOp::create(
-      b, op->getLoc(), TypeRange(result), input, weight, step,
-      /*norm_weight=*/Value(), /*norm_bias=*/Value(), bias,
-      /*residual=*/Value(), order, b.getStringAttr(""), b.getF32FloatAttr(0),
-      b.getF32FloatAttr(0), tfm::ActivationAttr(), UnitAttr(),
-      b.getDenseI64ArrayAttr({split}));
+      b, op->getLoc(), TypeRange(result), input, weight, step, bias, order,
+      split);
   op->replaceAllUsesWith(gemm);
-  op->erase();
   ++formed;
+  return gemm;
 }
 
 void FormGemms::runOnOperation() {
@@ -120,7 +117,12 @@ void FormGemms::runOnOperation() {
       op->emitOpError("form_gemms_c2: the weight comes from no tfm.define");
       return WalkResult::interrupt();
     }
-    form(op, input, weight, bias, step, order);
+    qnt::FusedGemmOp gemm = form(op, input, weight, bias, step, order);
+    if (auto logits = dyn_cast<tfm::LogitsOp>(op)) {
+      gemm.setMultiplierAttr(logits.getMultiplierAttr());
+      gemm.setSoftCapAttr(logits.getSoftCapAttr());
+    }
+    op->erase();
     return WalkResult::advance();
   });
   if (result.wasInterrupted())

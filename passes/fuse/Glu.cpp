@@ -98,7 +98,9 @@ StringRef Glu::problem(const WeightStacker &stacker, func::FuncOp function,
   for (qnt::FusedGemmOp gemm : {gate, up}) {
     if (gemm.getBias())
       return "a half has a bias";
-    if (gemm.getActivation() || gemm.getResidual() || gemm.getStep())
+    if (gemm.getActivation() || gemm.getResidual() || gemm.getStep() ||
+        gemm.getMultiplier().convertToFloat() != 1 ||
+        gemm.getSoftCap().convertToFloat() != 0)
       return "a half has an epilogue already";
   }
   qnt::PackedType type = gate.getWeight().getType();
@@ -185,7 +187,8 @@ void Glu::runOnOperation() {
           gate.getNormAttr(),
           gate.getEpsAttr(), gate.getNormOffsetAttr(),
           gated.activation.getKindAttr(), b.getUnitAttr(),
-          b.getDenseI64ArrayAttr({tfm::features(gated.mul.getType())}));
+          b.getDenseI64ArrayAttr({tfm::features(gated.mul.getType())}),
+          gate.getMultiplierAttr(), gate.getSoftCapAttr());
       gated.mul.getResult().replaceAllUsesWith(gemm.getResult(0));
       gated.mul.erase();
       gated.activation.erase();

@@ -77,8 +77,10 @@ struct FoldLayerNorm : OpRewritePattern<tfm::LayerNormOp> {
 
   LogicalResult matchAndRewrite(tfm::LayerNormOp op,
                                 PatternRewriter &rewriter) const override {
+    if (op.getHeads() != 1)
+      return rewriter.notifyMatchFailure(op, "normalizes slices of rows");
     if (failed(foldNorm(op, op.getInput(), op.getWeight(), op.getBias(),
-                        "layer", op.getEpsAttr(), rewriter.getF32FloatAttr(0),
+                        "layer", op.getEpsAttr(), op.getOffsetAttr(),
                         rewriter)))
       return failure();
     ++folded;

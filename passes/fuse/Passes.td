@@ -125,6 +125,22 @@ def ActivationPass : Pass<"fuse-activation", "::mlir::func::FuncOp"> {
   let statistics = [Statistic<"folded", "folded", "Activations folded">];
 }
 
+def MapPass : Pass<"fuse-map", "::mlir::func::FuncOp"> {
+  let summary = "Folds scales and soft caps into the GEMMs before them";
+  let description = [{
+    Input:
+    ```mlir
+    %0 = qnt.fused_gemm %x, %w splits [64] : ...
+    %1 = tfm.map scale %0 by 2.2e-01 : tensor<?x64xf32>
+    ```
+    Output:
+    ```mlir
+    %0 = qnt.fused_gemm %x, %w splits [64] {multiplier = 2.2e-01 : f32} : ...
+    ```
+  }];
+  let statistics = [Statistic<"folded", "folded", "Scales and soft caps folded">];
+}
+
 def ResidualPass : Pass<"fuse-residual", "::mlir::func::FuncOp"> {
   let summary = "Folds residual sums into the GEMMs before them";
   let description = [{

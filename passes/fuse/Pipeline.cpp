@@ -16,6 +16,8 @@ void buildFusePipeline(mlir::OpPassManager &pm, const FuseOptions &options) {
   functions.addPass(createRopeAttentionPass());
   functions.addPass(createNormPass());
   functions.addPass(createActivationPass());
+  // Before residuals, which are added last.
+  functions.addPass(createMapPass());
   functions.addPass(createResidualPass());
 }
 

@@ -27,6 +27,11 @@ tfm::RMSNormOp headNorm(tfm::RopeOp rope) {
   auto norm = rope.getInput().getDefiningOp<tfm::RMSNormOp>();
   if (!norm || norm.getHeads() != rope.getHeads() || !norm->hasOneUse())
     return {};
+  // One weight for all heads, not a part for each.
+  int64_t dim =
+      tfm::features(norm.getInput().getType()) / int64_t(norm.getHeads());
+  if (tfm::storedShape(norm.getWeight().getType()).columns != dim)
+    return {};
   return norm;
 }
 
@@ -38,6 +43,8 @@ struct FoldRopes : OpRewritePattern<tfm::AttentionOp> {
                                 PatternRewriter &rewriter) const override {
     auto q = op.getQuery().getDefiningOp<tfm::RopeOp>();
     auto k = op.getKey().getDefiningOp<tfm::RopeOp>();
+    if (op.getBf16Bias())
+      return rewriter.notifyMatchFailure(op, "biases are rounded");
     if (!q || !k)
       return rewriter.notifyMatchFailure(op, "q or k is not rotated");
     if (q == k || !q->hasOneUse() || !k->hasOneUse())
@@ -47,7 +54,8 @@ struct FoldRopes : OpRewritePattern<tfm::AttentionOp> {
         q.getFrequencies() != k.getFrequencies() ||
         q.getRotary() != k.getRotary() ||
         q.getInterleaved() != k.getInterleaved() ||
-        q.getAttentionFactor() != k.getAttentionFactor())
+        q.getAttentionFactor() != k.getAttentionFactor() ||
+        q.getLengthScalingAttr() != k.getLengthScalingAttr())
       return rewriter.notifyMatchFailure(op, "q and k are rotated differently");
     if (q.getHeads() != op.getHeads() ||
         int64_t(k.getHeads()) != op.getCache().getType().getHeads())
@@ -71,7 +79,7 @@ struct FoldRopes : OpRewritePattern<tfm::AttentionOp> {
         kNorm ? kNorm.getWeight() : Value(), op.getSlopes(), op.getHeadsAttr(),
         q.getRotaryAttr(), q.getInterleavedAttr(), q.getAttentionFactorAttr(),
         qNorm ? qNorm.getEpsAttr() : zero, qNorm ? qNorm.getOffsetAttr() : zero,
-        op.getScaleAttr(), op.getSoftCapAttr());
+        op.getScaleAttr(), op.getSoftCapAttr(), q.getLengthScalingAttr());
     ++folded;
     return success();
   }

@@ -33,11 +33,16 @@ struct Key {
   bool operator==(const Key &) const = default;
 };
 
+bool hasScale(qnt::FusedGemmOp gemm) {
+  return gemm.getMultiplier().convertToFloat() != 1 ||
+         gemm.getSoftCap().convertToFloat() != 0;
+}
+
 /// True for a GEMM that has nothing fused yet but a bias.
 bool isPlain(qnt::FusedGemmOp gemm) {
   return gemm.getNumResults() == 1 && !gemm.getStep() &&
          gemm.getNorm().empty() && !gemm.getActivation() && !gemm.getGlu() &&
-         !gemm.getResidual();
+         !gemm.getResidual() && !hasScale(gemm);
 }
 
 Key keyOf(qnt::FusedGemmOp gemm) {
@@ -190,11 +195,7 @@ void StackLinears::stack(WeightStacker &stacker, func::FuncOp function,
   OpBuilder b(first);
   auto stacked = qnt::FusedGemmOp::create(
       b, b.getFusedLoc(locations), results, key.input, weight, /*step=*/Value(),
-      /*norm_weight=*/Value(), /*norm_bias=*/Value(), bias,
-      /*residual=*/Value(), key.order, b.getStringAttr(""),
-      b.getF32FloatAttr(0),
-      b.getF32FloatAttr(0), tfm::ActivationAttr(), UnitAttr(),
-      b.getDenseI64ArrayAttr(splits));
+      bias, key.order, splits);
   for (auto [gemm, result] : llvm::zip(gemms, stacked.getResults())) {
     gemm.getResult(0).replaceAllUsesWith(result);
     gemm.erase();

@@ -88,7 +88,8 @@ private:
     return mapped;
   }
   /// The table of cos and sin for frequencies, made once a step.
-  Value ropeTable(Location loc, Value frequencies, float attentionFactor);
+  Value ropeTable(Location loc, Value frequencies, float attentionFactor,
+                  tfm::LengthScalingAttr lengthScaling);
   FailureOr<int64_t> indexOf(Value weight);
   UnitAttr fusedAttr() {
     return bucket.isPersistent ? b.getUnitAttr() : UnitAttr();
@@ -104,10 +105,18 @@ private:
   OpBuilder b;
   /// Weights of @model, made once an entry.
   llvm::DenseMap<int64_t, Value> entryWeights;
-  llvm::DenseMap<std::pair<int64_t, uint32_t>, Value> ropeTables;
+  struct RopeTable {
+    int64_t weight;
+    float attentionFactor;
+    tfm::LengthScalingAttr lengthScaling;
+    Value buffer;
+  };
+  SmallVector<RopeTable> ropeTables;
   /// Activations that are staged already, by everything that fixes them.
   struct Staged {
     Value input, normWeight, order;
+    StringRef norm;
+    FloatAttr eps, normOffset;
     Type type;
     bool gather;
     Value buffer;
@@ -143,7 +152,8 @@ FailureOr<int64_t> EntryBuilder::indexOf(Value value) {
 }
 
 Value EntryBuilder::ropeTable(Location loc, Value frequencies,
-                              float attentionFactor) {
+                              float attentionFactor,
+                              tfm::LengthScalingAttr lengthScaling) {
   int64_t index;
   auto common = commonIndex.find(frequencies);
   if (common != commonIndex.end()) {
@@ -156,18 +166,20 @@ Value EntryBuilder::ropeTable(Location loc, Value frequencies,
       return {};
     index = *found;
   }
-  auto key = std::make_pair(index, llvm::bit_cast<uint32_t>(attentionFactor));
-  Value &table = ropeTables[key];
-  if (table)
-    return table;
+  for (const RopeTable &table : ropeTables)
+    if (table.weight == index && table.attentionFactor == attentionFactor &&
+        table.lengthScaling == lengthScaling)
+      return table.buffer;
   // Made at the start of the entry: all layers read it.
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&entry.getBody().front());
   auto type = cast<qnt::PackedType>(frequencies.getType());
-  table = newBuffer(loc, 2 * type.getColumns());
+  Value table =
+      newBuffer(loc, lengthScaling ? type.getColumns() : 2 * type.getColumns());
   Value weight = krn::WeightOp::create(b, loc, type, index, "rope.frequencies");
   krn::RopeTableOp::create(b, loc, weight, table,
-                           b.getF32FloatAttr(attentionFactor));
+                           b.getF32FloatAttr(attentionFactor), lengthScaling);
+  ropeTables.push_back({index, attentionFactor, lengthScaling, table});
   return table;
 }
 
@@ -355,8 +367,10 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
   Value staged;
   for (const Staged &other : stagedInBlock)
     if (other.input == input && other.normWeight == normWeight &&
-        other.order == order && other.type == stagedType &&
-        other.gather == gather)
+        other.order == order && other.norm == op.getNorm() &&
+        other.eps == op.getEpsAttr() &&
+        other.normOffset == op.getNormOffsetAttr() &&
+        other.type == stagedType && other.gather == gather)
       staged = other.buffer;
   if (!staged) {
     staged = krn::StagedBufferOp::create(b, loc, stagedType, int64_t(-1),
@@ -366,8 +380,9 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
                          op.getNormAttr(), op.getEpsAttr(),
                          op.getNormOffsetAttr(),
                          gather ? b.getUnitAttr() : UnitAttr());
-    stagedInBlock.push_back(
-        {input, normWeight, order, stagedType, gather, staged});
+    stagedInBlock.push_back({input, normWeight, order, op.getNorm(),
+                             op.getEpsAttr(), op.getNormOffsetAttr(),
+                             stagedType, gather, staged});
   }
 
   std::string kernel = bucket.isSmall() ? "gemv_" : "gemm_";
@@ -397,7 +412,7 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
                       op.getBias() ? weight(op, op.getBias(), map) : Value(),
                       residual, output, b.getStringAttr(kernel),
                       b.getStringAttr(reason), op.getActivationAttr(),
-                      op.getGlu(), gather);
+                      op.getGlu(), gather, op.getMultiplier(), op.getSoftCap());
   // Writing a buffer in place ends what was staged of it.
   llvm::erase_if(stagedInBlock,
                  [&](const Staged &s) { return s.input == output; });
@@ -420,7 +435,8 @@ LogicalResult EntryBuilder::lowerRopeAttention(qnt::RopeAttentionOp op,
                                                Mapping &map) {
   Location loc = op.getLoc();
   Value table = ropeTable(loc, op.getFrequencies(),
-                          op.getAttentionFactor().convertToFloat());
+                          op.getAttentionFactor().convertToFloat(),
+                          op.getLengthScalingAttr());
   if (!table)
     return op.emitOpError("takes frequencies that differ between layers");
   Value qNorm = op.getQNorm() ? weight(op, op.getQNorm(), map) : Value();
@@ -437,7 +453,7 @@ LogicalResult EntryBuilder::lowerRopeAttention(qnt::RopeAttentionOp op,
         op.getEpsAttr(), op.getNormOffsetAttr(), fusedAttr());
     krn::AttentionOp::create(
         b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
-        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
+        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr(), UnitAttr());
   });
 }
 
@@ -455,13 +471,15 @@ LogicalResult EntryBuilder::lowerAttention(tfm::AttentionOp op, Mapping &map) {
         b.getF32FloatAttr(0), b.getF32FloatAttr(0), fusedAttr());
     krn::AttentionOp::create(
         b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
-        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr());
+        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr(),
+        op.getBf16BiasAttr());
   });
 }
 
 LogicalResult EntryBuilder::lowerRope(tfm::RopeOp op, Mapping &map) {
   Value table = ropeTable(op.getLoc(), op.getFrequencies(),
-                          op.getAttentionFactor().convertToFloat());
+                          op.getAttentionFactor().convertToFloat(),
+                          op.getLengthScalingAttr());
   if (!table)
     return op.emitOpError("takes frequencies that differ between layers");
   // The kernel writes rows as far apart as it reads them.
@@ -493,7 +511,9 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
           return failure();
         Value output = outputFor(embedding.getResult());
         krn::EmbedOp::create(b, loc, table, output,
-                             embedding.getMultiplierAttr());
+                             embedding.getMultiplierAttr(),
+                             embedding.getPositionsAttr(),
+                             embedding.getOffsetAttr());
         map[embedding.getResult()] = output;
         return success();
       })
@@ -516,7 +536,7 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
         Value output = outputFor(norm.getResult());
         krn::NormOp::create(b, loc, map.lookup(norm.getInput()), scale, bias,
                             output, b.getStringAttr("layer"), norm.getEpsAttr(),
-                            b.getF32FloatAttr(0), b.getI64IntegerAttr(1));
+                            norm.getOffsetAttr(), norm.getHeadsAttr());
         map[norm.getResult()] = output;
         return success();
       })
@@ -525,6 +545,14 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
         krn::ActivationOp::create(b, loc, activation.getKindAttr(),
                                   map.lookup(activation.getInput()), output);
         map[activation.getResult()] = output;
+        return success();
+      })
+      .Case([&](tfm::MapOp mapped) {
+        Value output = outputFor(mapped.getResult());
+        krn::MapOp::create(b, loc, mapped.getKindAttr(),
+                           map.lookup(mapped.getInput()),
+                           mapped.getValueAttr(), output);
+        map[mapped.getResult()] = output;
         return success();
       })
       .Case<tfm::MulOp>([&](tfm::MulOp mul) {

@@ -81,6 +81,11 @@ std::optional<PhaseEffects> phaseEffects(Operation *op) {
             writes(phase.getOutput());
             return true;
           })
+          .Case([&](krn::MapOp phase) {
+            reads(phase.getInput());
+            writes(phase.getOutput());
+            return true;
+          })
           .Case<krn::MulOp, krn::AddOp>([&](auto phase) {
             reads({phase.getLhs(), phase.getRhs()});
             writes(phase.getOutput());

@@ -26,7 +26,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 2u
+#define QRT_CUDA_ABI_VERSION 3u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {
@@ -38,6 +38,11 @@ typedef struct qrt_cuda_sequence {
                         of layer l begins capacity * (bytes a token of the
                         layers before l) bytes into it: K [kv head][capacity]
                         [dim], then V transposed, [kv head][dim][capacity] */
+  uint32_t length; /* positions it has once all tokens that the caller gave at
+                      once are in (rotary scaling by length); a kernel that
+                      adds tokens by itself takes past + tokens where that is
+                      more */
+  uint32_t reserved;
 } qrt_cuda_sequence;
 #define QRT_CUDA_KV_MULTIPLE 64u
 

@@ -26,7 +26,7 @@ extern "C" {
   _Static_assert(sizeof(type) == (size), "size of " #type " is part of the ABI")
 #endif
 
-#define QRT_KERNEL_ABI_VERSION 1u
+#define QRT_KERNEL_ABI_VERSION 2u
 #define QRT_KERNEL_TABLE_SYMBOL "qrt_kernel_table"
 
 /* The tokens of one sequence in a step. They are contiguous in the step. */
@@ -40,8 +40,12 @@ typedef struct qrt_sequence {
                            table->kv_bytes_per_token bytes. The cache of layer
                            l begins capacity * (bytes a token of the layers
                            before l) bytes into it. */
+  uint32_t length;      /* positions it has once all tokens that the caller gave
+                           at once are in, >= past + tokens: a prompt may come
+                           in several calls (rotary scaling by length) */
+  uint32_t reserved;    /* 0 */
 } qrt_sequence;
-QRT_ABI_ASSERT_SIZE(qrt_sequence, 24);
+QRT_ABI_ASSERT_SIZE(qrt_sequence, 32);
 
 /* One call of an entry: some tokens of some sequences. Owned by the caller,
    constant during the call except for what the pointers point to. */

@@ -92,7 +92,8 @@ void CpuExecutor::runParts(std::span<const Part> parts, float *logits) {
     auto &cache = static_cast<CpuKvCache &>(*part.cache);
     auto first = uint32_t(ids.size()), count = uint32_t(part.tokens.size());
     sequences.push_back(
-        {first, count, part.past, cache.stored, cache.memory.data()});
+        {first, count, part.past, cache.stored, cache.memory.data(),
+         part.length, 0});
     ids.insert(ids.end(), part.tokens.begin(), part.tokens.end());
     for (uint32_t i = 0; i < count; ++i)
       positions.push_back(int32_t(part.past + i));

@@ -72,7 +72,8 @@ void Executor::step(std::span<const StepSequence> sequences,
                         : sequence.rows == LogitRows::Last && isLast ? 1
                                                                      : 0;
       parts.push_back({sequence.cache, sequence.tokens.subspan(done, here),
-                       sequence.cache->length() + uint32_t(done), wanted});
+                       sequence.cache->length() + uint32_t(done), wanted,
+                       sequence.cache->length() + uint32_t(count)});
       tokens += uint32_t(here);
       rows += wanted;
       done += here;

@@ -92,6 +92,7 @@ protected:
     std::span<const int32_t> tokens;
     uint32_t past;      ///< positions in the cache before this call
     uint32_t logitRows; ///< how many of its last tokens want logits
+    uint32_t length;    ///< positions once the step's last call is done
   };
   /// Runs the kernels once on at most maxTokens() tokens. The rows of all
   /// parts are consecutive; `logits` is that of the first.

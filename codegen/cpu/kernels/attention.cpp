@@ -49,6 +49,12 @@ struct Rows {
   }
 };
 
+/// The nearest bf16, ties to even, as f32.
+KRN_INLINE F32x16 roundToBfloat(F32x16 v) {
+  I32x16 bits = asBits(v);
+  return asFloat((bits + (((bits >> 16) & 1) + 0x7fff)) & int32_t(0xffff0000));
+}
+
 /// The first position that a token at `position` attends to.
 KRN_INLINE int64_t oldest(const AttentionConfig *config, int64_t position) {
   int64_t first = config->window ? position - config->window + 1 : 0;
@@ -106,8 +112,13 @@ struct Block {
       if (config->softCap > 0)
         v = splat(config->softCap) * tanh(v * splat(1.0f / config->softCap));
       I32x16 offset = laneNumbers() + t * 16;
-      if (config->alibi)
+      if (config->alibi == AlibiExact)
         v = fma(toFloat(offset - last), slope, v);
+      if (config->alibi == AlibiBf16) {
+        I32x16 absolute = offset + splat(int32_t(first));
+        v = fma(roundToBfloat(toFloat(absolute) * splat(slope)), config->scale,
+                v);
+      }
       v = ((offset > last) | (offset < begin)) ? splat(kMasked) : v;
       store(s + t * 16, v);
       most = max(most, v);

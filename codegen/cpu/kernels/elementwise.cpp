@@ -34,6 +34,19 @@ void krn_activation(const ElementwiseConfig *config, int64_t rows,
           });
 }
 
+void krn_map(const ElementwiseConfig *config, int64_t rows, const float *a,
+             float *output, uint32_t part, uint32_t parts) {
+  forRows(config, rows, output, part, parts,
+          [&](int64_t m, int64_t k, int64_t left) KRN_LAMBDA {
+            F32x16 v = loadUpTo(a + m * config->aStride + k, left);
+            if (config->activation == MapSoftCap)
+              return softCap(v, config->value);
+            if (config->activation == MapClamp)
+              return max(min(v, splat(config->value)), splat(-config->value));
+            return v * splat(config->value);
+          });
+}
+
 void krn_mul(const ElementwiseConfig *config, int64_t rows, const float *a,
              const float *b, float *output, uint32_t part, uint32_t parts) {
   forRows(config, rows, output, part, parts,

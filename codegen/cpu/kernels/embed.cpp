@@ -36,10 +36,16 @@ extern "C" void krn_embed(const EmbedConfig *config, const qrt_step *step,
   Share share = shareOf(step->tokens, part, parts);
   for (int64_t m = share.begin; m < share.end; ++m) {
     float *out = output + m * config->hidden;
+    int64_t id = config->positions
+                     ? step->positions[m] + config->positionOffset
+                     : step->token_ids[m];
+    // The runtime keeps positions inside the table; memory is safe regardless.
+    if (config->positions && id >= config->vocabulary)
+      id = config->vocabulary - 1;
     for (int64_t k = 0; k < config->hidden; k += 16) {
       int64_t left = config->hidden - k;
       storeUpTo(out + k,
-                loadRow(config, table, step->token_ids[m], k, left) *
+                loadRow(config, table, id, k, left) *
                     splat(config->multiplier),
                 left);
     }

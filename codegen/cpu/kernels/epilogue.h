@@ -45,6 +45,8 @@ private:
   KRN_METHOD void finish(int64_t m, int64_t n, int64_t columns,
                          F32x16 v) const {
     v *= splat(config->multiplier);
+    if (config->softCap > 0)
+      v = softCap(v, config->softCap);
     if (config->hasResidual)
       v += loadUpTo(residual + m * config->residualStride + n, columns - n);
     storeUpTo(output + m * config->outputStride + n, v, columns - n);

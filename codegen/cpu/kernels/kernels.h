@@ -56,7 +56,18 @@ enum Activation : int32_t {
   ActGeluQuick = 5,
   ActSigmoid = 6,
   ActTanh = 7,
+  ActRelu2 = 8,
+  ActRelu6 = 9,
+  ActLeakyRelu = 10,
+  ActHardSwish = 11,
+  ActMish = 12,
+  ActGelu10 = 13,
 };
+/// What krn_map does: x * value, value * tanh(x / value), x within +-value.
+enum Map : int32_t { MapScale = 0, MapSoftCap = 1, MapClamp = 2 };
+/// Biases of attention: none, slope * relative position, or the product of
+/// slope and absolute position rounded to bf16, times the scale of the scores.
+enum Alibi : int32_t { AlibiNone = 0, AlibiExact = 1, AlibiBf16 = 2 };
 /// What a scale or an unscaled element is stored as.
 enum Element : int32_t { ElemF32 = 0, ElemF16 = 1, ElemBF16 = 2 };
 
@@ -73,13 +84,14 @@ struct StageConfig {
   int32_t hasNormBias;
   int32_t heads; ///< krn_norm: equal slices of a row (of `columns` =
                  ///< one slice's elements), each normalized alone; 1
+  int32_t weightPerHead; ///< krn_norm: each slice has its own weight and bias
 };
 
 /// out[m][n] = epilogue(sum_k x[m][k] * w[n][k]).
 ///
 /// With `glu`, tiles of 16 rows alternate gate, up, gate, ...; the output has
 /// rows / 2 columns: activation(gate) * up. Order of the epilogue:
-/// + bias, activation (and glu), * multiplier, + residual.
+/// + bias, activation (and glu), * multiplier, soft cap, + residual.
 struct GemmConfig {
   int64_t rows;    ///< N, before padding
   int64_t columns; ///< K
@@ -98,6 +110,7 @@ struct GemmConfig {
   int32_t mayBeFew;    ///< gemm: often up to 8 tokens (those that want logits),
                        ///< for which it has a gemv as well
   float multiplier;    ///< 1 if there is none
+  float softCap;       ///< 0 if there is none
 };
 
 struct EmbedConfig {
@@ -107,11 +120,19 @@ struct EmbedConfig {
   int32_t tiled;   ///< 1: table in the t16 layout (shared with the head), 0:
                    ///< row-major
   float multiplier;
+  int32_t positions;      ///< 1: rows by position instead of token id
+  int64_t positionOffset; ///< added to the position
 };
 
 /// cos and sin of every token's position: out [tokens][half][2] f32.
+///
+/// With `original` there are two sets of frequencies, the second for sequences
+/// of more positions than that (LongRoPE); with `factor` it is scaled by their
+/// number as well (dynamic NTK scaling).
 struct RopeTableConfig {
   int64_t half; ///< rotary dimensions / 2; inverse frequencies: f32 [half]
+  int64_t original;
+  float factor;
   float attentionFactor;
 };
 
@@ -138,13 +159,14 @@ struct AttentionConfig {
   int32_t kvElement;
   float scale;   ///< of the scores
   float softCap; ///< 0: none
-  int32_t alibi; ///< 1: slopes f32 [heads] are given
+  int32_t alibi; ///< an Alibi; with one slopes, f32 [heads], are given
 };
 
 struct ElementwiseConfig {
   int64_t columns;
   int64_t aStride, bStride, outputStride;
-  int32_t activation;
+  int32_t activation; ///< of krn_activation; of krn_map a Map
+  float value;        ///< krn_map's
 };
 
 } // namespace qcc::krn
@@ -223,6 +245,8 @@ void krn_norm(const StageConfig *config, int64_t rows, const float *input,
 void krn_activation(const ElementwiseConfig *config, int64_t rows,
                     const float *a, float *output, uint32_t part,
                     uint32_t parts);
+void krn_map(const ElementwiseConfig *config, int64_t rows, const float *a,
+             float *output, uint32_t part, uint32_t parts);
 void krn_mul(const ElementwiseConfig *config, int64_t rows, const float *a,
              const float *b, float *output, uint32_t part, uint32_t parts);
 void krn_add(const ElementwiseConfig *config, int64_t rows, const float *a,

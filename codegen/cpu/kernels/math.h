@@ -92,9 +92,61 @@ KRN_INLINE F32x16 activate(int32_t activation, F32x16 x) {
     return sigmoid(x);
   case ActTanh:
     return tanh(x);
+  case ActRelu2: {
+    F32x16 positive = max(x, F32x16{});
+    return positive * positive;
+  }
+  case ActRelu6:
+    return min(max(x, F32x16{}), splat(6.0f));
+  case ActLeakyRelu:
+    return x > F32x16{} ? x : x * splat(0.01f);
+  case ActHardSwish:
+    return x * min(max(x + splat(3.0f), F32x16{}), splat(6.0f)) *
+           splat(1.0f / 6);
+  case ActMish: {
+    // tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2); 1 to f32 beyond 20.
+    F32x16 e = exp(min(x, splat(20.0f)));
+    F32x16 n = e * (e + splat(2.0f));
+    return x * n / (n + splat(2.0f));
+  }
+  case ActGelu10:
+    return min(max(geluErf(x), splat(-10.0f)), splat(10.0f));
   default:
     return x;
   }
+}
+
+KRN_INLINE F32x16 softCap(F32x16 x, float cap) {
+  return splat(cap) * tanh(x * splat(1.0f / cap));
+}
+
+/// ln x for normal x > 0 to double precision.
+KRN_INLINE double log(double x) {
+  uint64_t bits = __builtin_bit_cast(uint64_t, x);
+  int64_t exponent = int64_t(bits >> 52) - 1023;
+  // m in [1, 2), brought to [sqrt(1/2), sqrt(2)).
+  double m = __builtin_bit_cast(double, (bits & 0xfffffffffffffull) |
+                                            0x3ff0000000000000ull);
+  if (m > 1.4142135623730951) {
+    m *= 0.5;
+    ++exponent;
+  }
+  // ln m = 2 artanh(t): |t| < 0.172, the first term left out is below 1e-17.
+  double t = (m - 1) / (m + 1), square = t * t, sum = 0;
+  for (int i = 21; i >= 1; i -= 2)
+    sum = sum * square + 1.0 / i;
+  return double(exponent) * 0.69314718055994530942 + 2 * t * sum;
+}
+
+/// e^x for |x| < 700 to double precision.
+KRN_INLINE double exp(double x) {
+  const double magic = 6755399441055744.0;
+  double n = x * 1.44269504088896340736 + magic - magic;
+  double r = __builtin_elementwise_fma(n, -0.69314718055994530942, x);
+  double sum = 1;
+  for (int i = 16; i >= 1; --i)
+    sum = sum * r / i + 1;
+  return sum * __builtin_bit_cast(double, uint64_t(int64_t(n) + 1023) << 52);
 }
 
 /// sin and cos of an angle of any size that a position can have (below 2^31),

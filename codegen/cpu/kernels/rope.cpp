@@ -112,16 +112,37 @@ void krn_rope_table(const RopeTableConfig *config, const qrt_step *step,
                     const float *inverseFrequencies, float *output,
                     uint32_t part, uint32_t parts) {
   Share share = shareOf(step->tokens, part, parts);
-  for (int64_t m = share.begin; m < share.end; ++m)
+  uint32_t s = 0;
+  for (int64_t m = share.begin; m < share.end; ++m) {
+    const float *frequencies = inverseFrequencies;
+    double logBase = 0;
+    if (config->original) {
+      while (m >= int64_t(step->sequences[s].first_token) +
+                      int64_t(step->sequences[s].tokens))
+        ++s;
+      int64_t length = step->sequences[s].length;
+      bool isLong = length > config->original;
+      if (isLong)
+        frequencies += config->half;
+      if (isLong && config->factor > 0 && config->half > 1)
+        logBase = log(double(config->factor) * double(length) /
+                          double(config->original) -
+                      (double(config->factor) - 1)) /
+                  double(config->half - 1);
+    }
     for (int64_t i = 0; i < config->half; ++i) {
+      float frequency = frequencies[i];
+      if (logBase != 0)
+        frequency = float(double(frequency) * exp(-logBase * double(i)));
       // The product is rounded to f32 first, as in transformers.
-      float angle = float(step->positions[m]) * inverseFrequencies[i];
+      float angle = float(step->positions[m]) * frequency;
       float sine, cosine;
       sincos(angle, &sine, &cosine);
       float *at = output + (m * config->half + i) * 2;
       at[0] = cosine * config->attentionFactor;
       at[1] = sine * config->attentionFactor;
     }
+  }
 }
 
 void krn_rope_append(const RopeAppendConfig *config, const qrt_step *step,

@@ -219,8 +219,9 @@ void krn_norm(const StageConfig *config, int64_t rows, const float *input,
   Share share = shareOf(rows * config->heads, part, parts);
   for (int64_t i = share.begin; i < share.end; ++i) {
     int64_t m = i / config->heads, at = i % config->heads * columns;
-    NormedRow row(config, input + m * config->inputStride + at, weight, bias,
-                  /*order=*/nullptr);
+    int64_t own = config->weightPerHead ? at : 0;
+    NormedRow row(config, input + m * config->inputStride + at, weight + own,
+                  config->hasNormBias ? bias + own : bias, /*order=*/nullptr);
     float *out = output + m * outputStride + at;
     for (int64_t k = 0; k < columns; k += 16)
       storeUpTo(out + k, row.at(k, columns - k), columns - k);

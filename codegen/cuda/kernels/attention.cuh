@@ -221,8 +221,12 @@ private:
           if (K::softCap > 0)
             s = tanhf(s * (1.0F / (K::softCap > 0 ? K::softCap : 1.0F))) *
                 (K::softCap * log2e);
-          if (K::alibi)
+          if (K::alibi == 1)
             s += slope[i] * log2e * float(position - limit[i]);
+          // Falcon's: the product is rounded to bf16, then scaled.
+          if (K::alibi == 2)
+            s += fromBfloat(toBfloat(slope[i] * float(position))) *
+                 (K::scale * log2e);
           const bool seen = position <= limit[i] &&
                             (K::window == 0 || position > limit[i] - K::window);
           s = seen ? s : -1e30F;

@@ -33,7 +33,13 @@ enum ActivationKind {
   ActRelu,
   ActGeluQuick,
   ActSigmoid,
-  ActTanh
+  ActTanh,
+  ActRelu2,
+  ActRelu6,
+  ActLeakyRelu,
+  ActHardSwish,
+  ActMish,
+  ActGelu10
 };
 
 template <typename T>
@@ -241,6 +247,8 @@ QCC_DEVICE float blockReduce(float x, float *room) {
 // Activation functions
 //===----------------------------------------------------------------------===//
 
+QCC_DEVICE float softCap(float x, float cap) { return cap * tanhf(x / cap); }
+
 QCC_DEVICE float sigmoid(float x) { return 1.0F / (1.0F + __expf(-x)); }
 
 template <int Kind>
@@ -261,6 +269,22 @@ QCC_DEVICE float activate(float x) {
     return sigmoid(x);
   case ActTanh:
     return tanhf(x);
+  case ActRelu2:
+    return fmaxf(x, 0.0F) * fmaxf(x, 0.0F);
+  case ActRelu6:
+    return fminf(fmaxf(x, 0.0F), 6.0F);
+  case ActLeakyRelu:
+    return x > 0.0F ? x : 0.01F * x;
+  case ActHardSwish:
+    return x * fminf(fmaxf(x + 3.0F, 0.0F), 6.0F) * (1.0F / 6.0F);
+  case ActMish: {
+    // tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2); 1 to f32 beyond 20.
+    const float e = expf(fminf(x, 20.0F)), n = e * (e + 2.0F);
+    return x * n / (n + 2.0F);
+  }
+  case ActGelu10:
+    return fminf(
+        fmaxf(0.5F * x * (1.0F + erff(x * 0.70710678F)), -10.0F), 10.0F);
   default:
     return x;
   }

@@ -20,7 +20,11 @@ struct Embed {
     const int m = blockIdx.x;
     if (m >= step->tokens)
       return;
-    const int id = pointer<const int>(step->token_ids)[m];
+    // Rows by position stay inside the table, whatever the position.
+    int id = pointer<const int>(K::positions ? step->positions
+                                             : step->token_ids)[m];
+    if (K::positions)
+      id = smaller(id + K::positionOffset, K::tableRows - 1);
     const void *table = pointer<const void>(a.v[0]);
     float *out = pointer<float>(a.v[1]) + int64_t(m) * K::hidden;
     for (int k = threadIdx.x; k < K::hidden; k += blockDim.x) {
@@ -59,10 +63,29 @@ struct RopeTable {
     if (m >= step->tokens)
       return;
     const float *frequencies = pointer<const float>(a.v[0]);
+    double logBase = 0;
+    if (K::original > 0) {
+      const Sequence &sequence = pointer<const Sequence>(
+          step->sequences)[pointer<const uint32_t>(step->token_sequence)[m]];
+      const uint32_t now = sequence.past + sequence.tokens;
+      const uint32_t length = sequence.length > now ? sequence.length : now;
+      if (length > uint32_t(K::original)) {
+        frequencies += K::half;
+        if (K::factor > 0 && K::half > 1)
+          logBase = log(double(K::factor) * double(length) /
+                            double(K::original ? K::original : 1) -
+                        (double(K::factor) - 1)) /
+                    double(K::half > 1 ? K::half - 1 : 1);
+      }
+    }
     float *out = pointer<float>(a.v[1]) + int64_t(m) * K::half * 2;
     const float position = float(pointer<const int>(step->positions)[m]);
-    for (int i = threadIdx.x; i < K::half; i += blockDim.x)
-      ropeAngle<K>(position, frequencies[i], out + 2 * i);
+    for (int i = threadIdx.x; i < K::half; i += blockDim.x) {
+      float frequency = frequencies[i];
+      if (K::factor > 0 && logBase != 0)
+        frequency = float(double(frequency) * exp(-logBase * double(i)));
+      ropeAngle<K>(position, frequency, out + 2 * i);
+    }
   }
 };
 
@@ -198,8 +221,9 @@ struct Norm {
       return;
     const float *x = pointer<const float>(a.v[0]) +
                      int64_t(m) * K::inputStride + slice * K::columns;
-    const float *weight = pointer<const float>(a.v[1]);
-    const float *bias = pointer<const float>(a.v[2]);
+    const int own = K::weightPerHead ? slice * K::columns : 0;
+    const float *weight = pointer<const float>(a.v[1]) + own;
+    const float *bias = pointer<const float>(a.v[2]) + (K::hasBias ? own : 0);
     float *out = pointer<float>(a.v[3]) + int64_t(m) * K::outputStride +
                  slice * K::columns;
     float mean = 0;
@@ -221,8 +245,16 @@ struct Norm {
   }
 };
 
-/// out = f(a), a * b or a + b, one block a row. Operands: a, b, output.
-enum ElementwiseKind { ElementwiseActivate, ElementwiseMul, ElementwiseAdd };
+/// out = f(a), a * b or a + b, one block a row. Operands: a, b, output. Scale,
+/// soft cap and clamp are those of `tfm.map`, with K::value.
+enum ElementwiseKind {
+  ElementwiseActivate,
+  ElementwiseMul,
+  ElementwiseAdd,
+  ElementwiseScale,
+  ElementwiseSoftCap,
+  ElementwiseClamp
+};
 template <class K>
 struct Elementwise {
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
@@ -234,10 +266,16 @@ struct Elementwise {
     const float *x = pointer<const float>(a.v[0]) + int64_t(m) * K::aStride;
     const float *y = pointer<const float>(a.v[1]) + int64_t(m) * K::bStride;
     float *out = pointer<float>(a.v[2]) + int64_t(m) * K::outputStride;
-    for (int k = threadIdx.x; k < K::columns; k += blockDim.x)
-      out[k] = K::kind == ElementwiseMul   ? x[k] * y[k]
-               : K::kind == ElementwiseAdd ? x[k] + y[k]
-                                           : activate<K::activation>(x[k]);
+    for (int k = threadIdx.x; k < K::columns; k += blockDim.x) {
+      const float v = x[k];
+      out[k] = K::kind == ElementwiseMul       ? v * y[k]
+               : K::kind == ElementwiseAdd     ? v + y[k]
+               : K::kind == ElementwiseScale   ? v * K::value
+               : K::kind == ElementwiseSoftCap ? softCap(v, K::value)
+               : K::kind == ElementwiseClamp
+                   ? fminf(fmaxf(v, -K::value), K::value)
+                   : activate<K::activation>(v);
+    }
   }
 };
 

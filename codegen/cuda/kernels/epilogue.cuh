@@ -8,7 +8,7 @@
 namespace qcc::cuda {
 
 /// + bias, activation (and times up, where tiles alternate gate, up, ...),
-/// + residual, in this order. The residual may be the output.
+/// * multiplier, soft cap, + residual, in this order. The residual may be the output.
 template <class K>
 class Epilogue {
 public:
@@ -33,6 +33,10 @@ public:
       v *= up;
       column = row / 32 * 16 + row % 16;
     }
+    if (K::multiplier != 1.0F)
+      v *= K::multiplier;
+    if (K::softCap > 0.0F)
+      v = softCap(v, K::softCap);
     if (K::hasResidual)
       v += residual[int64_t(token) * K::residualStride + column];
     output[int64_t(token) * K::outputStride + column] = v;

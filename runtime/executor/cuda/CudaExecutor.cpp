@@ -545,7 +545,7 @@ void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
     auto &cache = static_cast<CudaKvCache &>(*part.cache);
     auto count = uint32_t(part.tokens.size());
     sequences[s] = {token, count, part.past, cache.stored,
-                    cache.memory.address()};
+                    cache.memory.address(), part.length, 0};
     for (uint32_t i = 0; i < count; ++i, ++token) {
       ids[token] = part.tokens[i];
       positions[token] = int32_t(part.past + i);

@@ -62,6 +62,8 @@ krn.program @cpu target <"cpu", activations = "i16", kv = "f32"> kv_bytes 768 {
       krn.rope %y table %rope heads 4 rotary 16 to %x : !krn.buffer<64>, !krn.buffer<16>, !krn.buffer<64>
       // CHECK: krn.activation gelu %{{.*}} to %{{.*}} :
       krn.activation gelu %y to %x : !krn.buffer<64>, !krn.buffer<64>
+      // CHECK: krn.map clamp %{{.*}} by 8.000000e+00 to %{{.*}} : !krn.buffer<64>, !krn.buffer<64>
+      krn.map clamp %y by 8.0 to %x : !krn.buffer<64>, !krn.buffer<64>
       // CHECK: krn.mul %{{.*}}, %{{.*}} to %{{.*}} : !krn.buffer<64>, !krn.buffer<64>, !krn.buffer<64>
       krn.mul %x, %y to %y : !krn.buffer<64>, !krn.buffer<64>, !krn.buffer<64>
       // CHECK: krn.add %{{.*}}, %{{.*}} to %{{.*}} : !krn.buffer<64>, !krn.buffer<64>, !krn.buffer<64>

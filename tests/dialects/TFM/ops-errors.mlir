@@ -310,3 +310,53 @@ func.func private @logits_c3(%step: !tfm.step, %x: tensor<?x64xf32>, %w: tensor<
   %0 = tfm.logits %step, %x, %w bias %b : tensor<?x64xf32>, tensor<320x64xf32>, tensor<64xf32> -> tensor<?x320xf32>
   return
 }
+
+// -----
+
+func.func private @logits_c4(%step: !tfm.step, %x: tensor<?x64xf32>, %w: tensor<320x64xf32>) {
+  // expected-error @below {{logits_c4: soft cap -1.000000e+00 or multiplier is no finite number from 0}}
+  %0 = tfm.logits %step, %x, %w {soft_cap = -1.0 : f32} : tensor<?x64xf32>, tensor<320x64xf32> -> tensor<?x320xf32>
+  return
+}
+
+// -----
+
+func.func private @map_c1(%x: tensor<?x64xf32>) {
+  // expected-error @below {{map_c1: 0.000000e+00 is no clamp}}
+  %0 = tfm.map clamp %x by 0.0 : tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func private @embedding_c2(%step: !tfm.step, %w: tensor<320x64xf32>) {
+  // expected-error @below {{embedding_c2: offset 2 is negative, or of no positions}}
+  %0 = tfm.embedding %step, %w {offset = 2 : i64} : tensor<320x64xf32> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func private @layer_norm_c4(%x: tensor<?x64xf32>, %w: tensor<64xf32>) {
+  // expected-error @below {{layer_norm_c4: 64 features do not divide into 3 slices}}
+  %0 = tfm.layer_norm %x, %w eps 1.0e-5 {heads = 3 : i64} : tensor<?x64xf32>, tensor<64xf32>
+  return
+}
+
+// -----
+
+func.func private @rope_c3_two_sets(%step: !tfm.step, %x: tensor<?x64xf32>, %f: tensor<8xf32>) {
+  // expected-error @below {{rope_c3: the frequency vector has 8 elements where 16 are needed in one row}}
+  %0 = tfm.rope %step, %x, %f heads 4 rotary 16 {length_scaling = #tfm.length_scaling<original = 8>} : tensor<?x64xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// expected-error @below {{length_scaling_c1: a length of 0}}
+#scaling = #tfm.length_scaling<original = 0>
+
+// -----
+
+// expected-error @below {{length_scaling_c2: factor 5.000000e-01 is less than 1}}
+#scaling = #tfm.length_scaling<original = 8, factor = 0.5 : f32>

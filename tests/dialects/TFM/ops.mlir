@@ -84,6 +84,38 @@ func.func private @activations(%x: tensor<?x64xf32>) {
   %5 = tfm.activation sigmoid %x : tensor<?x64xf32>
   // CHECK: tfm.activation tanh
   %6 = tfm.activation tanh %x : tensor<?x64xf32>
+  // CHECK: tfm.activation relu2
+  %7 = tfm.activation relu2 %x : tensor<?x64xf32>
+  // CHECK: tfm.activation mish
+  %8 = tfm.activation mish %x : tensor<?x64xf32>
+  return
+}
+
+// CHECK-LABEL: func.func private @maps
+func.func private @maps(%x: tensor<?x64xf32>) {
+  // CHECK: tfm.map scale %{{.*}} by 5.000000e-01 : tensor<?x64xf32>
+  %0 = tfm.map scale %x by 0.5 : tensor<?x64xf32>
+  // CHECK: tfm.map soft_cap %{{.*}} by 3.000000e+01 : tensor<?x64xf32>
+  %1 = tfm.map soft_cap %x by 30.0 : tensor<?x64xf32>
+  // CHECK: tfm.map clamp %{{.*}} by 8.000000e+00 : tensor<?x64xf32>
+  %2 = tfm.map clamp %x by 8.0 : tensor<?x64xf32>
+  return
+}
+
+// Norms of slices, with one weight or with a part for each; offsets; rotation
+// that depends on the length.
+// CHECK-LABEL: func.func private @slices
+func.func private @slices(%step: !tfm.step, %x: tensor<?x64xf32>, %one: tensor<16xf32>, %each: tensor<64xf32>, %f: tensor<16xf32>) {
+  // CHECK: tfm.layer_norm %{{.*}}, %{{.*}} bias %{{.*}} eps 9.99999974E-6 {heads = 4 : i64, offset = 1.000000e+00 : f32}
+  %0 = tfm.layer_norm %x, %one bias %one eps 1.0e-5 {heads = 4 : i64, offset = 1.0 : f32} : tensor<?x64xf32>, tensor<16xf32>, tensor<16xf32>
+  // CHECK: tfm.layer_norm %{{.*}}, %{{.*}} eps 9.99999974E-6 {heads = 4 : i64} : tensor<?x64xf32>, tensor<64xf32>
+  %1 = tfm.layer_norm %x, %each eps 1.0e-5 {heads = 4 : i64} : tensor<?x64xf32>, tensor<64xf32>
+  // CHECK: tfm.rms_norm %{{.*}}, %{{.*}} eps 9.99999974E-6 {heads = 4 : i64} : tensor<?x64xf32>, tensor<64xf32>
+  %2 = tfm.rms_norm %x, %each eps 1.0e-5 {heads = 4 : i64} : tensor<?x64xf32>, tensor<64xf32>
+  // CHECK: tfm.rope {{.*}} heads 4 rotary 16 {length_scaling = #tfm.length_scaling<original = 8>}
+  %3 = tfm.rope %step, %x, %f heads 4 rotary 16 {length_scaling = #tfm.length_scaling<original = 8>} : tensor<?x64xf32>, tensor<16xf32>
+  // CHECK: tfm.rope {{.*}} {length_scaling = #tfm.length_scaling<original = 8, factor = 2.000000e+00 : f32>}
+  %4 = tfm.rope %step, %x, %f heads 4 rotary 16 {length_scaling = #tfm.length_scaling<original = 8, factor = 2.0 : f32>} : tensor<?x64xf32>, tensor<16xf32>
   return
 }
 
@@ -95,6 +127,8 @@ func.func @model(%step: !tfm.step) -> tensor<?x320xf32> {
   %1 = tfm.embedding %step, %0 : tensor<320x64xf32> -> tensor<?x64xf32>
   // CHECK: tfm.embedding %{{.*}}, %[[TABLE]] {multiplier = 8.000000e+00 : f32}
   %2 = tfm.embedding %step, %0 {multiplier = 8.0 : f32} : tensor<320x64xf32> -> tensor<?x64xf32>
+  // CHECK: tfm.embedding %{{.*}}, %[[TABLE]] positions {offset = 2 : i64}
+  %9 = tfm.embedding %step, %0 positions {offset = 2 : i64} : tensor<320x64xf32> -> tensor<?x64xf32>
   // CHECK: tfm.layer_cache 0 : !tfm.cache<2 by 16 by f32>
   %3 = tfm.layer_cache 0 : !tfm.cache<2 by 16 by f32>
   // CHECK: tfm.logits %{{.*}}, %{{.*}}, %{{.*}} : tensor<?x64xf32>, tensor<320x64xf32> -> tensor<?x320xf32>
@@ -102,6 +136,8 @@ func.func @model(%step: !tfm.step) -> tensor<?x320xf32> {
   %5 = tfm.param <"checkpoint"::"head.bias"> : tensor<320xf64>
   // CHECK: tfm.logits %{{.*}}, %{{.*}}, %{{.*}} bias %{{.*}} : tensor<?x64xf32>, tensor<320x64xf32>, tensor<320xf64> -> tensor<?x320xf32>
   %6 = tfm.logits %step, %2, %0 bias %5 : tensor<?x64xf32>, tensor<320x64xf32>, tensor<320xf64> -> tensor<?x320xf32>
+  // CHECK: tfm.logits {{.*}} {multiplier = 2.500000e-01 : f32, soft_cap = 3.000000e+01 : f32}
+  %7 = tfm.logits %step, %2, %0 {multiplier = 0.25 : f32, soft_cap = 30.0 : f32} : tensor<?x64xf32>, tensor<320x64xf32> -> tensor<?x320xf32>
   return %4 : tensor<?x320xf32>
 }
 }
