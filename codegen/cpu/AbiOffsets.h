@@ -27,6 +27,8 @@ struct StepOffsets {
   static constexpr int64_t barrier = offsetof(qrt_step, barrier);        // ptr
   static constexpr int64_t barrierContext =
       offsetof(qrt_step, barrier_context); // ptr
+  static constexpr int64_t outlierStatistics =
+      offsetof(qrt_step, outlier_statistics); // ptr
 };
 
 static_assert(sizeof(void *) == 8, "generated code is 64-bit");

@@ -49,7 +49,9 @@ struct Variant {
   /// these are staged for more tokens than a gemv has.
   bool compiles(StringRef kernel) const {
     return base.empty() || kernel == "krn_stage_i16" ||
-           (kernel.starts_with("krn_gemm_") && kernel.ends_with("_i16"));
+           kernel == "krn_stage_split8" ||
+           (kernel.starts_with("krn_gemm_") &&
+            (kernel.ends_with("_i16") || kernel.ends_with("_split8")));
   }
 };
 

@@ -32,18 +32,21 @@ std::string place(const Config &config, const Fields &...fields) {
 
 std::string cpu::configBytes(const krn::StageConfig &config) {
   const auto &[columns, inputStride, group, paddedGroup, norm, epsilon,
-               normOffset, hasNormBias, heads, weightPerHead] = config;
+               normOffset, hasNormBias, heads, weightPerHead,
+               outlierThreshold, findsOutliers, linears] = config;
   return place(config, columns, inputStride, group, paddedGroup, norm, epsilon,
-               normOffset, hasNormBias, heads, weightPerHead);
+               normOffset, hasNormBias, heads, weightPerHead,
+               outlierThreshold, findsOutliers, linears);
 }
 
 std::string cpu::configBytes(const krn::GemmConfig &config) {
   const auto &[rows, columns, group, paddedGroup, outputStride, residualStride,
                scaleType, hasZero, defaultZero, hasBias, activation, glu,
-               hasResidual, mayBeFew, multiplier, softCap] = config;
+               hasResidual, mayBeFew, multiplier, softCap, nested] = config;
   return place(config, rows, columns, group, paddedGroup, outputStride,
                residualStride, scaleType, hasZero, defaultZero, hasBias,
-               activation, glu, hasResidual, mayBeFew, multiplier, softCap);
+               activation, glu, hasResidual, mayBeFew, multiplier, softCap,
+               nested);
 }
 
 std::string cpu::configBytes(const krn::EmbedConfig &config) {

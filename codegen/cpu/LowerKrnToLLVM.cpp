@@ -46,6 +46,7 @@ private:
 
   LogicalResult lowerPhase(krn::EmbedOp op);
   LogicalResult lowerPhase(krn::RopeTableOp op);
+  LogicalResult lowerPhase(krn::FindOutliersOp op);
   LogicalResult lowerPhase(krn::StageOp op);
   LogicalResult lowerPhase(krn::GemmOp op);
   LogicalResult lowerPhase(krn::RopeAppendOp op);
@@ -206,9 +207,9 @@ LogicalResult EntryLowering::lowerOp(Operation *op) {
         return success();
       })
       .Case([&](krn::RepeatOp repeat) { return lowerRepeat(repeat); })
-      .Case<krn::EmbedOp, krn::RopeTableOp, krn::StageOp, krn::GemmOp,
-            krn::RopeAppendOp, krn::AttentionOp, krn::NormOp, krn::RopeOp,
-            krn::ActivationOp, krn::MapOp, krn::MulOp, krn::AddOp>(
+      .Case<krn::EmbedOp, krn::RopeTableOp, krn::FindOutliersOp, krn::StageOp,
+            krn::GemmOp, krn::RopeAppendOp, krn::AttentionOp, krn::NormOp,
+            krn::RopeOp, krn::ActivationOp, krn::MapOp, krn::MulOp, krn::AddOp>(
           [&](auto phase) { return lowerPhase(phase); })
       .Default([](Operation *other) {
         return other->emitOpError("is nothing that code is generated for");
@@ -314,6 +315,23 @@ LogicalResult EntryLowering::lowerPhase(krn::RopeTableOp op) {
   return success();
 }
 
+LogicalResult EntryLowering::lowerPhase(krn::FindOutliersOp op) {
+  FailureOr<krn::StageConfig> config = findOutliersConfig(op);
+  if (failed(config))
+    return failure();
+  auto buffer = op.getOutput().getDefiningOp<krn::StagedBufferOp>();
+  if (!buffer || buffer.getPrivate_())
+    return op.emitOpError("writes no shared krn.staged_buffer");
+  guarded(op.getGather(), [&] {
+    call("krn_find_outliers", *config,
+         {op.getGather() ? logitCount : tokens, address(op.getInput()),
+          op.getGather() ? KernelArgument(logitRows) : null(),
+          argument(op.getNormWeight()), argument(op.getNormBias()),
+          address(op.getOutput()), thread, threads});
+  });
+  return success();
+}
+
 LogicalResult EntryLowering::lowerPhase(krn::StageOp op) {
   FailureOr<krn::StageConfig> config = stageConfig(op);
   if (failed(config))
@@ -322,9 +340,11 @@ LogicalResult EntryLowering::lowerPhase(krn::StageOp op) {
   if (!buffer)
     return op.emitOpError("writes no krn.staged_buffer");
   bool isPrivate = buffer.getPrivate_();
-  StringRef kernel = op.getOutput().getType().getActivations() == "i16"
-                         ? "krn_stage_i16"
-                         : "krn_stage_f32";
+  StringRef activations = op.getOutput().getType().getActivations();
+  bool isSplit = activations == "split8";
+  StringRef kernel = isSplit                ? "krn_stage_split8"
+                     : activations == "i16" ? "krn_stage_i16"
+                                            : "krn_stage_f32";
   guarded(op.getGather(), [&] {
     KernelArgument rows = op.getGather() ? logitCount : tokens;
     KernelArgument rowIndex =
@@ -332,11 +352,32 @@ LogicalResult EntryLowering::lowerPhase(krn::StageOp op) {
     // In private, the thread stages all rows by itself.
     KernelArgument part = isPrivate ? KernelArgument(i32, 0) : thread;
     KernelArgument parts = isPrivate ? KernelArgument(i32, 1) : threads;
-    call(kernel, *config,
-         {rows, KernelArgument(i64, entry.getMaxTokens() <= krn::kGemvTokens),
-          address(op.getInput()), rowIndex, argument(op.getNormWeight()),
-          argument(op.getNormBias()), argument(op.getOrder()),
-          address(op.getOutput()), part, parts});
+    SmallVector<KernelArgument> arguments = {
+        rows,
+        KernelArgument(i64, entry.getMaxTokens() <= krn::kGemvTokens),
+        address(op.getInput()),
+        rowIndex,
+        argument(op.getNormWeight()),
+        argument(op.getNormBias()),
+    };
+    if (!isSplit)
+      arguments.push_back(argument(op.getOrder()));
+    arguments.push_back(address(op.getOutput()));
+    if (isSplit) {
+      Value statistics = loadStep(pointerType, StepOffsets::outlierStatistics);
+      // Where every thread stages the first row, the first thread counts.
+      if (isPrivate) {
+        Value isFirst =
+            LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, thread,
+                                 LLVM::ConstantOp::create(b, loc, i32, 0));
+        statistics =
+            LLVM::SelectOp::create(b, loc, isFirst, statistics,
+                                   LLVM::ZeroOp::create(b, loc, pointerType));
+      }
+      arguments.push_back(statistics);
+    }
+    arguments.append({part, parts});
+    call(kernel, *config, arguments);
   });
   return success();
 }

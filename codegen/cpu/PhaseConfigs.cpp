@@ -180,16 +180,18 @@ FailureOr<int64_t> cpu::bufferOffset(krn::StagedBufferOp op,
     return op.emitOpError() << "has " << columns << " columns; up to "
                             << kMaxExtent << " can be compiled";
   bool isFixed = type.getActivations() == "i16";
-  if (!isFixed && type.getActivations() != "f32")
-    return op.emitOpError()
-           << "needs activations f32 or i16, not " << type.getActivations();
+  bool isSplit = type.getActivations() == "split8";
+  if (!isFixed && !isSplit && type.getActivations() != "f32")
+    return op.emitOpError() << "needs activations f32, i16 or split8, not "
+                            << type.getActivations();
   int64_t group = groupOf(type);
   int64_t elements = krn::stagedColumns(
       columns, group, krn::paddedGroup(group, int(type.getBits())));
   int64_t groups = (columns + group - 1) / group;
   int64_t tokens = entry.getMaxTokens();
-  int64_t bytes = isFixed ? krn::stagedBytesI16(tokens, elements, groups)
-                          : krn::stagedBytesF32(tokens, elements);
+  int64_t bytes = isSplit   ? krn::stagedBytesSplit(tokens, elements, columns)
+                  : isFixed ? krn::stagedBytesI16(tokens, elements, groups)
+                            : krn::stagedBytesF32(tokens, elements);
   int64_t room = op.getPrivate_()
                      ? int64_t(entry.getScratch()) - kernelScratchBytes()
                      : int64_t(entry.getArena());
@@ -251,6 +253,29 @@ FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
   config.normOffset = op.getNormOffset().convertToFloat();
   config.hasNormBias = bool(op.getNormBias());
   config.heads = 1;
+  config.linears = int32_t(op.getLinears());
+  if (FloatAttr threshold = op.getOutlierThresholdAttr())
+    config.outlierThreshold = float(threshold.getValueAsDouble());
+  auto buffer = op.getOutput().getDefiningOp<krn::StagedBufferOp>();
+  config.findsOutliers = buffer && buffer.getPrivate_();
+  return config;
+}
+
+FailureOr<krn::StageConfig> cpu::findOutliersConfig(krn::FindOutliersOp op) {
+  if (failed(checkVectors(op, {op.getNormWeight(), op.getNormBias()})))
+    return failure();
+  krn::StagedType staged = op.getOutput().getType();
+  krn::StageConfig config = {};
+  config.columns = staged.getColumns();
+  config.inputStride = strideOf(op.getInput());
+  config.group = groupOf(staged);
+  config.paddedGroup = krn::paddedGroup(config.group, int(staged.getBits()));
+  config.norm = normOf(op.getNorm());
+  config.epsilon = op.getEps().convertToFloat();
+  config.normOffset = op.getNormOffset().convertToFloat();
+  config.hasNormBias = bool(op.getNormBias());
+  config.heads = 1;
+  config.outlierThreshold = op.getOutlierThreshold().convertToFloat();
   return config;
 }
 
@@ -276,6 +301,11 @@ static LogicalResult checkKernel(krn::GemmOp op, int64_t maxTokens) {
   if (staged.getActivations() == "i16" && !qrt::isIntCode(format.code))
     return op.emitOpError()
            << "has no kernel for i16 activations and " << code << " codes";
+  if (staged.getActivations() == "split8" &&
+      (format.code != qrt::Code::Int8 || format.zero ||
+       groupOf(weight) != weight.getColumns()))
+    return op.emitOpError()
+           << "splits outliers off from rows of int8 only, not " << weight;
   std::string suffix = std::string(code) + "_" + staged.getActivations().str();
   std::string kernel =
       (maxTokens <= krn::kGemvTokens ? "krn_gemv_" : "krn_gemm_") + suffix;
@@ -326,6 +356,7 @@ FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
   config.mayBeFew = op.getGather();
   config.multiplier = op.getMultiplier().convertToFloat();
   config.softCap = op.getSoftCap().convertToFloat();
+  config.nested = format.nested;
   return config;
 }
 

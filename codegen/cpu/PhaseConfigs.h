@@ -35,6 +35,7 @@ int64_t kernelScratchBytes();
 mlir::FailureOr<krn::EmbedConfig> embedConfig(krn::EmbedOp op);
 mlir::FailureOr<krn::RopeTableConfig> ropeTableConfig(krn::RopeTableOp op);
 mlir::FailureOr<krn::StageConfig> stageConfig(krn::StageOp op);
+mlir::FailureOr<krn::StageConfig> findOutliersConfig(krn::FindOutliersOp op);
 mlir::FailureOr<krn::GemmConfig> gemmConfig(krn::GemmOp op, int64_t maxTokens);
 mlir::FailureOr<krn::RopeAppendConfig> ropeAppendConfig(krn::RopeAppendOp op);
 mlir::FailureOr<krn::AttentionConfig> attentionConfig(krn::AttentionOp op);

@@ -32,7 +32,7 @@ cpu::WeightPlanes cpu::weightPlanes(qnt::PackedType weight) {
   planes.scales =
       krn::roundUp(tiles * krn::tileBytes(columns, group, format.codeBits()),
                    krn::kLineBytes);
-  if (format.zero)
+  if (format.zero || format.nested)
     planes.zeros =
         krn::roundUp(*planes.scales + tiles * groups * krn::kTileRows *
                                           qrt::scaleTypeBytes(format.scale),

@@ -14,7 +14,8 @@ namespace qcc::cpu {
 /// bytes from the tensor's start. The codes are at 0.
 struct WeightPlanes {
   std::optional<int64_t> scales; ///< [tile][group][16 rows], none if unscaled
-  std::optional<int64_t> zeros;  ///< [tile][group][16 rows] u8, if stored
+  std::optional<int64_t> zeros;  ///< [tile][group][16 rows] u8, if stored, or
+                                 ///< what belongs to nested scales
 };
 
 /// Elements of the weight's group along a row: what a GEMM's config calls

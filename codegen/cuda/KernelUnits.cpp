@@ -67,7 +67,12 @@ private:
 
   void add(krn::EmbedOp op);
   void add(krn::RopeTableOp op);
+  void add(krn::FindOutliersOp op);
   void add(krn::StageOp op);
+  /// The constants of a kernel that stages rows; `code` is the weight's.
+  template <typename Op>
+  ConfigText stageConstants(Op op, qrt::Code code, bool needsSums,
+                            double threshold);
   void add(krn::GemmOp op);
   void add(krn::RopeAppendOp op, int64_t kvOffset);
   void add(krn::AttentionOp op, int64_t kvOffset);
@@ -196,22 +201,12 @@ void EntryGenerator::add(krn::RopeTableOp op) {
          {vector(op, op.getFrequencies()), address(op.getOutput())});
 }
 
-void EntryGenerator::add(krn::StageOp op) {
+template <typename Op>
+ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
+                                          double threshold) {
   krn::StagedType staged = op.getOutput().getType();
-  // The weight that reads it says how elements are ordered.
-  std::optional<qrt::Code> code;
-  bool needsSums = false;
-  for (Operation *user : op.getOutput().getUsers())
-    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
-      const qrt::Format &format =
-          gemm.getWeight().getType().getFormat().getValue();
-      code = format.code;
-      needsSums |=
-          format.zero || (format.isQuantized() && !qrt::isIntCode(format.code));
-    }
-  if (!code)
-    refuse(op, "stages what no gemm reads");
-  bool isFloat = staged.getActivations() != "i16";
+  bool isSplit = staged.getActivations() == "split8";
+  bool isFloat = !isSplit && staged.getActivations() != "i16";
   GemmLayout layout =
       gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());
   ConfigText c;
@@ -221,7 +216,7 @@ void EntryGenerator::add(krn::StageOp op) {
   c.real("epsilon", op.getEps().convertToFloat());
   c.real("normOffset", op.getNormOffset().convertToFloat());
   c.flag("hasNormBias", bool(op.getNormBias()));
-  c.integer("code", isFloat ? codeOf(*code) : placeCodeOf(*code));
+  c.integer("code", isFloat ? codeOf(code) : placeCodeOf(code));
   c.flag("isFloat", isFloat);
   c.flag("gather", op.getGather());
   c.integer("units", layout.units);
@@ -235,6 +230,52 @@ void EntryGenerator::add(krn::StageOp op) {
   c.flag("needsSums", needsSums);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt", layout.scalesAt(tokens));
+  SplitLayout split = splitLayout(layout, tokens, staged.getColumns());
+  c.flag("isSplit", isSplit);
+  c.real("threshold", float(threshold));
+  c.integer("maskAt", isSplit ? split.maskAt : 0);
+  c.integer("listAt", isSplit ? split.listAt : 0);
+  c.integer("valuesAt", isSplit ? split.valuesAt : 0);
+  return c;
+}
+
+void EntryGenerator::add(krn::FindOutliersOp op) {
+  ConfigText c =
+      stageConstants(op, qrt::Code::Int8, /*needsSums=*/false,
+                     double(op.getOutlierThreshold().convertToFloat()));
+  c.flag("findsOnly", true);
+  c.flag("findsOutliers", false);
+  c.integer("linears", 0);
+  launch("ClearOutliers", "stage.cuh", "clear_outliers", c, 256, 1, 0,
+         {address(op.getOutput())})
+      .row_block = uint32_t(tokens);
+  launches.back().gather = op.getGather();
+  launch("Stage", "stage.cuh", "find_outliers", c, kStageThreads, 1, 0,
+         {address(op.getInput()), vector(op, op.getNormWeight()),
+          vector(op, op.getNormBias()), address(op.getOutput())})
+      .gather = op.getGather();
+}
+
+void EntryGenerator::add(krn::StageOp op) {
+  // The weight that reads it says how elements are ordered.
+  std::optional<qrt::Code> code;
+  bool needsSums = false;
+  for (Operation *user : op.getOutput().getUsers())
+    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
+      const qrt::Format &format =
+          gemm.getWeight().getType().getFormat().getValue();
+      code = format.code;
+      needsSums |=
+          format.zero || (format.isQuantized() && !qrt::isIntCode(format.code));
+    }
+  if (!code)
+    refuse(op, "stages what no gemm reads");
+  FloatAttr threshold = op.getOutlierThresholdAttr();
+  ConfigText c = stageConstants(op, *code, needsSums,
+                                threshold ? threshold.getValueAsDouble() : 0);
+  c.flag("findsOnly", false);
+  c.flag("findsOutliers", tokens == 1);
+  c.integer("linears", int64_t(op.getLinears()));
   launch("Stage", "stage.cuh", "stage", c, kStageThreads, 1, 0,
          {address(op.getInput()), vector(op, op.getNormWeight()),
           vector(op, op.getNormBias()), address(op.getOutput())})
@@ -277,7 +318,14 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("scaleType", elementOf(format.scale));
   c.flag("hasZero", format.zero);
   c.integer("defaultZero", qrt::defaultZero(format.code));
+  c.integer("nested", format.nested);
   c.integer("maxTokens", tokens);
+  SplitLayout split = splitLayout(layout, tokens, weight.getColumns());
+  bool isSplit = staged.getActivations() == "split8";
+  c.flag("isSplit", isSplit);
+  c.integer("columns", weight.getColumns());
+  c.integer("listAt", isSplit ? split.listAt : 0);
+  c.integer("valuesAt", isSplit ? split.valuesAt : 0);
   c.flag("gather", op.getGather());
   c.flag("hasBias", bool(op.getBias()));
   c.integer("activation",
@@ -488,6 +536,7 @@ void EntryGenerator::addPhase(Operation *op, int64_t kvOffset) {
       .Case<krn::BarrierOp>([](auto) {})
       .Case<krn::EmbedOp, krn::RopeTableOp, krn::StageOp, krn::GemmOp,
             krn::NormOp, krn::RopeOp>([&](auto phase) { add(phase); })
+      .Case([&](krn::FindOutliersOp phase) { add(phase); })
       .Case<krn::RopeAppendOp, krn::AttentionOp>(
           [&](auto phase) { add(phase, kvOffset); })
       .Case([&](krn::ActivationOp phase) {

@@ -32,6 +32,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -67,7 +68,8 @@ std::string moduleRule(const std::string &rule, const SchemeOptions &options) {
       applicable.bits.reset();
     applicable.gptqElsewhere = true;
   } else if (scheme.starts_with("bnb") || scheme.starts_with("bitsandbytes")) {
-    applicable.blockSize = options.blockSize;
+    if (scheme != "bnb.int8" && scheme != "bitsandbytes")
+      applicable.blockSize = options.blockSize;
   }
   return rule.substr(0, equals + 1) + parseScheme(scheme, applicable);
 }
@@ -91,6 +93,23 @@ void checkDtype(const char *option, const std::string &dtype) {
                      "known are f32, bf16 and f16");
 }
 
+/// The threshold of LLM.int8, which some module must ask for if it is given.
+double outlierThreshold(const CompileOptions &options,
+                        const QuantizeOptions &quantize) {
+  double threshold = options.outlierThreshold.value_or(6.0);
+  if (!(threshold >= 0) || !std::isfinite(threshold))
+    throw UsageError("--outlier-threshold " + std::to_string(threshold) +
+                     " is neither 0 (no outliers) nor positive");
+  bool applies = StringRef(quantize.defaultScheme).starts_with("int8:") ||
+                 StringRef(quantize.lmHead).starts_with("int8:");
+  for (const std::string &rule : quantize.rules)
+    applies |= StringRef(rule).contains("=int8:");
+  if (options.outlierThreshold && !applies)
+    throw UsageError("--outlier-threshold does not apply to the scheme '" +
+                     options.scheme + "'");
+  return threshold;
+}
+
 /// Builds the passes up to and including `last`.
 void buildPipeline(OpPassManager &pm, const CompileOptions &options,
                    const std::string &dtype, Phase last) {
@@ -110,6 +129,7 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
   quantize.staticGroups = gptq.staticGroups;
   quantize.damp = gptq.damp;
   quantize.trueSequential = gptq.trueSequential;
+  quantize.outlierThreshold = outlierThreshold(options, quantize);
   buildQuantizePipeline(pm, quantize);
   if (last == Phase::Quantize)
     return;
@@ -170,8 +190,8 @@ public:
   explicit KeepQuantized(OwningOpRef<ModuleOp> &kept) : kept(kept) {}
   void runBeforePass(Pass *pass, Operation *op) override {
     if (pass->getArgument() == "fuse-form-gemms" && !kept)
-      if (auto module = dyn_cast<ModuleOp>(op); module &&
-                                                needsCalibration(module))
+      if (auto module = dyn_cast<ModuleOp>(op);
+          module && needsCalibration(module))
         kept = module.clone();
   }
 

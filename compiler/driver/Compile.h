@@ -27,6 +27,9 @@ struct CompileOptions {
   std::string output; ///< empty with `emit` or `printPipeline`
   std::string scheme = "none";
   SchemeOptions schemeOptions;
+  /// bnb.int8's, 6.0 unless given; throws qrt::UsageError where no module has
+  /// that scheme.
+  std::optional<double> outlierThreshold;
   std::vector<std::string> modules; ///< "REGEX=SCHEME"
   std::string lmHead;               ///< a scheme, or empty: not quantized
   std::string dtype;                ///< f32, f16, bf16; empty: the checkpoint's

@@ -30,7 +30,10 @@ const std::vector<SchemeInfo> &schemes() {
       {"gptq.int4", "GPTQ with calibration data, 4 bits"},
       {"gptq.int8", "GPTQ with calibration data, 8 bits"},
       {"bnb.nf4", "bitsandbytes' 4-bit NormalFloat"},
+      {"bnb.nf4-dq", "the same with 8-bit scales (double quantization)"},
       {"bnb.fp4", "bitsandbytes' 4-bit float"},
+      {"bnb.fp4-dq", "the same with 8-bit scales"},
+      {"bnb.int8", "LLM.int8: int8, outlier columns of activations in float"},
   };
   return known;
 }
@@ -74,8 +77,8 @@ static void refuseGptq(const SchemeOptions &options, const std::string &name) {
 GptqRule gptqRule(const SchemeOptions &options) {
   GptqRule rule;
   bool actOrder = options.actOrder.value_or(false);
-  bool groupAware = options.groupAwareOrder.value_or(kGroupAwareOrder &&
-                                                     !options.actOrder);
+  bool groupAware =
+      options.groupAwareOrder.value_or(kGroupAwareOrder && !options.actOrder);
   if (actOrder && options.groupAwareOrder.value_or(false))
     throw UsageError("--act-order and --group-aware-order exclude each other");
   rule.order = actOrder ? "activation" : groupAware ? "group-aware" : "natural";
@@ -112,7 +115,10 @@ static std::string intRule(const std::string &method, const std::string &name,
          (options.mse.value_or(isGptq && kGptqMse) ? ":mse" : "");
 }
 
-static std::string bnbRule(const std::string &name, Code code,
+/// Scales that share a nested scale in bitsandbytes' double quantization.
+constexpr int64_t kNestedBlock = 256;
+
+static std::string bnbRule(const std::string &name, Code code, bool isNested,
                            const SchemeOptions &options) {
   refuse(options.groupSize.has_value(), "--group-size", name);
   refuse(options.symmetric.has_value(), "--sym/--asym", name);
@@ -126,8 +132,19 @@ static std::string bnbRule(const std::string &name, Code code,
     throw UsageError("--block-size " + std::to_string(format.group) +
                      " is no power of two between 32 and 4096");
   format.flattened = true;
-  format.scale = qrt::ScaleType::F32;
+  format.scale = isNested ? qrt::ScaleType::U8 : qrt::ScaleType::F32;
+  format.nested = isNested ? kNestedBlock : 0;
   return "bnb:" + format.mangled();
+}
+
+static std::string int8Rule(const std::string &name,
+                            const SchemeOptions &options) {
+  refuse(options.groupSize.has_value(), "--group-size", name);
+  refuse(options.symmetric.has_value(), "--sym/--asym", name);
+  refuse(options.mse.has_value(), "--mse", name);
+  refuse(options.blockSize.has_value(), "--block-size", name);
+  refuseGptq(options, name);
+  return "int8:int8.row.sf32";
 }
 
 std::string parseScheme(std::string_view given, const SchemeOptions &options) {
@@ -144,15 +161,13 @@ std::string parseScheme(std::string_view given, const SchemeOptions &options) {
     for (int bits : {2, 3, 4, 8})
       if (name == method + (".int" + std::to_string(bits)))
         return intRule(method, name, bits, options);
-  if (name == "bnb.nf4")
-    return bnbRule(name, Code::NF4, options);
-  if (name == "bnb.fp4")
-    return bnbRule(name, Code::FP4, options);
+  if (name == "bnb.nf4" || name == "bnb.nf4-dq")
+    return bnbRule(name, Code::NF4, name.ends_with("-dq"), options);
+  if (name == "bnb.fp4" || name == "bnb.fp4-dq")
+    return bnbRule(name, Code::FP4, name.ends_with("-dq"), options);
+  if (name == "bnb.int8")
+    return int8Rule(name, options);
 
-  // Schemes of the interface that this version cannot do yet are known names.
-  static const char *const planned[] = {"bnb.nf4-dq", "bnb.fp4-dq", "bnb.int8"};
-  if (std::ranges::find(planned, name) != std::end(planned))
-    throw qrt::Error("scheme '" + name + "' is not supported by this version");
   std::string known;
   for (const SchemeInfo &scheme : schemes())
     known += (known.empty() ? "" : ", ") + scheme.name;

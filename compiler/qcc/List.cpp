@@ -29,7 +29,8 @@ void listEverything() {
             "c4-new, ptb,\n"
             "        ptb-new, FILE), --samples 128, --sequence-length 2048, "
             "--seed 0\n"
-            "  bnb: --block-size 64\n"
+            "  bnb.nf4, bnb.fp4: --block-size 64\n"
+            "  bnb.int8: --outlier-threshold 6.0 (0: none)\n"
             "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
   std::puts("\ntargets (--target):\n"
             "  cpu        x86-64-v3, x86-64-v4 with VNNI and AMX, chosen when "

@@ -27,30 +27,9 @@ static void onInterrupt(int) {
 
 namespace {
 
-/// Options that only schemes of later versions read: given with one of today's
-/// they are wrong usage, as interface.md says.
-struct CalibrationFlags {
-  std::vector<CLI::Option *> options;
-
-  void add(CLI::App *app) {
-    auto value = [&](const char *name, const char *help) {
-      options.push_back(
-          app->add_option(name)->description(help)->group("Calibration"));
-    };
-    value("--outlier-threshold", "bnb.int8: columns in float");
-  }
-  void refuse(const std::string &scheme) const {
-    for (CLI::Option *option : options)
-      if (option->count())
-        throw UsageError("--" + option->get_lnames().front() +
-                         " does not apply to the scheme '" + scheme + "'");
-  }
-};
-
 /// `qcc compile`.
 struct CompileCommand {
   CompileOptions options;
-  CalibrationFlags calibration;
   std::string precision, targets;
   bool symmetric = false, mse = false, nearest = false;
   bool actOrder = false, staticGroups = false, groupAware = false,
@@ -58,6 +37,7 @@ struct CompileCommand {
   double damp = 0;
   int64_t samples = 0, sequenceLength = 0;
   int64_t bits = 0, groupSize = 0, blockSize = 0;
+  double outlierThreshold = 0;
   uint64_t randomSeed = 0;
   CLI::App *app = nullptr;
 
@@ -78,6 +58,9 @@ struct CompileCommand {
     app->add_flag("--mse,!--no-mse", mse,
                   "rtn, gptq: search for the best scales");
     app->add_option("--block-size", blockSize, "bnb: elements a block (64)");
+    app->add_option("--outlier-threshold", outlierThreshold,
+                    "bnb.int8: columns of activations with such a magnitude "
+                    "multiply in float, 0 for none (6.0)");
     app->add_option("--modules", options.modules,
                     "REGEX=SCHEME for some modules; repeatable")
         ->take_all()
@@ -107,7 +90,6 @@ struct CompileCommand {
     app->add_flag("--no-chat-template", options.noChatTemplate,
                   "Leave the chat template out");
     app->add_flag("--quiet", options.quiet, "No progress");
-    calibration.add(app);
     addGptq();
   }
 
@@ -193,6 +175,8 @@ struct CompileCommand {
       scheme.mse = mse;
     if (given("--block-size"))
       scheme.blockSize = blockSize;
+    if (given("--outlier-threshold"))
+      options.outlierThreshold = outlierThreshold;
     if (given("--random-weights"))
       options.randomSeed = randomSeed;
     if (given("--precision")) {
@@ -219,7 +203,6 @@ struct CompileCommand {
     takeGptq(calibrates);
     scheme.gptqElsewhere = calibrates && !options.scheme.starts_with("gptq");
     parseScheme(options.scheme, scheme);
-    calibration.refuse(options.scheme);
     options.cancelled = &interrupted;
     std::signal(SIGINT, onInterrupt);
     compile(options);

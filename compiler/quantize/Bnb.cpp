@@ -74,7 +74,8 @@ QCC_SIMD_INLINE I32<N> fp4CodeOf(const I32<N> &rank) {
   return code | ((below ^ zero) & 8);
 }
 
-/// Sums of squares in units of absmax^2.
+/// Sums of squares in units of absmax^2. `ratio` is the stored scale's to
+/// absmax.
 struct BlockSums {
   double error, norm;
 };
@@ -86,7 +87,7 @@ template <bool IsNf4>
 struct EncodeBlock {
   template <int N>
   QCC_SIMD_INLINE static BlockSums run(const RankTable *ranks, const float *w,
-                                       int64_t count, float absmax,
+                                       int64_t count, float absmax, float ratio,
                                        uint8_t *codes) {
     const RankTable &table = *ranks;
     const float inverse = 1.0f / std::max(absmax, kLeastAbsmax);
@@ -113,6 +114,7 @@ struct EncodeBlock {
           storeBytes(codes + i, code, kLanes);
         else
           storeBytes(codes + i, code, size);
+        value = value * ratio;
         // Padding lanes hold 0, which both tables represent.
         error = error + (x - value) * (x - value);
         norm = norm + x * x;
@@ -124,14 +126,17 @@ struct EncodeBlock {
   }
 };
 
-/// Encodes one block and returns its squared norm.
+/// Encodes one block by its absmax, for a weight that stores `scale`, and
+/// returns its squared norm.
 double encodeBlock(qrt::Code code, const float *w, int64_t count, float absmax,
-                   uint8_t *codes, QuantizeStatistics &statistics) {
+                   float scale, uint8_t *codes,
+                   QuantizeStatistics &statistics) {
   const RankTable *ranks = &rankTable(code);
+  float ratio = absmax > 0 ? scale / absmax : 1.0f;
   BlockSums sums =
       code == qrt::Code::NF4
-          ? dispatch<EncodeBlock<true>>(ranks, w, count, absmax, codes)
-          : dispatch<EncodeBlock<false>>(ranks, w, count, absmax, codes);
+          ? dispatch<EncodeBlock<true>>(ranks, w, count, absmax, ratio, codes)
+          : dispatch<EncodeBlock<false>>(ranks, w, count, absmax, ratio, codes);
   double unit = double(absmax) * double(absmax);
   statistics.squaredError += sums.error * unit;
   statistics.squaredNorm += sums.norm * unit;
@@ -154,7 +159,7 @@ QuantizeStatistics quantizeBlocks(const float *w, int64_t count, qrt::Code code,
   for (int64_t begin = 0; begin < count; begin += block) {
     int64_t size = std::min(block, count - begin);
     float most = dispatch<FindAbsmax>(w + begin, size);
-    encodeBlock(code, w + begin, size, most, codes + begin, statistics);
+    encodeBlock(code, w + begin, size, most, most, codes + begin, statistics);
     *absmax++ = most;
   }
   return statistics;
@@ -178,13 +183,32 @@ QuantizeStatistics quantizeTableRows(const float *w, int64_t rows,
       float scale = exact > 0 ? storedScale(exact, format.scale) : 0.0f;
       if (format.scale == qrt::ScaleType::F32)
         scale = exact; // bitsandbytes stores subnormals
-      double norm =
-          encodeBlock(format.code, values, size, scale, codes, statistics);
+      double norm = encodeBlock(format.code, values, size, scale, scale, codes,
+                                statistics);
       if (exact > 0)
         countFit(scaleFit(exact, format.scale), norm, statistics);
       codes += size;
       *scales++ = scale;
     }
+  }
+  return statistics;
+}
+
+void blockMaxima(const float *w, int64_t count, int64_t block, float *absmax) {
+  for (int64_t begin = 0; begin < count; begin += block)
+    *absmax++ = dispatch<FindAbsmax>(w + begin, std::min(block, count - begin));
+}
+
+QuantizeStatistics quantizeToScales(const float *w, int64_t count,
+                                    const qrt::Format &format,
+                                    const float *scales, uint8_t *codes) {
+  requireTableFormat(format);
+  QuantizeStatistics statistics;
+  for (int64_t begin = 0; begin < count; begin += format.group) {
+    int64_t size = std::min(format.group, count - begin);
+    float absmax = dispatch<FindAbsmax>(w + begin, size);
+    encodeBlock(format.code, w + begin, size, absmax, *scales++, codes + begin,
+                statistics);
   }
   return statistics;
 }
@@ -195,38 +219,9 @@ int64_t blockRows(const qrt::Format &format, int64_t columns) {
   return format.group / std::gcd(format.group, columns);
 }
 
-const float *dynamicMap() {
-  // create_dynamic_map(signed=True, max_exponent_bits=7, total_bits=8): for
-  // each decade the midpoints of 2^i equal parts of [0.1, 1], in torch's f32
-  // arithmetic (linspace steps from both ends, with one rounding each).
-  static const std::array<float, 256> map = [] {
-    std::array<float, 256> values;
-    size_t size = 0;
-    for (int decade = 0; decade < 7; ++decade) {
-      int parts = 1 << decade;
-      float step = (1.0f - 0.1f) / float(parts);
-      auto boundary = [&](int i) {
-        return i < (parts + 1) / 2 ? std::fma(step, float(i), 0.1f)
-                                   : std::fma(-step, float(parts - i), 1.0f);
-      };
-      float unit = float(std::pow(10.0, decade - 6));
-      for (int i = 0; i < parts; ++i) {
-        float middle = (boundary(i) + boundary(i + 1)) / 2.0f;
-        values[size++] = unit * middle;
-        values[size++] = -(unit * middle);
-      }
-    }
-    values[size++] = 0.0f;
-    values[size++] = 1.0f;
-    std::sort(values.begin(), values.end());
-    return values;
-  }();
-  return map.data();
-}
-
 void quantizeDynamic(const float *values, int64_t count, int64_t block,
                      uint8_t *codes, float *absmax) {
-  const float *map = dynamicMap();
+  const float *map = qrt::dynamicMap();
   for (int64_t begin = 0; begin < count; begin += block) {
     int64_t size = std::min(block, count - begin);
     float most = dispatch<FindAbsmax>(values + begin, size);
@@ -260,7 +255,7 @@ NestedScales quantizeScales(const float *absmax, int64_t count) {
 }
 
 void dequantizeScales(const NestedScales &nested, float *out) {
-  const float *map = dynamicMap();
+  const float *map = qrt::dynamicMap();
   for (size_t i = 0; i < nested.codes.size(); ++i)
     out[i] = map[nested.codes[i]] * nested.absmax[i / size_t(kNestedBlock)] +
              nested.offset;

@@ -29,10 +29,23 @@ QuantizeStatistics quantizeBlocks(const float *w, int64_t count, qrt::Code code,
 /// codes. Flattened formats: the rows must begin a block, that is,
 /// firstRow * columns is a multiple of the block; see blockRows(). Formats with
 /// groups along the row: blocks begin anew in each row. Scales are rounded to
-/// format.scale before the codes are found.
+/// format.scale before the codes are found. Not for nested scales, which need
+/// the whole weight: quantizeToScales().
 QuantizeStatistics quantizeTableRows(const float *w, int64_t rows,
                                      int64_t columns, const qrt::Format &format,
                                      uint8_t *codes, float *scales);
+
+/// The maxima of blocks of `block` elements, written to absmax [ceil(count /
+/// block)].
+void blockMaxima(const float *w, int64_t count, int64_t block, float *absmax);
+
+/// Codes of `count` values in flattened blocks of a format with nested scales:
+/// by the blocks' own maxima, as bitsandbytes makes them. `scales` [ceil(count
+/// / group)] are what the nested scales stand for; they count for the
+/// statistics only.
+QuantizeStatistics quantizeToScales(const float *w, int64_t count,
+                                    const qrt::Format &format,
+                                    const float *scales, uint8_t *codes);
 
 /// The fewest rows after which a flattened format's blocks begin anew with a
 /// row: stripes of a multiple of this many rows are quantized independently.
@@ -46,10 +59,6 @@ struct NestedScales {
   std::vector<float> absmax;  ///< [ceil(count / 256)]
   float offset = 0;           ///< the mean
 };
-
-/// The 256 ascending values of bitsandbytes' signed dynamic map (QLoRA's 8-bit
-/// type for scales; create_dynamic_map).
-const float *dynamicMap();
 
 /// Quantizes absmax values; the mean is summed in double.
 NestedScales quantizeScales(const float *absmax, int64_t count);

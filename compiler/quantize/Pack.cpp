@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -180,13 +181,17 @@ std::optional<qrt::Format> packedFormat(const qrt::Format &format,
   if (group < kLeastGroup)
     return std::nullopt;
   qrt::Format packed = format;
+  if (__builtin_mul_overflow(format.nested, format.group / group,
+                             &packed.nested) ||
+      packed.nested > std::numeric_limits<int32_t>::max())
+    return std::nullopt;
   packed.flattened = false;
   packed.group = group;
   return packed;
 }
 
-PackedLayout t16Layout(const qrt::Format &format, int64_t rows,
-                       int64_t columns) {
+PackedLayout t16Layout(const qrt::Format &format, int64_t rows, int64_t columns,
+                       int64_t nestedScales) {
   format.verify();
   if (format.flattened)
     throw qrt::Error("format " + format.mangled() +
@@ -209,6 +214,11 @@ PackedLayout t16Layout(const qrt::Format &format, int64_t rows,
   layout.codesBytes = tiles * layout.tileCodesBytes;
   layout.scalesBytes = tiles * layout.tileScalesBytes;
   layout.zerosBytes = tiles * layout.tileZerosBytes;
+  if (format.nested) {
+    int64_t least = format.nestedCount(rows, columns);
+    layout.zerosBytes =
+        tiles * krn::kNestedTileBytes + 4 * std::max(nestedScales, least);
+  }
   layout.scalesOffset = krn::roundUp(layout.codesBytes, kLineBytes);
   layout.zerosOffset =
       krn::roundUp(layout.scalesOffset + layout.scalesBytes, kLineBytes);
@@ -281,19 +291,63 @@ void packScales(const qrt::Format &format, int64_t rows, int64_t columns,
     packPlane(rows, groups, scales, out, qrt::floatToBfloat);
 }
 
+void packScaleCodes(const qrt::Format &format, int64_t rows, int64_t columns,
+                    const uint8_t *codes, uint8_t *out) {
+  packPlane(rows, format.groupsPerRow(columns), codes, out,
+            [](uint8_t code) { return code; });
+}
+
 void packZeros(const qrt::Format &format, int64_t rows, int64_t columns,
                const uint8_t *zeros, uint8_t *out) {
   packPlane(rows, format.groupsPerRow(columns), zeros, out,
             [](uint8_t zero) { return zero; });
 }
 
-void expandBlockScales(const qrt::Format &flattened, int64_t firstElement,
-                       int64_t rows, int64_t columns, const float *absmax,
-                       float *out) {
+void packNestedScales(const NestedPlane &nested, uint8_t *out) {
+  for (size_t tile = 0; tile < nested.tiles.size(); ++tile) {
+    std::memcpy(out, &nested.tiles[tile].origin, 4);
+    std::memcpy(out + 4, &nested.tiles[tile].offset, 4);
+    out += krn::kNestedTileBytes;
+  }
+  std::memcpy(out, nested.scales.data(), nested.scales.size() * 4);
+}
+
+template <class T>
+static void expandBlocks(const qrt::Format &flattened, int64_t firstElement,
+                         int64_t rows, int64_t columns, const T *ofBlocks,
+                         T *out) {
   int64_t group = std::gcd(flattened.group, columns);
   int64_t firstBlock = firstElement / flattened.group;
   for (int64_t i = 0; i < rows * (columns / group); ++i)
-    out[i] = absmax[(firstElement + i * group) / flattened.group - firstBlock];
+    out[i] =
+        ofBlocks[(firstElement + i * group) / flattened.group - firstBlock];
+}
+
+void expandBlockScales(const qrt::Format &flattened, int64_t firstElement,
+                       int64_t rows, int64_t columns, const float *absmax,
+                       float *out) {
+  expandBlocks(flattened, firstElement, rows, columns, absmax, out);
+}
+
+void expandBlockScales(const qrt::Format &flattened, int64_t firstElement,
+                       int64_t rows, int64_t columns, const uint8_t *codes,
+                       uint8_t *out) {
+  expandBlocks(flattened, firstElement, rows, columns, codes, out);
+}
+
+NestedPlane nestedPlane(const qrt::Format &packed, int64_t rows,
+                        int64_t columns, std::vector<float> scales,
+                        float offset) {
+  NestedPlane plane;
+  int64_t groups = packed.groupsPerRow(columns);
+  if (rows > std::numeric_limits<uint32_t>::max() / groups)
+    throw qrt::Error("a weight of " + std::to_string(rows) + " x " +
+                     std::to_string(columns) +
+                     " elements has too many nested scales");
+  for (int64_t row = 0; row < rows; row += kTileRows)
+    plane.tiles.push_back({uint32_t(row * groups), offset});
+  plane.scales = std::move(scales);
+  return plane;
 }
 
 void packWeight(const qrt::PackedWeight &weight, uint8_t *out) {
@@ -315,6 +369,20 @@ void packWeight(const qrt::PackedWeight &weight, uint8_t *out) {
     return packTiles(HalfEncoder(), *packed, rows, columns, elements, codes);
   }
   packCodes(*packed, rows, columns, weight.codes.data(), codes);
+  if (packed->nested) {
+    std::vector<uint8_t> expanded = weight.scaleCodes;
+    if (weight.format.flattened) {
+      expanded.resize(size_t(rows * packed->groupsPerRow(columns)));
+      expandBlockScales(weight.format, 0, rows, columns,
+                        weight.scaleCodes.data(), expanded.data());
+    }
+    packScaleCodes(*packed, rows, columns, expanded.data(),
+                   out + layout.scalesOffset);
+    packNestedScales(nestedPlane(*packed, rows, columns, weight.nestedScales,
+                                 weight.nestedOffset),
+                     out + layout.zerosOffset);
+    return;
+  }
   std::vector<float> scales = weight.scales;
   if (weight.format.flattened) {
     scales.resize(size_t(rows * packed->groupsPerRow(columns)));

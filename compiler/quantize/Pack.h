@@ -16,15 +16,17 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace qcc {
 
-/// Where the three planes of a packed tensor lie, in bytes from its start.
+/// Where the three planes of a packed tensor lie, in bytes from its start. The
+/// third is zero points or, for nested scales, a NestedPlane.
 /// Offsets and totalBytes are multiples of 64.
 struct PackedLayout {
   int64_t codesOffset = 0, codesBytes = 0;
   int64_t scalesOffset = 0, scalesBytes = 0; ///< 0 bytes for unscaled codes
-  int64_t zerosOffset = 0, zerosBytes = 0;   ///< 0 bytes without zero points
+  int64_t zerosOffset = 0, zerosBytes = 0;   ///< 0 bytes without either
   int64_t totalBytes = 0;
 
   /// Bytes that one tile of 16 rows takes in each plane: the plane of rows
@@ -41,9 +43,35 @@ std::optional<qrt::Format> packedFormat(const qrt::Format &format,
 
 /// The layout of a tensor. `format` is packedFormat()'s; throws qrt::Error if
 /// it is flattened or invalid, or if rows or columns are not positive or the
-/// size exceeds 2^62 bytes.
-PackedLayout t16Layout(const qrt::Format &format, int64_t rows,
-                       int64_t columns);
+/// size exceeds 2^62 bytes. Several weights that are stacked may have more
+/// nested scales than one of their size: `nestedScales` is that number.
+PackedLayout t16Layout(const qrt::Format &format, int64_t rows, int64_t columns,
+                       int64_t nestedScales = 0);
+
+/// What turns the codes of nested scales into scales. Scale g of row r (of
+/// the 16) of a tile has nested scale (origin + r * groups + g) / nested, in
+/// the tensor's list, and the tile's offset: the rows of a tile belong to one
+/// of the weights that are stacked in the tensor.
+struct NestedPlane {
+  struct Tile {
+    uint32_t origin;
+    float offset;
+  };
+  std::vector<Tile> tiles;
+  std::vector<float> scales;
+};
+
+/// The plane of one weight. `packed` is packedFormat()'s.
+NestedPlane nestedPlane(const qrt::Format &packed, int64_t rows,
+                        int64_t columns, std::vector<float> scales,
+                        float offset);
+
+/// Packs codes of scales [rows][groups] to tiles of tileScalesBytes.
+void packScaleCodes(const qrt::Format &format, int64_t rows, int64_t columns,
+                    const uint8_t *codes, uint8_t *out);
+
+/// Writes the third plane of a tensor with nested scales.
+void packNestedScales(const NestedPlane &nested, uint8_t *out);
 
 /// Packs rows of logical codes [rows][columns], one byte each as in
 /// qrt::PackedWeight, to the tiles at `out` (tileCodesBytes each); rows that
@@ -75,13 +103,20 @@ void expandBlockScales(const qrt::Format &flattened, int64_t firstElement,
                        int64_t rows, int64_t columns, const float *absmax,
                        float *out);
 
+/// The same for codes of scales.
+void expandBlockScales(const qrt::Format &flattened, int64_t firstElement,
+                       int64_t rows, int64_t columns, const uint8_t *codes,
+                       uint8_t *out);
+
 /// Packs a whole weight, flattened or not, into `out` of
 /// t16Layout(...).totalBytes bytes. Throws qrt::Error if packedFormat() has
 /// none for it. (For small weights and tests; the weight stream packs stripes.)
 void packWeight(const qrt::PackedWeight &weight, uint8_t *out);
 
-/// The inverse: reads a packed tensor of `size` bytes. Scalar; for tests and
-/// `qcc inspect`. Throws qrt::Error if the tensor does not fit into `size`.
+/// The inverse: reads a packed tensor of `size` bytes. Nested scales come back
+/// as the f32 scales that they stand for, in the format that says so. Scalar;
+/// for tests and `qcc inspect`. Throws qrt::Error if the tensor does not fit
+/// into `size`.
 qrt::PackedWeight unpack(const qrt::Format &format, int64_t rows,
                          int64_t columns, const uint8_t *data, int64_t size);
 

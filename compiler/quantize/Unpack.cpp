@@ -56,6 +56,28 @@ float scaleAt(const uint8_t *plane, qrt::ScaleType type, int64_t index) {
                                      : qrt::bfloatToFloat(bits);
 }
 
+/// Scale `group` of row `row` of a tensor with nested scales.
+float nestedScaleAt(const qrt::Format &format, const uint8_t *data,
+                    int64_t size, const PackedLayout &layout, int64_t rows,
+                    int64_t groups, int64_t row, int64_t group) {
+  int64_t tile = row / 16, lane = row % 16;
+  uint8_t code =
+      data[layout.scalesOffset + (tile * groups + group) * 16 + lane];
+  const uint8_t *plane = data + layout.zerosOffset;
+  uint32_t origin;
+  float offset, nested;
+  std::memcpy(&origin, plane + 8 * tile, 4);
+  std::memcpy(&offset, plane + 8 * tile + 4, 4);
+  int64_t index = (int64_t(origin) + lane * groups + group) / format.nested;
+  int64_t at = layout.zerosOffset + (rows + 15) / 16 * 8 + 4 * index;
+  if (at + 4 > size)
+    throw qrt::Error("nested scale " + std::to_string(index) +
+                     " lies outside its tensor");
+  std::memcpy(&nested, data + at, 4);
+  float scaled = qrt::dynamicMap()[code] * nested;
+  return scaled + offset;
+}
+
 } // namespace
 
 qrt::PackedWeight unpack(const qrt::Format &format, int64_t rows,
@@ -95,12 +117,20 @@ qrt::PackedWeight unpack(const qrt::Format &format, int64_t rows,
     }
   }
   const int64_t groups = format.groupsPerRow(columns);
+  if (format.nested) {
+    weight.format.nested = 0;
+    weight.format.scale = qrt::ScaleType::F32;
+  }
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t g = 0; g < groups; ++g) {
       int64_t index =
           (row / kTileRows * groups + g) * kTileRows + row % kTileRows;
-      weight.scales.push_back(
-          scaleAt(data + layout.scalesOffset, format.scale, index));
+      if (format.nested)
+        weight.scales.push_back(
+            nestedScaleAt(format, data, size, layout, rows, groups, row, g));
+      else
+        weight.scales.push_back(
+            scaleAt(data + layout.scalesOffset, format.scale, index));
       if (format.zero)
         weight.zeros.push_back(data[layout.zerosOffset + index]);
     }

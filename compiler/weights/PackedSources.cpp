@@ -13,6 +13,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -64,48 +65,164 @@ private:
   std::string name;
 };
 
-/// qnt.quantize and qnt.pack: codes and scales of float rows.
-class QuantizeSource : public PackedSource {
+/// Rows of a weight in bitsandbytes' flattened blocks, which may begin and end
+/// in the middle of rows.
+class BlockQuantizer {
 public:
-  QuantizeSource(std::unique_ptr<FloatSource> input, qnt::QuantizeOp op,
-                 const Format &stored, std::string name)
+  BlockQuantizer(const FloatSource &input, const Format &format,
+                 const std::string &name)
+      : input(input), format(format), name(name) {}
+
+  /// Rows [first, first + count): codes [count][columns]; scales, as they are
+  /// stored, of the blocks from the one that holds the first element on.
+  struct Rows {
+    std::vector<uint8_t> codes;
+    std::vector<float> scales;
+    std::vector<uint8_t> scaleCodes; ///< if they are nested
+    QuantizeStatistics lost;
+  };
+  Rows quantize(int64_t first, int64_t count) const {
+    // Quantize from the row that begins a block.
+    int64_t columns = input.columns(), unit = blockRows(format, columns);
+    int64_t from = first / unit * unit;
+    int64_t to =
+        std::min(input.rows(), (first + count + unit - 1) / unit * unit);
+    std::vector<float> w = read(from, to - from);
+    auto elements = int64_t(w.size());
+    int64_t firstBlock = from * columns / format.group;
+    Rows rows;
+    rows.codes.resize(w.size());
+    rows.scales.resize((elements - 1) / format.group + 1);
+    if (format.nested) {
+      std::copy_n(scales.begin() + firstBlock, rows.scales.size(),
+                  rows.scales.begin());
+      rows.lost = quantizeToScales(w.data(), elements, format,
+                                   rows.scales.data(), rows.codes.data());
+    } else {
+      rows.lost = quantizeTableRows(w.data(), to - from, columns, format,
+                                    rows.codes.data(), rows.scales.data());
+    }
+    // Drop what stands before the first row.
+    int64_t skipped = first * columns / format.group - firstBlock;
+    rows.scales.erase(rows.scales.begin(), rows.scales.begin() + skipped);
+    rows.codes.erase(rows.codes.begin(),
+                     rows.codes.begin() + (first - from) * columns);
+    rows.codes.resize(count * columns);
+    if (format.nested)
+      rows.scaleCodes.assign(nested.codes.begin() + firstBlock + skipped,
+                             nested.codes.begin() + firstBlock + skipped +
+                                 int64_t(rows.scales.size()));
+    return rows;
+  }
+
+  /// Finds the scales of the whole weight, if they are nested.
+  void prepare(const ParallelFor &parallel) {
+    if (!format.nested)
+      return;
+    constexpr int64_t kStripeElements = 1 << 18;
+    int64_t columns = input.columns(), unit = blockRows(format, columns);
+    int64_t stripe =
+        std::max<int64_t>(1, kStripeElements / (columns * unit)) * unit;
+    scales.resize(format.scaleCount(input.rows(), columns));
+    parallel((input.rows() - 1) / stripe + 1, [&](int64_t i) {
+      int64_t first = i * stripe;
+      std::vector<float> w =
+          read(first, std::min(stripe, input.rows() - first));
+      blockMaxima(w.data(), int64_t(w.size()), format.group,
+                  scales.data() + first * columns / format.group);
+    });
+    nested = quantizeScales(scales.data(), int64_t(scales.size()));
+    dequantizeScales(nested, scales.data());
+  }
+
+  const NestedScales &nestedScales() const { return nested; }
+
+private:
+  std::vector<float> read(int64_t first, int64_t count) const {
+    std::vector<float> w(count * input.columns());
+    input.read(first, count, w.data());
+    checkFinite(w.data(), count, input.columns(), name, first);
+    return w;
+  }
+
+  const FloatSource &input;
+  Format format;
+  std::string name;
+  NestedScales nested;
+  std::vector<float> scales; ///< what `nested` stands for, a block each
+};
+
+/// qnt.quantize "bnb" and qnt.pack: codes and scales of flattened blocks.
+class BlockSource : public PackedSource {
+public:
+  BlockSource(std::unique_ptr<FloatSource> input, const Format &format,
+              const Format &stored, const std::string &name)
       : PackedSource(input->rows(), input->columns(), stored),
-        input(std::move(input)), format(op.getFormat().getValue()),
-        isRtn(op.getMethod() == "rtn"), name(std::move(name)) {
-    options.mse = op.getMse();
-    if (!isRtn && op.getMethod() != "bnb")
-      throw qrt::Error("unknown quantization method '" + op.getMethod().str() +
-                       "'");
+        input(std::move(input)), format(format),
+        quantizer(*this->input, format, name) {}
+
+  void prepare(const ParallelFor &parallel) override {
+    quantizer.prepare(parallel);
   }
 
   void read(int64_t first, int64_t count, float *, uint8_t *codes,
             float *scales, uint8_t *zeros) override {
-    // Blocks of a flattened format may begin before `first`: quantize from
-    // the row that begins one.
-    int64_t unit = blockRows(format, columns());
-    int64_t from = first / unit * unit;
-    int64_t to = std::min(rows(), (first + count + unit - 1) / unit * unit);
-    std::vector<float> w((to - from) * columns());
-    input->read(from, to - from, w.data());
-    checkFinite(w.data(), to - from, columns(), name, from);
+    BlockQuantizer::Rows rows = quantizer.quantize(first, count);
+    std::ranges::copy(rows.codes, codes);
+    int64_t firstElement = first * columns();
+    if (format.nested)
+      expandBlockScales(format, firstElement, count, columns(),
+                        rows.scaleCodes.data(), zeros);
+    else
+      expandBlockScales(format, firstElement, count, columns(),
+                        rows.scales.data(), scales);
+    losses.add(first, rows.lost);
+  }
 
+  NestedPlane nestedScales() const override {
+    const NestedScales &nested = quantizer.nestedScales();
+    return nestedPlane(PackedSource::format(), rows(), columns(), nested.absmax,
+                       nested.offset);
+  }
+
+  std::vector<QuantizeStatistics> statistics() const override {
+    return {losses.sum()};
+  }
+
+private:
+  std::unique_ptr<FloatSource> input;
+  Format format;
+  BlockQuantizer quantizer;
+  LossLedger losses;
+};
+
+/// qnt.quantize and qnt.pack: codes and scales of groups along rows.
+class QuantizeSource : public PackedSource {
+public:
+  QuantizeSource(std::unique_ptr<FloatSource> input, qnt::QuantizeOp op,
+                 std::string name)
+      : PackedSource(input->rows(), input->columns(),
+                     op.getFormat().getValue()),
+        input(std::move(input)), method(op.getMethod()), name(std::move(name)) {
+    options.mse = op.getMse();
+    if (method != "rtn" && method != "bnb" && method != "int8")
+      throw qrt::Error("unknown quantization method '" + method + "'");
+  }
+
+  void read(int64_t first, int64_t count, float *, uint8_t *codes,
+            float *scales, uint8_t *zeros) override {
+    std::vector<float> w(count * columns());
+    input->read(first, count, w.data());
+    checkFinite(w.data(), count, columns(), name, first);
     QuantizeStatistics lost;
-    if (isRtn) {
-      lost = quantizeRows(w.data(), count, columns(), format, options, codes,
+    if (method == "rtn")
+      lost = quantizeRows(w.data(), count, columns(), format(), options, codes,
                           scales, zeros);
-    } else if (!format.flattened) {
-      lost =
-          quantizeTableRows(w.data(), count, columns(), format, codes, scales);
-    } else {
-      int64_t elements = (to - from) * columns();
-      std::vector<uint8_t> all(elements);
-      std::vector<float> absmax((elements + format.group - 1) / format.group);
-      lost = quantizeTableRows(w.data(), to - from, columns(), format,
-                               all.data(), absmax.data());
-      std::copy_n(all.data() + (first - from) * columns(), count * columns(),
-                  codes);
-      expandScales(from, first, count, absmax, scales);
-    }
+    else if (method == "int8")
+      lost = quantizeLlmInt8Rows(w.data(), count, columns(), codes, scales);
+    else
+      lost = quantizeTableRows(w.data(), count, columns(), format(), codes,
+                               scales);
     lost.rows = count;
     losses.add(first, lost);
   }
@@ -115,21 +232,9 @@ public:
   }
 
 private:
-  void expandScales(int64_t from, int64_t first, int64_t count,
-                    const std::vector<float> &absmax, float *scales) const {
-    // absmax begins with the block of row `from`; expandBlockScales wants it
-    // to begin with the block that holds row `first`.
-    int64_t firstElement = first * columns();
-    int64_t skipped =
-        firstElement / format.group - from * columns() / format.group;
-    expandBlockScales(format, firstElement, count, columns(),
-                      absmax.data() + skipped, scales);
-  }
-
   std::unique_ptr<FloatSource> input;
-  Format format;
   RtnOptions options;
-  bool isRtn;
+  std::string method;
   std::string name;
   LossLedger losses;
 };
@@ -166,31 +271,27 @@ private:
 /// not divide rows well): its dequantized values, stored as f32.
 class DequantizedSource : public PackedSource {
 public:
-  DequantizedSource(std::unique_ptr<FloatSource> input, qnt::QuantizeOp op,
-                    std::string name)
+  DequantizedSource(std::unique_ptr<FloatSource> input, const Format &format,
+                    const std::string &name)
       : PackedSource(input->rows(), input->columns(), Format{}),
-        input(std::move(input)), format(op.getFormat().getValue()),
-        name(std::move(name)) {}
+        input(std::move(input)), format(format),
+        quantizer(*this->input, format, name) {}
+
+  void prepare(const ParallelFor &parallel) override {
+    quantizer.prepare(parallel);
+  }
 
   void read(int64_t first, int64_t count, float *values, uint8_t *, float *,
             uint8_t *) override {
-    int64_t unit = blockRows(format, columns());
-    int64_t from = first / unit * unit;
-    int64_t to = std::min(rows(), (first + count + unit - 1) / unit * unit);
-    qrt::PackedWeight weight{format, to - from, columns(), {}, {}, {}};
-    std::vector<float> w((to - from) * columns());
-    input->read(from, to - from, w.data());
-    checkFinite(w.data(), to - from, columns(), name, from);
-    weight.codes.resize(w.size());
-    weight.scales.resize((w.size() + format.group - 1) / format.group);
-    QuantizeStatistics lost =
-        quantizeTableRows(w.data(), to - from, columns(), format,
-                          weight.codes.data(), weight.scales.data());
-    qrt::dequantize(weight, w.data());
-    std::copy_n(w.data() + (first - from) * columns(), count * columns(),
-                values);
-    lost.rows = count;
-    losses.add(first, lost);
+    BlockQuantizer::Rows rows = quantizer.quantize(first, count);
+    int64_t firstElement = first * columns();
+    int64_t firstBlock = firstElement / format.group;
+    for (int64_t i = 0; i < count * columns(); ++i)
+      values[i] = qrt::dequantizeCode(
+          format, rows.codes[i],
+          rows.scales[(firstElement + i) / format.group - firstBlock], 0);
+    rows.lost.rows = count;
+    losses.add(first, rows.lost);
   }
   std::vector<QuantizeStatistics> statistics() const override {
     return {losses.sum()};
@@ -199,7 +300,7 @@ public:
 private:
   std::unique_ptr<FloatSource> input;
   Format format;
-  std::string name;
+  BlockQuantizer quantizer;
   LossLedger losses;
 };
 
@@ -225,6 +326,33 @@ public:
                           zeros ? zeros + at * groups : nullptr);
       row += run;
     }
+  }
+
+  void prepare(const ParallelFor &parallel) override {
+    for (auto &input : inputs)
+      input->prepare(parallel);
+  }
+
+  NestedPlane nestedScales() const override {
+    NestedPlane all;
+    std::vector<NestedPlane> parts;
+    std::vector<uint64_t> bases; // of the parts' scales among all
+    for (auto &input : inputs) {
+      parts.push_back(input->nestedScales());
+      bases.push_back(all.scales.size() * uint64_t(format().nested));
+      all.scales.insert(all.scales.end(), parts.back().scales.begin(),
+                        parts.back().scales.end());
+    }
+    for (int64_t row = 0; row < rows(); row += 16) {
+      auto [input, from, run] = locate(row, rows());
+      NestedPlane::Tile tile = parts[input].tiles[from / 16];
+      uint64_t origin = bases[input] + tile.origin;
+      if (origin > std::numeric_limits<uint32_t>::max() / 2)
+        throw qrt::Error("a stack of " + std::to_string(rows()) +
+                         " rows has too many nested scales");
+      all.tiles.push_back({uint32_t(origin), tile.offset});
+    }
+    return all;
   }
 
   std::vector<QuantizeStatistics> statistics() const override {
@@ -314,13 +442,16 @@ std::unique_ptr<PackedSource> makePackedSource(Value value,
                            "or qnt.gptq made, not '" +
                            name + "'");
         auto input = makeFloatSource(quantize.getInput(), reader);
-        std::optional<Format> stored =
-            packedFormat(quantize.getFormat().getValue(), input->columns());
+        const Format &format = quantize.getFormat().getValue();
+        if (!format.flattened)
+          return std::make_unique<QuantizeSource>(std::move(input), quantize,
+                                                  name);
+        std::optional<Format> stored = packedFormat(format, input->columns());
         if (!stored)
-          return std::make_unique<DequantizedSource>(std::move(input), quantize,
+          return std::make_unique<DequantizedSource>(std::move(input), format,
                                                      name);
-        return std::make_unique<QuantizeSource>(std::move(input), quantize,
-                                                *stored, name);
+        return std::make_unique<BlockSource>(std::move(input), format, *stored,
+                                             name);
       })
       .Case([&](qnt::StackRowsOp op) -> Source {
         std::vector<Source> inputs;

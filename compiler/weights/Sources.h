@@ -9,6 +9,7 @@
 #ifndef QCC_COMPILER_WEIGHTS_SOURCES_H
 #define QCC_COMPILER_WEIGHTS_SOURCES_H
 
+#include "compiler/quantize/Pack.h"
 #include "compiler/quantize/Statistics.h"
 #include "dialects/TFM/TFM.h"
 #include "runtime/formats/Format.h"
@@ -17,6 +18,7 @@
 #include "mlir/IR/Value.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -73,6 +75,11 @@ private:
   int64_t numRows, numColumns;
 };
 
+/// Calls work(i) for every i in [0, count), in any order and on several
+/// threads.
+using ParallelFor = std::function<void(
+    int64_t count, const std::function<void(int64_t)> &work)>;
+
 /// Rows of a packed value: logical codes, and scales and zero points by the
 /// groups of packedFormat().
 class PackedSource {
@@ -82,11 +89,16 @@ public:
   int64_t columns() const { return numColumns; }
   /// As it will lie in memory: never flattened.
   const qrt::Format &format() const { return storedFormat; }
+  /// Called once before rows are read: finds what depends on the whole weight.
+  virtual void prepare(const ParallelFor &parallel) { (void)parallel; }
   /// Writes rows [first, first + count): codes [count][columns] and, for
   /// quantized formats, scales and zeros [count][groups]. Unscaled formats
-  /// write f32 values [count][columns] to `values` instead.
+  /// write f32 values [count][columns] to `values` instead; the codes of nested
+  /// scales [count][groups] go to `zeros`.
   virtual void read(int64_t first, int64_t count, float *values, uint8_t *codes,
                     float *scales, uint8_t *zeros) = 0;
+  /// What belongs to those codes; after prepare().
+  virtual NestedPlane nestedScales() const { return {}; }
   /// What quantization lost so far, for each weight that is stacked in this
   /// one (itself, if none is).
   virtual std::vector<QuantizeStatistics> statistics() const = 0;

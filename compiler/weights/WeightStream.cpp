@@ -32,7 +32,14 @@ public:
       : source(source), tensor(tensor), format(source.format()),
         columns(source.columns()), tiled(tensor.layout == "t16") {
     if (tiled) {
-      tensor.planes = t16Layout(format, source.rows(), columns);
+      NestedPlane nested;
+      if (format.nested)
+        nested = source.nestedScales();
+      tensor.planes = t16Layout(format, source.rows(), columns,
+                                int64_t(nested.scales.size()));
+      buffer.assign(tensor.planes.totalBytes, 0);
+      if (format.nested)
+        packNestedScales(nested, buffer.data() + tensor.planes.zerosOffset);
     } else {
       if (format.isQuantized())
         throw qrt::Error("weight '" + tensor.name + "' is " + format.mangled() +
@@ -41,8 +48,8 @@ public:
       tensor.planes.codesBytes =
           source.rows() * columns * (format.codeBits() / 8);
       tensor.planes.totalBytes = (tensor.planes.codesBytes + 63) / 64 * 64;
+      buffer.assign(tensor.planes.totalBytes, 0);
     }
-    buffer.assign(tensor.planes.totalBytes, 0);
     data = buffer.data();
   }
 
@@ -61,15 +68,18 @@ public:
     int64_t groups = format.groupsPerRow(columns);
     std::vector<uint8_t> codes(count * columns), zeros;
     std::vector<float> scales(count * groups);
-    if (format.zero)
+    if (format.zero || format.nested)
       zeros.resize(count * groups);
     source.read(first, count, nullptr, codes.data(), scales.data(),
-                format.zero ? zeros.data() : nullptr);
+                zeros.empty() ? nullptr : zeros.data());
     int64_t tile = first / 16;
     packCodes(format, count, columns, codes.data(),
               data + planes.codesOffset + tile * planes.tileCodesBytes);
-    packScales(format, count, columns, scales.data(),
-               data + planes.scalesOffset + tile * planes.tileScalesBytes);
+    uint8_t *scalesAt =
+        data + planes.scalesOffset + tile * planes.tileScalesBytes;
+    if (format.nested)
+      return packScaleCodes(format, count, columns, zeros.data(), scalesAt);
+    packScales(format, count, columns, scales.data(), scalesAt);
     if (format.zero)
       packZeros(format, count, columns, zeros.data(),
                 data + planes.zerosOffset + tile * planes.tileZerosBytes);
@@ -135,13 +145,20 @@ void streamWeights(func::FuncOp weights, const ParameterReader &reader,
     tensor.rows = source->rows();
     tensor.columns = source->columns();
 
+    auto parallel = [&](int64_t count,
+                        const std::function<void(int64_t)> &work) {
+      parallelFor(options.threads, count, [&](int64_t i) {
+        if (options.cancelled && *options.cancelled)
+          throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+        work(i);
+      });
+    };
+    source->prepare(parallel);
     TensorPacker packer(*source, tensor, buffers[turn]);
     int64_t stripe =
         std::max<int64_t>(16, kStripeElements / tensor.columns / 16 * 16);
     int64_t stripes = (tensor.rows + stripe - 1) / stripe;
-    parallelFor(options.threads, stripes, [&](int64_t i) {
-      if (options.cancelled && *options.cancelled)
-        throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+    parallel(stripes, [&](int64_t i) {
       packer.pack(i * stripe, std::min(stripe, tensor.rows - i * stripe));
     });
     tensor.data = buffers[turn];

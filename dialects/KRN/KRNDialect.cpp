@@ -64,9 +64,9 @@ LogicalResult BufferType::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult StagedType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef activations, int64_t columns,
                                  int64_t group, int64_t bits) {
-  if (!isActivations(activations))
+  if (!isActivations(activations) && activations != "split8")
     return emitError() << "staged_c1: unknown activations '" << activations
-                       << "' (f32, f16, bf16, i16, i8)";
+                       << "' (f32, f16, bf16, i16, i8, split8)";
   if (columns < 1)
     return emitError() << "staged_c2: " << columns << " columns";
   if (group < 0)

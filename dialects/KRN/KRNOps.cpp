@@ -103,27 +103,60 @@ LogicalResult RopeTableOp::verify() {
                        areTwoSets ? frequencies : 2 * frequencies);
 }
 
-LogicalResult StageOp::verify() {
-  int64_t columns = getInput().getType().getColumns();
-  if (getOutput().getType().getColumns() != columns)
-    return emitOpError() << "stage_c1: the input has " << columns
-                         << " columns, the output "
-                         << getOutput().getType().getColumns();
-  StringRef norm = getNorm();
+/// What reads rows, normalizes them and writes a staged buffer: `constraint`_c1
+/// to _c3.
+template <typename Op>
+static LogicalResult verifyStaging(Op op, const std::string &constraint) {
+  int64_t columns = op.getInput().getType().getColumns();
+  if (op.getOutput().getType().getColumns() != columns)
+    return op.emitOpError()
+           << constraint << "_c1: the input has " << columns
+           << " columns, the output " << op.getOutput().getType().getColumns();
+  StringRef norm = op.getNorm();
   if (!norm.empty() && norm != "rms" && norm != "layer")
-    return emitOpError() << "stage_c2: unknown norm '" << norm
-                         << "' (rms, layer)";
-  if (norm.empty() == bool(getNormWeight()) ||
-      (getNormBias() && norm != "layer"))
-    return emitOpError(
-        "stage_c2: a norm has a weight, and only a layer norm a bias");
-  for (Value vector : {getNormWeight(), getNormBias()})
-    if (vector && failed(tfm::verifyVector(*this, "stage_c3: the norm",
+    return op.emitOpError()
+           << constraint << "_c2: unknown norm '" << norm << "' (rms, layer)";
+  if (norm.empty() == bool(op.getNormWeight()) ||
+      (op.getNormBias() && norm != "layer"))
+    return op.emitOpError() << constraint
+                            << "_c2: a norm has a weight, and only a layer "
+                               "norm a bias";
+  for (Value vector : {op.getNormWeight(), op.getNormBias()})
+    if (vector && failed(tfm::verifyVector(op, constraint + "_c3: the norm",
                                            vector.getType(), columns)))
       return failure();
   if (getOrder())
     return tfm::verifyVector(*this, "stage_c4: the order", getOrder().getType(),
                              columns);
+  return success();
+}
+
+LogicalResult StageOp::verify() {
+  if (failed(verifyStaging(*this, "stage")))
+    return failure();
+  bool isSplit = getOutput().getType().getActivations() == "split8";
+  if (isSplit != bool(getOutlierThresholdAttr()))
+    return emitOpError()
+           << "stage_c4: split8, and nothing else, has an outlier "
+              "threshold, not "
+           << getOutput().getType().getActivations();
+  if (isSplit && !(getOutlierThresholdAttr().getValueAsDouble() >= 0))
+    return emitOpError() << "stage_c5: the threshold "
+                         << getOutlierThresholdAttr().getValueAsDouble()
+                         << " is neither 0 nor positive";
+  return success();
+}
+
+LogicalResult FindOutliersOp::verify() {
+  if (failed(verifyStaging(*this, "find_outliers")))
+    return failure();
+  if (getOutput().getType().getActivations() != "split8")
+    return emitOpError() << "find_outliers_c4: split8 has outliers, not "
+                         << getOutput().getType().getActivations();
+  if (!(getOutlierThreshold().convertToFloat() > 0))
+    return emitOpError() << "find_outliers_c5: the threshold "
+                         << getOutlierThreshold().convertToFloat()
+                         << " is not positive";
   return success();
 }
 

@@ -164,22 +164,47 @@ def KRN_RopeTableOp : KRN_Phase<"rope_table"> {
   let hasVerifier = 1;
 }
 
+def KRN_FindOutliersOp : KRN_Phase<"find_outliers", [AttrSizedOperandSegments]> {
+  let summary = "which columns of the activations have outliers";
+  let description = [{
+    Before a `krn.stage` of the same rows to the same buffer, which cannot know
+    what other threads find in theirs. Columns with a magnitude of
+    `outlier_threshold` or more in any row, after the norm.
+  }];
+  let arguments = (ins KRN_BufferType:$input, Optional<QNT_PackedType>:$norm_weight,
+                       Optional<QNT_PackedType>:$norm_bias, KRN_StagedType:$output,
+                       F32Attr:$outlier_threshold,
+                       DefaultValuedAttr<StrAttr, "\"\"">:$norm,
+                       DefaultValuedAttr<F32Attr, "0.0">:$eps,
+                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, UnitAttr:$gather);
+  let assemblyFormat = [{
+    $input (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? `to` $output
+    `threshold` $outlier_threshold attr-dict `:` type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
 def KRN_StageOp : KRN_Phase<"stage", [AttrSizedOperandSegments]> {
   let summary = "activations, optionally normalized, in the form a GEMM reads";
   let description = [{
     With a private output every thread stages all rows for itself (no barrier
     before the GEMM); else the threads share the work. `gather`: of the rows
     that want logits only. `order`: element i is feature order[i] (f32 indices).
+    Rows staged as `split8` have an `outlier_threshold` (0: no outliers), and
+    `linears` says how many modules of the checkpoint read them, for the mean
+    number of outlier columns.
   }];
   let arguments = (ins KRN_BufferType:$input, Optional<QNT_PackedType>:$norm_weight,
                        Optional<QNT_PackedType>:$norm_bias, Optional<QNT_PackedType>:$order,
                        KRN_StagedType:$output,
                        DefaultValuedAttr<StrAttr, "\"\"">:$norm,
                        DefaultValuedAttr<F32Attr, "0.0">:$eps,
-                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, UnitAttr:$gather);
+                       DefaultValuedAttr<F32Attr, "0.0">:$norm_offset, UnitAttr:$gather,
+                       OptionalAttr<F32Attr>:$outlier_threshold,
+                       DefaultValuedAttr<I64Attr, "0">:$linears);
   let assemblyFormat = [{
     $input (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? (`order` $order^)? `to` $output
-    attr-dict `:` type(operands)
+    (`outliers` $outlier_threshold^ `of` $linears)? attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
 }

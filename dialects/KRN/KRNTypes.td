@@ -42,7 +42,8 @@ def KRN_StagedType : TypeDef<KRN_Dialect, "Staged"> {
   let description = [{
     `!krn.staged<"i16", 576, group = 32, bits = 4>`: K, the weight's group
     (0: none) and code bits, which fix the padding
-    (codegen/cpu/kernels/Layout.h).
+    (codegen/cpu/kernels/Layout.h). `split8` is LLM.int8's: rows of int8, and
+    the columns that have outliers in float.
   }];
   let parameters = (ins StringRefParameter<>:$activations, "int64_t":$columns,
                         "int64_t":$group, "int64_t":$bits);

@@ -85,6 +85,19 @@ Attribute FormatAttr::parse(AsmParser &parser, Type) {
       format.flattened = key == "block";
       if (parser.parseEqual() || parser.parseInteger(format.group))
         return {};
+    } else if (key == "absmax") {
+      // absmax = u8/256: codes of 8 bits, 256 of which share a nested scale.
+      StringRef type;
+      if (parser.parseEqual() || parser.parseKeyword(&type))
+        return {};
+      if (type != "u8") {
+        parser.emitError(loc, "unknown type of nested scales '")
+            << type << "' (u8)";
+        return {};
+      }
+      format.scale = ScaleType::U8;
+      if (parser.parseSlash() || parser.parseInteger(format.nested))
+        return {};
     } else if (key == "scale") {
       StringRef type;
       if (parser.parseEqual() || parser.parseKeyword(&type))
@@ -103,7 +116,7 @@ Attribute FormatAttr::parse(AsmParser &parser, Type) {
       }
     } else {
       parser.emitError(loc, "unknown part '")
-          << key << "' of a format (group, block, row, zero, scale)";
+          << key << "' of a format (group, block, row, zero, scale, absmax)";
       return {};
     }
   }
@@ -121,7 +134,9 @@ void FormatAttr::print(AsmPrinter &printer) const {
     printer << (format.flattened ? ", block = " : ", group = ") << format.group;
   if (format.zero)
     printer << ", zero";
-  if (format.scale != qrt::defaultScaleType(format.code))
+  if (format.nested)
+    printer << ", absmax = u8/" << format.nested;
+  else if (format.scale != qrt::defaultScaleType(format.code))
     printer << ", scale = " << qrt::scaleTypeName(format.scale);
   printer << ">";
 }
@@ -151,6 +166,8 @@ UnpackedTypes qcc::qnt::unpackedTypes(MLIRContext *context,
   else if (format.scale == ScaleType::BF16)
     scale = BFloat16Type::get(context);
   auto byte = IntegerType::get(context, 8);
+  if (format.nested)
+    scale = byte;
   SmallVector<int64_t> groups;
   if (format.flattened)
     groups = {format.scaleCount(rows, columns)};
@@ -161,6 +178,9 @@ UnpackedTypes qcc::qnt::unpackedTypes(MLIRContext *context,
   types.scales = RankedTensorType::get(groups, scale);
   if (format.zero)
     types.zeros = RankedTensorType::get(groups, byte);
+  else if (format.nested)
+    types.zeros = RankedTensorType::get({format.nestedCount(rows, columns) + 1},
+                                        Float32Type::get(context));
   return types;
 }
 
@@ -178,9 +198,21 @@ std::string qcc::qnt::schemeViolation(StringRef method, const Format &format,
     if (format.code != Code::NF4 && format.code != Code::FP4)
       return "scheme_c2: bnb makes nf4 and fp4, not " + name;
     if (mse)
-      return "scheme_c3: bnb does not search scales: mse goes with rtn and gptq";
+      return "scheme_c3: bnb does not search scales: mse goes with rtn and "
+             "gptq";
+    if (format.nested && (!format.flattened || format.nested != 256))
+      return "scheme_c4: bnb nests the scales of flattened blocks by 256, not "
+             "as in " +
+             name;
+  } else if (method == "int8") {
+    if (format != qrt::Format::parse("int8.row.sf32"))
+      return "scheme_c2: int8 makes int8.row.sf32, not " + name;
+    if (mse)
+      return "scheme_c3: int8 does not search scales: mse goes with rtn "
+             "and gptq";
   } else {
-    return "scheme_c1: unknown method '" + method.str() + "' (rtn, gptq, bnb)";
+    return "scheme_c1: unknown method '" + method.str() +
+           "' (rtn, gptq, bnb, int8)";
   }
   return "";
 }

@@ -9,6 +9,8 @@
 
 #include "mlir/IR/Builders.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace qcc::qnt;
 using namespace qcc;
@@ -21,8 +23,8 @@ using tfm::features;
 // @weights
 //===----------------------------------------------------------------------===//
 
-/// Checks codes, scales and zero points (null: none) of a [rows, columns]
-/// weight: `constraint`_c1 to _c3.
+/// Checks codes, scales and zero points or nested scales (null: none) of a
+/// [rows, columns] weight: `constraint`_c1 to _c3.
 static LogicalResult verifyUnpacked(Operation *op, StringRef constraint,
                                     const qrt::Format &format, int64_t rows,
                                     int64_t columns, Type codes, Type scales,
@@ -34,13 +36,15 @@ static LogicalResult verifyUnpacked(Operation *op, StringRef constraint,
   if (scales != types.scales)
     return op->emitOpError() << constraint << "_c2: scales are " << scales
                              << " where the format has " << types.scales;
+  StringRef third = format.nested ? "nested scales" : "zero points";
   if (bool(zeros) != bool(types.zeros))
-    return op->emitOpError() << constraint << "_c3: zero points are "
+    return op->emitOpError() << constraint << "_c3: " << third << " are "
                              << (zeros ? "given, but not in" : "missing for")
                              << " format " << format.mangled();
   if (zeros && zeros != types.zeros)
-    return op->emitOpError() << constraint << "_c3: zero points are " << zeros
-                             << " where the format has " << types.zeros;
+    return op->emitOpError()
+           << constraint << "_c3: " << third << " are " << zeros
+           << " where the format has " << types.zeros;
   return success();
 }
 
@@ -145,6 +149,11 @@ LogicalResult StackRowsOp::verify() {
       return emitOpError() << "stack_rows_c3: blocks of " << format.group
                            << " elements do not end with " << unit
                            << " rows of " << type.getColumns();
+    // Layouts keep the offset of nested scales once a tile of rows.
+    if (format.nested && !last && unit % 16)
+      return emitOpError() << "stack_rows_c6: with nested scales, parts have a "
+                              "multiple of 16 rows, not "
+                           << unit;
   }
   if (rows != result.getRows())
     return emitOpError() << "stack_rows_c4: the inputs have " << rows
@@ -206,7 +215,35 @@ void FusedGemmOp::build(OpBuilder &b, OperationState &state, TypeRange results,
         /*eps=*/b.getF32FloatAttr(0), /*norm_offset=*/b.getF32FloatAttr(0),
         /*activation=*/tfm::ActivationAttr(), /*glu=*/UnitAttr(),
         b.getDenseI64ArrayAttr(splits), /*multiplier=*/b.getF32FloatAttr(1),
-        /*soft_cap=*/b.getF32FloatAttr(0));
+        /*soft_cap=*/b.getF32FloatAttr(0),
+        /*outlier_threshold=*/FloatAttr());
+}
+
+/// `constraint`_c5 and _c6: what LLM.int8's product needs.
+static LogicalResult verifyOutliers(Operation *op, StringRef constraint,
+                                    PackedType weight, FloatAttr threshold) {
+  const qrt::Format &format = weight.getFormat().getValue();
+  if (format.code != qrt::Code::Int8 || format.zero ||
+      format.groupSize(weight.getColumns()) != weight.getColumns())
+    return op->emitOpError() << constraint
+                             << "_c5: outliers are split off from rows of int8 "
+                                "without zero points, not "
+                             << format.mangled();
+  double value = threshold.getValueAsDouble();
+  if (!(value >= 0) || !std::isfinite(value))
+    return op->emitOpError()
+           << constraint << "_c6: the threshold " << value
+           << " is neither 0 (no outliers) nor positive and finite";
+  return success();
+}
+
+LogicalResult OutlierGemmOp::verify() {
+  if (failed(tfm::verifyProduct(*this, "outlier_gemm", getInput().getType(),
+                                getWeight().getType(), getBias(),
+                                getResult().getType())))
+    return failure();
+  return verifyOutliers(*this, "outlier_gemm", getWeight().getType(),
+                        getThresholdAttr());
 }
 
 LogicalResult FusedGemmOp::verify() {
@@ -261,6 +298,9 @@ LogicalResult FusedGemmOp::verify() {
                         getResidual().getType() != getResult(0).getType()))
     return emitOpError("fused_gemm_c8: a residual goes with one result of its "
                        "type, for all rows");
+  if (getOutlierThresholdAttr())
+    return verifyOutliers(*this, "fused_gemm_outliers", weight,
+                          getOutlierThresholdAttr());
   return success();
 }
 

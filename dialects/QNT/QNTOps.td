@@ -25,7 +25,9 @@ def QNT_QuantizeOp : QNT_Op<"quantize", [Pure]> {
     ```
     Codes are logical (one i8 an element); scales are [rows, groups], or
     [blocks] where blocks are flattened; zero points (i8, present for formats
-    with `zero`) are shaped like scales. Vectors of several results keep room
+    with `zero`) are shaped like scales. Where scales are nested (`absmax =
+    u8/256`), they are i8 and the third result has the nested scales, f32, and
+    their offset as its last element. Vectors of several results keep room
     for what later schemes add (order).
   }];
   let arguments = (ins StrAttr:$method, TFM_Weight:$input, QNT_FormatAttr:$format, UnitAttr:$mse);
@@ -145,6 +147,26 @@ def QNT_DequantGemmOp : QNT_Op<"dequant_gemm", [Pure, AttrSizedOperandSegments]>
   let hasVerifier = 1;
 }
 
+def QNT_OutlierGemmOp : QNT_Op<"outlier_gemm", [Pure]> {
+  let summary = "LLM.int8: a product of int8 rows, and of outlier columns in float";
+  let description = [{
+    ```mlir
+    %y = qnt.outlier_gemm %x, %w threshold 6.0 : tensor<?x64xf32>, !qnt.packed<64 by 64, <int8, row, scale = f32>> -> tensor<?x64xf32>
+    ```
+    x dequantize(W)^T + b as in arXiv 2208.07339: columns of x in which some
+    row of the step has a magnitude of `threshold` or more multiply in float;
+    the rest of each row is rounded to int8 with one scale a row, and
+    multiplies the codes exactly. Which columns those are is found while the
+    program runs. A threshold of 0: none are.
+  }];
+  let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight, Optional<TFM_Stored>:$bias, F32Attr:$threshold);
+  let results = (outs TFM_Activations:$result);
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` $bias^)? `threshold` $threshold attr-dict `:` type($input) `,` qualified(type($weight)) (`,` type($bias)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
   let summary = "a GEMM with what the fuse phase folded into it";
   let description = [{
@@ -155,8 +177,9 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
     order: + bias, activation, gated product (`glu`: even blocks of 16 rows are
     gates), times `multiplier`, `soft_cap` as `tfm.logits` has it, + residual. `splits` are the widths of the results, which are
     consecutive columns of the product. Formed by `fuse-form-gemms` of
-    `tfm.linear`, `qnt.dequant_gemm` and `tfm.logits`; lowered to `krn.gemm`.
-    Weights are packed (unquantized ones by `qnt.convert`).
+    `tfm.linear`, `qnt.dequant_gemm`, `qnt.outlier_gemm` and `tfm.logits`; lowered to `krn.gemm`.
+    Weights are packed (unquantized ones by `qnt.convert`). With
+    `outlier_threshold`, the product is that of `qnt.outlier_gemm`.
   }];
   let arguments = (ins TFM_Activations:$input, QNT_PackedType:$weight,
                        Optional<TFM_StepType>:$step,
@@ -170,7 +193,8 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
                        UnitAttr:$glu,
                        DenseI64ArrayAttr:$splits,
                        DefaultValuedAttr<F32Attr, "1.0">:$multiplier,
-                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap);
+                       DefaultValuedAttr<F32Attr, "0.0">:$soft_cap,
+                       OptionalAttr<F32Attr>:$outlier_threshold);
   let results = (outs Variadic<TFM_Activations>:$results);
   let builders = [
     /// A product with nothing fused.
@@ -181,7 +205,7 @@ def QNT_FusedGemmOp : QNT_Op<"fused_gemm", [Pure, AttrSizedOperandSegments]> {
     $input `,` $weight (`rows` $step^)?
     (`norm` $norm^ (`(` $norm_weight^ (`,` $norm_bias^)? `)`)? `eps` $eps)? (`order` $order^)?
     (`bias` $bias^)? (`activation` `` $activation^)? (`glu` $glu^)? (`residual` $residual^)?
-    `splits` $splits attr-dict `:` functional-type(operands, results)
+    `splits` $splits (`outliers` $outlier_threshold^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

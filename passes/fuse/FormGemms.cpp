@@ -31,9 +31,9 @@ struct FormGemms : qcc::impl::FormGemmsPassBase<FormGemms> {
 private:
   LogicalResult parseDtype();
   void packDefine(tfm::DefineOp define);
-  /// Replaces `op` by a GEMM with nothing fused.
+  /// Replaces `op` by a GEMM with nothing fused but what it says itself.
   qnt::FusedGemmOp form(Operation *op, Value input, Value weight, Value bias,
-                        Value step, Value order);
+                        Value step, Value order, FloatAttr outlierThreshold);
 
   /// The format of unquantized matrices, if it is not the stored one.
   std::optional<qrt::Format> matrixFormat;
@@ -73,13 +73,16 @@ void FormGemms::packDefine(tfm::DefineOp define) {
 }
 
 qnt::FusedGemmOp FormGemms::form(Operation *op, Value input, Value weight,
-                                 Value bias, Value step, Value order) {
+                                 Value bias, Value step, Value order,
+                                 FloatAttr outlierThreshold) {
   OpBuilder b(op);
   Type result = op->getResult(0).getType();
   int64_t split = tfm::features(cast<RankedTensorType>(result));
   auto gemm = qnt::FusedGemmOp::create(
       b, op->getLoc(), TypeRange(result), input, weight, step, bias, order,
       split);
+  if (outlierThreshold)
+    gemm.setOutlierThresholdAttr(outlierThreshold);
   op->replaceAllUsesWith(gemm);
   ++formed;
   return gemm;
@@ -97,6 +100,7 @@ void FormGemms::runOnOperation() {
 
   WalkResult result = module.walk([&](Operation *op) {
     Value input, weight, bias, step, order;
+    FloatAttr threshold;
     llvm::TypeSwitch<Operation *>(op)
         .Case<tfm::LinearOp, qnt::DequantGemmOp>([&](auto product) {
           input = product.getInput();
@@ -105,11 +109,19 @@ void FormGemms::runOnOperation() {
           if (auto gemm = dyn_cast<qnt::DequantGemmOp>(op))
             order = gemm.getOrder();
         })
+        .Case([&](qnt::OutlierGemmOp product) {
+          input = product.getInput();
+          weight = product.getWeight();
+          bias = product.getBias();
+          threshold = product.getThresholdAttr();
+        })
         .Case([&](tfm::LogitsOp logits) {
           step = logits.getStep();
           input = logits.getInput();
           weight = logits.getWeight();
           bias = logits.getBias();
+          threshold =
+              logits->getAttrOfType<FloatAttr>(qnt::kOutlierThresholdAttrName);
         });
     if (!input)
       return WalkResult::advance();
@@ -117,7 +129,8 @@ void FormGemms::runOnOperation() {
       op->emitOpError("form_gemms_c2: the weight comes from no tfm.define");
       return WalkResult::interrupt();
     }
-    qnt::FusedGemmOp gemm = form(op, input, weight, bias, step, order);
+    qnt::FusedGemmOp gemm = 
+        form(op, input, weight, bias, step, order, threshold);
     if (auto logits = dyn_cast<tfm::LogitsOp>(op)) {
       gemm.setMultiplierAttr(logits.getMultiplierAttr());
       gemm.setSoftCapAttr(logits.getSoftCapAttr());

@@ -119,6 +119,8 @@ StringRef Glu::problem(const WeightStacker &stacker, func::FuncOp function,
     return "the halves read different rows";
   if (up.getWeight().getType() != type)
     return "the halves have different formats";
+  if (gate.getOutlierThresholdAttr() != up.getOutlierThresholdAttr())
+    return "the halves split off different outliers";
   if (failed(stacker.definitions(function, {gate.getWeight(), up.getWeight()})))
     return "a weight comes from no tfm.define";
   return "";
@@ -188,7 +190,8 @@ void Glu::runOnOperation() {
           gate.getEpsAttr(), gate.getNormOffsetAttr(),
           gated.activation.getKindAttr(), b.getUnitAttr(),
           b.getDenseI64ArrayAttr({tfm::features(gated.mul.getType())}),
-          gate.getMultiplierAttr(), gate.getSoftCapAttr());
+          gate.getMultiplierAttr(), gate.getSoftCapAttr(),
+          gate.getOutlierThresholdAttr());
       gated.mul.getResult().replaceAllUsesWith(gemm.getResult(0));
       gated.mul.erase();
       gated.activation.erase();

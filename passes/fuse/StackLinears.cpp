@@ -29,6 +29,7 @@ struct Key {
   /// falcon's up projection, which reads what q, k and v read, does not end up
   /// between them.
   bool isElementwise;
+  FloatAttr outlierThreshold;
 
   bool operator==(const Key &) const = default;
 };
@@ -48,9 +49,12 @@ bool isPlain(qnt::FusedGemmOp gemm) {
 Key keyOf(qnt::FusedGemmOp gemm) {
   bool isElementwise = llvm::any_of(
       gemm->getUsers(), llvm::IsaPred<tfm::ActivationOp, tfm::MulOp>);
-  return {gemm.getInput(), gemm.getOrder(),
+  return {gemm.getInput(),
+          gemm.getOrder(),
           gemm.getWeight().getType().getFormat(),
-          bool(gemm.getBias()), isElementwise};
+          bool(gemm.getBias()),
+          isElementwise,
+          gemm.getOutlierThresholdAttr()};
 }
 
 /// Stacks of a function.
@@ -146,6 +150,8 @@ StringRef StackLinears::problem(const WeightStacker &stacker,
     qnt::PackedType type = gemm.getWeight().getType();
     if (format.flattened && type.getRows() * type.getColumns() % format.group)
       return "a flattened block would cross from one weight into the next";
+    if (format.nested && type.getRows() % 16)
+      return "nested scales need a multiple of 16 rows from each weight";
   }
   if (!key.hasBias)
     return "";
@@ -196,6 +202,8 @@ void StackLinears::stack(WeightStacker &stacker, func::FuncOp function,
   auto stacked = qnt::FusedGemmOp::create(
       b, b.getFusedLoc(locations), results, key.input, weight, /*step=*/Value(),
       bias, key.order, splits);
+  if (key.outlierThreshold)
+    stacked.setOutlierThresholdAttr(key.outlierThreshold);
   for (auto [gemm, result] : llvm::zip(gemms, stacked.getResults())) {
     gemm.getResult(0).replaceAllUsesWith(result);
     gemm.erase();

@@ -10,6 +10,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringSet.h"
 
+#include <limits>
 #include <numeric>
 
 namespace qcc {
@@ -48,6 +49,12 @@ qrt::Format storedFormat(qrt::Format format, int64_t columns) {
   int64_t group = std::gcd(format.group, columns);
   if (group < 8)
     return {};
+  // A nested scale is that of as many blocks as before.
+  int64_t nested;
+  if (llvm::MulOverflow(format.nested, format.group / group, nested) ||
+      nested > std::numeric_limits<int32_t>::max())
+    return {};
+  format.nested = nested;
   format.flattened = false;
   format.group = group;
   return format;

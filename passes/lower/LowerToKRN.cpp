@@ -119,6 +119,8 @@ private:
     FloatAttr eps, normOffset;
     Type type;
     bool gather;
+    FloatAttr outlierThreshold;
+    krn::StageOp stage;
     Value buffer;
   };
   SmallVector<Staged> stagedInBlock;
@@ -187,8 +189,8 @@ LogicalResult EntryBuilder::lower(func::FuncOp model) {
   Mapping map;
   Operation *end = model.getBody().front().getTerminator();
   if (end->getNumOperands() != 1)
-    return model.emitOpError() << "returns " << end->getNumOperands()
-                               << " values, not one";
+    return model.emitOpError()
+           << "returns " << end->getNumOperands() << " values, not one";
   Value returned = end->getOperand(0);
   auto head = returned.getDefiningOp<qnt::FusedGemmOp>();
   if (!head || !head.getStep()) {
@@ -251,9 +253,9 @@ LogicalResult EntryBuilder::inLayer(Value cache,
   auto layer = cache.getDefiningOp<tfm::LayerCacheOp>();
   if (!layer || int64_t(layer.getLayer()) + 1 >= int64_t(kvOffsets.size()))
     return failure();
-  auto repeat = krn::RepeatOp::create(
-      b, cache.getLoc(), 1, layer.getLayer(), ArrayRef<int64_t>(),
-      kvOffsets[layer.getLayer()], int64_t(0));
+  auto repeat = krn::RepeatOp::create(b, cache.getLoc(), 1, layer.getLayer(),
+                                      ArrayRef<int64_t>(),
+                                      kvOffsets[layer.getLayer()], int64_t(0));
   OpBuilder::InsertionGuard guard(b);
   b.createBlock(&repeat.getBody());
   emit();
@@ -347,6 +349,9 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
     staging = format.isQuantized() ? StringRef("i16") : StringRef(code);
   else if (!qrt::isIntCode(format.code))
     staging = "f32";
+  FloatAttr threshold = op.getOutlierThresholdAttr();
+  if (threshold)
+    staging = "split8";
   auto stagedType = krn::StagedType::get(
       b.getContext(), staging, packed.getColumns(),
       format.isQuantized() ? format.groupSize(packed.getColumns()) : 0,
@@ -365,37 +370,56 @@ LogicalResult EntryBuilder::lowerGemm(qnt::FusedGemmOp op, Mapping &map) {
 
   // GEMMs that read the same rows in the same form share them.
   Value staged;
+  krn::StageOp stage;
   for (const Staged &other : stagedInBlock)
     if (other.input == input && other.normWeight == normWeight &&
         other.order == order && other.norm == op.getNorm() &&
         other.eps == op.getEpsAttr() &&
         other.normOffset == op.getNormOffsetAttr() &&
-        other.type == stagedType && other.gather == gather)
+        other.type == stagedType && other.gather == gather &&
+        other.outlierThreshold == threshold) {
       staged = other.buffer;
+      stage = other.stage;
+    }
   if (!staged) {
     staged = krn::StagedBufferOp::create(b, loc, stagedType, int64_t(-1),
                                          bucket.isSmall() &&
                                              (!isCuda || bucket.isPersistent));
-    krn::StageOp::create(b, loc, input, normWeight, normBias, order, staged,
-                         op.getNormAttr(), op.getEpsAttr(),
-                         op.getNormOffsetAttr(),
-                         gather ? b.getUnitAttr() : UnitAttr());
+    UnitAttr gathers = gather ? b.getUnitAttr() : UnitAttr();
+    // A thread that stages all rows finds their outliers by itself, and so
+    // does what stages a single one.
+    if (threshold && threshold.getValueAsDouble() > 0 &&
+        !(bucket.isSmall() && (!isCuda || bucket.maxTokens == 1)))
+      krn::FindOutliersOp::create(b, loc, input, normWeight, normBias, staged,
+                                  threshold, op.getNormAttr(), op.getEpsAttr(),
+                                  op.getNormOffsetAttr(), gathers);
+    stage = krn::StageOp::create(b, loc, input, normWeight, normBias, order,
+                                 staged, op.getNormAttr(), op.getEpsAttr(),
+                                 op.getNormOffsetAttr(), gathers, threshold,
+                                 b.getI64IntegerAttr(0));
     stagedInBlock.push_back({input, normWeight, order, op.getNorm(),
                              op.getEpsAttr(), op.getNormOffsetAttr(),
-                             stagedType, gather, staged});
+                             stagedType, gather, threshold, stage, staged});
   }
+  if (threshold)
+    stage.setLinears(stage.getLinears() +
+                     (op.getGlu() ? 2 : int64_t(op.getNumResults())));
 
   std::string kernel = bucket.isSmall() ? "gemv_" : "gemm_";
   kernel =
       isCuda ? kernel + code : "krn_" + kernel + code + "_" + staging.str();
+  if (isCuda && threshold)
+    kernel += "_split8";
   std::string reason =
       (bucket.isSmall() ? "up to " : "more than 8 and up to ") +
       std::to_string(bucket.maxTokens) + " tokens, bound by " +
       (bucket.isSmall() ? "the weight's bytes" : "arithmetic") + "; " +
-      (staging == "i16" ? std::string(isCuda ? "" : "int ") +
-                              "codes times 16-bit fixed point"
-       : isCuda         ? code + " times two halves of activations"
-                        : code + " codes times f32");
+      (threshold          ? std::string("int8 codes times rows of int8, "
+                                        "outlier columns in float")
+       : staging == "i16" ? std::string(isCuda ? "" : "int ") +
+                                "codes times 16-bit fixed point"
+       : isCuda           ? code + " times two halves of activations"
+                          : code + " codes times f32");
   Value residual = op.getResidual() ? map.lookup(op.getResidual()) : Value();
   int64_t width = 0;
   for (int64_t split : op.getSplits())
@@ -614,8 +638,17 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
                         {"decode", decodeTokens},
                         {"batch", batchTokens},
                         {"prefill", prefillTokens}};
+    // The persistent kernel reads neither nested scales nor split rows yet.
+    bool isPersistable = true;
+    module.walk([&](qnt::FusedGemmOp gemm) {
+      isPersistable &=
+          !gemm.getOutlierThresholdAttr() &&
+          !gemm.getWeight().getType().getFormat().getValue().nested;
+    });
     ArrayRef<Bucket> wanted =
-        ArrayRef(buckets).drop_front(tokenEntry ? 0 : 2);
+        ArrayRef(buckets).drop_front(!tokenEntry     ? 2
+                                     : isPersistable ? 0
+                                                     : 1);
     if (onlyPrefill)
       wanted = wanted.take_back();
     for (const Bucket &bucket : wanted) {

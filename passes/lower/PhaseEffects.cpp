@@ -37,7 +37,7 @@ std::optional<PhaseEffects> phaseEffects(Operation *op) {
             writes(phase.getOutput());
             return true;
           })
-          .Case([&](krn::StageOp phase) {
+          .Case<krn::StageOp, krn::FindOutliersOp>([&](auto phase) {
             reads(phase.getInput());
             writes(phase.getOutput());
             return true;

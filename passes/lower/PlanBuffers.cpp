@@ -26,13 +26,16 @@ namespace {
 /// Bytes of a staged buffer for `tokens` rows.
 int64_t stagedBytes(krn::StagedType type, int64_t tokens, bool isCuda) {
   if (isCuda)
-    return cuda::gemmLayout(int(type.getBits()), type.getColumns(),
-                            type.getGroup())
-        .stagedBytes(tokens);
+    return cuda::stagedBytes(
+        cuda::gemmLayout(int(type.getBits()), type.getColumns(),
+                         type.getGroup()),
+        tokens, type.getActivations() == "split8" ? type.getColumns() : 0);
   int64_t group = type.getGroup() ? type.getGroup() : type.getColumns();
   int64_t padded = krn::stagedColumns(
       type.getColumns(), group, krn::paddedGroup(group, int(type.getBits())));
   int64_t groups = (type.getColumns() + group - 1) / group;
+  if (type.getActivations() == "split8")
+    return krn::stagedBytesSplit(tokens, padded, type.getColumns());
   return type.getActivations() == "i16"
              ? krn::stagedBytesI16(tokens, padded, groups)
              : krn::stagedBytesF32(tokens, padded);

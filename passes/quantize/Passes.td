@@ -135,6 +135,41 @@ def QuantizeGptqPass : Pass<"qnt-quantize-gptq", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];
 }
 
+def QuantizeInt8Pass : Pass<"qnt-quantize-int8", "::mlir::ModuleOp"> {
+  let summary = "Quantizes what is selected for int8: LLM.int8";
+  let description = [{
+    As `qnt-quantize-rtn`, with LLM.int8's rows of int8 (docs/formats.md);
+    linears become `qnt.outlier_gemm`, and a `tfm.logits` whose weight is
+    quantized carries the threshold as `qnt.outlier_threshold`.
+
+    Example: `--qnt-quantize-int8="threshold=6"`
+
+    Input:
+    ```mlir
+    tfm.define "w" = %0 {qnt.scheme = #qnt.scheme<"int8", <int8, row, scale = f32>>} : tensor<64x64xf32>
+    ...
+    %y = tfm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+    ```
+    Output:
+    ```mlir
+    %codes, %scales = qnt.quantize "int8" %0 to <int8, row, scale = f32>
+        : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x1xf32>
+    %1 = qnt.pack %codes, %scales : tensor<64x64xi8>, tensor<64x1xf32>
+        -> !qnt.packed<64 by 64, <int8, row, scale = f32>>
+    tfm.define "w" = %1 {...} : !qnt.packed<64 by 64, <int8, row, scale = f32>>
+    ...
+    %y = qnt.outlier_gemm %x, %w threshold 6.000000e+00
+        : tensor<?x64xf32>, !qnt.packed<64 by 64, <int8, row, scale = f32>> -> tensor<?x64xf32>
+    ```
+  }];
+  let options = [
+    Option<"threshold", "threshold", "double", "6.0",
+           "Columns with such a magnitude multiply in float; 0: none">,
+  ];
+  let dependentDialects = ["::qcc::qnt::QNTDialect"];
+  let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];
+}
+
 def VerifyQuantizedPass : Pass<"qnt-verify", "::mlir::ModuleOp"> {
   let summary = "Checks that all that was selected is quantized";
   let description = [{

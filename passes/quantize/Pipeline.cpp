@@ -23,6 +23,9 @@ void buildQuantizePipeline(mlir::OpPassManager &pm,
   gptq.damp = options.damp;
   gptq.trueSequential = options.trueSequential;
   pm.addPass(createQuantizeGptqPass(gptq));
+  QuantizeInt8PassOptions int8;
+  int8.threshold = options.outlierThreshold;
+  pm.addPass(createQuantizeInt8Pass(int8));
   pm.addPass(createVerifyQuantizedPass());
 }
 

@@ -10,8 +10,7 @@
 
 namespace qcc {
 
-/// What `--qcc-quantize` takes: the options of `qnt-select` and of
-/// `qnt-quantize-gptq`.
+/// What `--qcc-quantize` takes: the options of `qnt-select` and of the methods.
 struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
   ListOption<std::string> rules{
       *this, "rules",
@@ -35,6 +34,10 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
       *this, "true-sequential",
       llvm::cl::desc("gptq: modules see earlier ones quantized"),
       llvm::cl::init(false)};
+  Option<double> outlierThreshold{
+      *this, "outlier-threshold",
+      llvm::cl::desc("int8: columns with such a magnitude multiply in float"),
+      llvm::cl::init(6.0)};
 };
 
 /// From a canonical program to one whose selected weights are quantized.

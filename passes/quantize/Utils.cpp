@@ -184,13 +184,24 @@ static LogicalResult quantizeDefine(tfm::DefineOp define,
   auto packed =
       qnt::PackedType::get(b.getContext(), rows, columns, format, StringAttr());
   Value zeros = types.zeros ? quantize->getResult(2) : Value();
-  define.getValueMutable().assign(
-      qnt::PackOp::create(b, loc, packed, quantize->getResult(0),
-                          quantize->getResult(1), zeros));
+  define.getValueMutable().assign(qnt::PackOp::create(
+      b, loc, packed, quantize->getResult(0), quantize->getResult(1), zeros));
   return success();
 }
 
-FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method) {
+/// Marks every `tfm.logits` that reads one of `defines`.
+static void markLogits(Program &program, const SymbolTable &symbols,
+                       const llvm::StringSet<> &defines, FloatAttr threshold) {
+  for (auto weight : program.model.getOps<tfm::WeightOp>())
+    if (defines.contains(weight.getName()))
+      walkWeightUses(weight, symbols, [&](OpOperand &use) {
+        if (isa<tfm::LogitsOp>(use.getOwner()))
+          use.getOwner()->setAttr(qnt::kOutlierThresholdAttrName, threshold);
+      });
+}
+
+FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method,
+                                    std::optional<float> outlierThreshold) {
   return quantizeSelected(
       module, method,
       [](OpBuilder &b, tfm::DefineOp define, qnt::SchemeAttr scheme,
@@ -199,21 +210,25 @@ FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method) {
             b, define.getLoc(), types.codes, types.scales, types.zeros,
             b.getStringAttr(scheme.getMethod()), define.getValue(),
             scheme.getFormat(), scheme.getMse() ? b.getUnitAttr() : UnitAttr());
-      });
+      },
+      outlierThreshold);
 }
 
 FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method,
-                                    BuildQuantize build) {
+                                    BuildQuantize build,
+                                    std::optional<float> outlierThreshold) {
   FailureOr<Program> program = Program::of(module);
   if (failed(program))
     return failure();
   int64_t quantized = 0, shortRows = 0, group = 0;
+  llvm::StringSet<> names;
   for (auto &[name, define] : program->defines) {
     auto scheme = define->getAttrOfType<qnt::SchemeAttr>(qnt::kSchemeAttrName);
     if (!scheme || scheme.getMethod() != method)
       continue;
     if (failed(quantizeDefine(define, scheme, build)))
       return failure();
+    names.insert(name.getValue());
     ++quantized;
     const qrt::Format &format = scheme.getFormat().getValue();
     auto packed = cast<qnt::PackedType>(define.getValue().getType());
@@ -229,14 +244,26 @@ FailureOr<int64_t> quantizeSelected(ModuleOp module, StringRef method,
         << ": a whole row is their group";
   if (failed(propagateWeightTypes(module)))
     return failure();
-  module.walk([](tfm::LinearOp linear) {
+  FloatAttr threshold;
+  if (outlierThreshold) {
+    threshold = Builder(module.getContext()).getF32FloatAttr(*outlierThreshold);
+    markLogits(*program, SymbolTable(module), names, threshold);
+  }
+  module.walk([&](tfm::LinearOp linear) {
     if (!isa<qnt::PackedType>(linear.getWeight().getType()))
       return;
     OpBuilder b(linear);
-    auto gemm = qnt::DequantGemmOp::create(
-        b, linear.getLoc(), linear.getResult().getType(), linear.getInput(),
-        linear.getWeight(), linear.getBias());
-    linear.getResult().replaceAllUsesWith(gemm.getResult());
+    Location loc = linear.getLoc();
+    Type type = linear.getResult().getType();
+    Value gemm;
+    if (threshold)
+      gemm = qnt::OutlierGemmOp::create(b, loc, type, linear.getInput(),
+                                        linear.getWeight(), linear.getBias(),
+                                        threshold);
+    else
+      gemm = qnt::DequantGemmOp::create(b, loc, type, linear.getInput(),
+                                        linear.getWeight(), linear.getBias());
+    linear.getResult().replaceAllUsesWith(gemm);
     linear.erase();
   });
   return quantized;

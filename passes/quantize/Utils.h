@@ -47,9 +47,11 @@ mlir::LogicalResult propagateWeightTypes(mlir::ModuleOp module);
 mlir::LogicalResult eraseUnusedWeights(mlir::ModuleOp module);
 
 /// Quantizes each definition whose `qnt.scheme` has this method and makes the
-/// linears that read it `qnt.dequant_gemm`. Returns how many there were.
-mlir::FailureOr<int64_t> quantizeSelected(mlir::ModuleOp module,
-                                          llvm::StringRef method);
+/// linears that read it `qnt.dequant_gemm`, or `qnt.outlier_gemm` with a
+/// threshold. Returns how many there were.
+mlir::FailureOr<int64_t>
+quantizeSelected(mlir::ModuleOp module, llvm::StringRef method,
+                 std::optional<float> outlierThreshold = std::nullopt);
 
 /// Builds what quantizes the value of a definition: an op whose results are
 /// codes, scales and, if `types` has them, zero points.
@@ -58,9 +60,10 @@ using BuildQuantize = llvm::function_ref<mlir::Operation *(
     const qnt::UnpackedTypes &types)>;
 
 /// The same with another op than qnt.quantize.
-mlir::FailureOr<int64_t> quantizeSelected(mlir::ModuleOp module,
-                                          llvm::StringRef method,
-                                          BuildQuantize build);
+mlir::FailureOr<int64_t>
+quantizeSelected(mlir::ModuleOp module, llvm::StringRef method,
+                 BuildQuantize build,
+                 std::optional<float> outlierThreshold = std::nullopt);
 
 /// A scheme as text: "none", or method ":" format [":mse"], as "rtn:int4.g128"
 /// or "bnb:nf4.b64". Null for "none"; emits an error at `loc` for what is no

@@ -1,4 +1,5 @@
-/*===- cuda_abi.h - What CUDA kernels and the runtime agree on ---------------===*\
+/*===- cuda_abi.h - What CUDA kernels and the runtime agree on
+---------------===*\
 |*                                                                            *|
 |* The device-side structs of a step. Read by the runtime and, as text, by    *|
 |* NVRTC, so it needs no header there. Any change of a struct's meaning or    *|
@@ -58,6 +59,9 @@ typedef struct qrt_cuda_step {
   uint64_t sequences;      /* qrt_cuda_sequence [sequence_count] */
   uint64_t logit_rows;     /* int32 [logit_count], ascending token indices */
   uint64_t logits;         /* float [logit_count][vocabulary] */
+  uint64_t outlier_statistics; /* uint64 [2]: LLM.int8 adds the linears that it
+                                  computed, and the columns of their inputs
+                                  that had outliers */
 } qrt_cuda_step;
 
 /* The operands of a launch. */

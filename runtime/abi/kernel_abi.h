@@ -1,4 +1,5 @@
-/*===- kernel_abi.h - What compiled kernels and the runtime agree on ---------===*\
+/*===- kernel_abi.h - What compiled kernels and the runtime agree on
+---------===*\
 |*                                                                            *|
 |* The contract between `qrt` and the shared object that `qcc` puts into an   *|
 |* artifact for CPU targets. Plain C11, no dependency; both sides include it. *|
@@ -19,11 +20,13 @@
 
 #ifdef __cplusplus
 #define QRT_ABI_ASSERT_SIZE(type, size)                                        \
-  static_assert(sizeof(type) == (size), "size of " #type " is part of the ABI")
+  static_assert(sizeof(type) == (size), "size of " #type " is part of the "    \
+                                        "ABI")
 extern "C" {
 #else
 #define QRT_ABI_ASSERT_SIZE(type, size)                                        \
-  _Static_assert(sizeof(type) == (size), "size of " #type " is part of the ABI")
+  _Static_assert(sizeof(type) == (size), "size of " #type " is part of the "   \
+                                         "ABI")
 #endif
 
 #define QRT_KERNEL_ABI_VERSION 2u
@@ -50,14 +53,14 @@ QRT_ABI_ASSERT_SIZE(qrt_sequence, 32);
 /* One call of an entry: some tokens of some sequences. Owned by the caller,
    constant during the call except for what the pointers point to. */
 typedef struct qrt_step {
-  uint32_t struct_size;     /* sizeof(qrt_step) */
-  uint32_t threads;         /* size of the team */
-  uint32_t tokens;          /* 1 .. the entry's max_tokens */
-  uint32_t sequence_count;  /* >= 1 */
-  uint32_t logit_count;     /* rows that want logits, 0 .. tokens */
-  uint32_t reserved;        /* 0 */
-  const int32_t *token_ids; /* [tokens], each in [0, vocabulary) */
-  const int32_t *positions; /* [tokens] */
+  uint32_t struct_size;          /* sizeof(qrt_step) */
+  uint32_t threads;              /* size of the team */
+  uint32_t tokens;               /* 1 .. the entry's max_tokens */
+  uint32_t sequence_count;       /* >= 1 */
+  uint32_t logit_count;          /* rows that want logits, 0 .. tokens */
+  uint32_t reserved;             /* 0 */
+  const int32_t *token_ids;      /* [tokens], each in [0, vocabulary) */
+  const int32_t *positions;      /* [tokens] */
   const qrt_sequence *sequences; /* [sequence_count] */
   const int32_t *logit_rows;     /* [logit_count], ascending token indices */
   float *logits;                 /* [logit_count][vocabulary] */
@@ -67,21 +70,24 @@ typedef struct qrt_step {
                                     then `threads` times its scratch_bytes */
   void (*barrier)(void *context, uint32_t thread); /* all threads meet here */
   void *barrier_context;
+  uint64_t *outlier_statistics; /* [2] or null; LLM.int8 adds to them: linears
+                                   that were computed, and the columns of their
+                                   inputs that had outliers */
 } qrt_step;
-QRT_ABI_ASSERT_SIZE(qrt_step, 96);
+QRT_ABI_ASSERT_SIZE(qrt_step, 104);
 
 typedef void (*qrt_entry_fn)(const qrt_step *step, uint32_t thread);
 
 /* What a CPU must have for a variant. */
 typedef enum qrt_cpu_level {
-  QRT_CPU_X86_64_V3 = 3,   /* AVX2, FMA, F16C, BMI2 */
-  QRT_CPU_X86_64_V4 = 4,   /* AVX-512 F BW CD DQ VL, and VNNI */
-  QRT_CPU_X86_64_AMX = 5,  /* the above and AMX-TILE, INT8, BF16 */
+  QRT_CPU_X86_64_V3 = 3,  /* AVX2, FMA, F16C, BMI2 */
+  QRT_CPU_X86_64_V4 = 4,  /* AVX-512 F BW CD DQ VL, and VNNI */
+  QRT_CPU_X86_64_AMX = 5, /* the above and AMX-TILE, INT8, BF16 */
 } qrt_cpu_level;
 
 /* One bucket of one variant. */
 typedef struct qrt_entry {
-  const char *name;       /* "decode", "batch" or "prefill" */
+  const char *name; /* "decode", "batch" or "prefill" */
   qrt_entry_fn run;
   uint64_t arena_bytes;   /* shared by the team, a multiple of 64 */
   uint64_t scratch_bytes; /* for each thread, a multiple of 64 */
@@ -104,7 +110,7 @@ typedef struct qrt_kernel_table_t {
   const qrt_variant *variants;
   uint64_t kv_bytes_per_token; /* of one sequence, all layers */
   uint32_t vocabulary;
-  uint32_t weight_count;  /* entries of step->weights that are read */
+  uint32_t weight_count; /* entries of step->weights that are read */
 } qrt_kernel_table_t;
 QRT_ABI_ASSERT_SIZE(qrt_kernel_table_t, 32);
 

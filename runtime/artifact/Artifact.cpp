@@ -170,10 +170,15 @@ void Artifact::verifyTensor(uint32_t index) const {
       refuse(place + ".format",
              "is '" + tensor.format()->str() + "', which has no such layout");
     uint64_t groups = uint64_t(format.groupsPerRow(int64_t(columns)));
-    uint64_t scaleBytes = format.scale == ScaleType::F32 ? 4 : 2;
+    auto scaleBytes = uint64_t(scaleTypeBytes(format.scale));
     part(tensor.scales(), storedRows * groups * scaleBytes, "scales");
     if (format.zero)
       part(tensor.zeros(), storedRows * groups, "zeros");
+    if (format.nested)
+      part(tensor.zeros(),
+           storedRows / 2 + 4 * uint64_t(format.nestedCount(int64_t(rows),
+                                                            int64_t(columns))),
+           "zeros");
   }
 }
 

@@ -121,6 +121,7 @@ void CpuExecutor::runParts(std::span<const Part> parts, float *logits) {
     static_cast<SpinBarrier *>(barrier)->wait();
   };
   step.barrier_context = &team.barrier();
+  step.outlier_statistics = outliers;
   team.run([&](uint32_t thread) { entry->run(&step, thread); });
 }
 

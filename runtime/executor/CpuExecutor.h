@@ -29,6 +29,9 @@ public:
   uint64_t kvBytesPerToken() const override {
     return kernels.table().kv_bytes_per_token;
   }
+  OutlierStatistics outlierStatistics() const override {
+    return {outliers[0], outliers[1]};
+  }
   std::unique_ptr<KvCache> createCache(uint32_t capacity) override;
 
   /// The CPU level that the kernels in use were compiled for.
@@ -46,6 +49,8 @@ private:
   ThreadTeam team;
   Memory arena;
   std::vector<const void *> weights;
+  /// qrt_step::outlier_statistics.
+  uint64_t outliers[2] = {};
   // The tables of a step; kept, so that a step of a token allocates nothing.
   std::vector<int32_t> ids, positions, rows;
   std::vector<qrt_sequence> sequences;

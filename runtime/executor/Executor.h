@@ -58,6 +58,12 @@ struct StepSequence {
   }
 };
 
+/// What LLM.int8 split off, in all steps so far.
+struct OutlierStatistics {
+  uint64_t linears = 0; ///< products, each of all tokens of a call
+  uint64_t columns = 0; ///< outlier columns of all of them
+};
+
 /// Runs one model on one device.
 class Executor {
 public:
@@ -69,6 +75,8 @@ public:
   virtual uint32_t maxTokens() const = 0;
   /// Bytes of KV cache that one position takes.
   virtual uint64_t kvBytesPerToken() const = 0;
+  /// Zeros for a model without LLM.int8. Not during a step.
+  virtual OutlierStatistics outlierStatistics() const { return {}; }
   /// A cache with room for `capacity` >= 1 positions. Throws qrt::Error if
   /// there is not enough memory.
   virtual std::unique_ptr<KvCache> createCache(uint32_t capacity) = 0;

@@ -113,6 +113,8 @@ std::string_view scaleTypeName(ScaleType type) {
     return "f16";
   case ScaleType::BF16:
     return "bf16";
+  case ScaleType::U8:
+    return "u8";
   }
   throw Error("unknown scale type " + std::to_string(int(type)));
 }
@@ -126,6 +128,8 @@ ScaleType defaultScaleType(Code code) {
 int64_t scaleTypeBytes(ScaleType type) {
   if (type == ScaleType::None)
     return 0;
+  if (type == ScaleType::U8)
+    return 1;
   return type == ScaleType::F32 ? 4 : 2;
 }
 
@@ -167,12 +171,18 @@ int64_t Format::scaleCount(int64_t rows, int64_t columns) const {
   return count;
 }
 
+int64_t Format::nestedCount(int64_t rows, int64_t columns) const {
+  int64_t scales = nested > 0 ? scaleCount(rows, columns) : 0;
+  return scales > 0 ? (scales - 1) / nested + 1 : 0;
+}
+
 double Format::bitsPerWeight(int64_t rows, int64_t columns) const {
   double bits = codeBits();
   if (!isQuantized() || rows <= 0 || columns <= 0)
     return bits;
   double scaleBits = 8.0 * double(scaleTypeBytes(scale)) + (zero ? 8.0 : 0.0);
-  return bits + scaleBits * double(scaleCount(rows, columns)) /
+  return bits + (scaleBits * double(scaleCount(rows, columns)) +
+                 32.0 * double(nestedCount(rows, columns))) /
                     (double(rows) * double(columns));
 }
 
@@ -186,7 +196,9 @@ std::string Format::mangled() const {
   }
   if (zero)
     text += ".z";
-  if (scale != defaultScaleType(code))
+  if (nested)
+    text += ".d" + std::to_string(nested);
+  else if (scale != defaultScaleType(code))
     text += ".s" + std::string(scaleTypeName(scale));
   return text;
 }
@@ -227,6 +239,13 @@ Format Format::parse(std::string_view mangled) {
         failParse(mangled, "unknown scale type " + quoted(token.substr(1)));
       format.scale = *type;
       stage = End;
+    } else if (stage <= ScalePart && kind == 'd') {
+      std::optional<int64_t> count = parseCount(token.substr(1));
+      if (!count)
+        failParse(mangled, "bad count of nested scales " + quoted(token));
+      format.nested = *count;
+      format.scale = ScaleType::U8;
+      stage = End;
     } else {
       failParse(mangled, "unexpected part " + quoted(token));
     }
@@ -256,12 +275,19 @@ std::string Format::violation() const {
            ("elements; not " + name) + " with " + std::to_string(group);
   if (zero && !isIntCode(code))
     return "format_c4: " + name + " has no zero points";
-  if (scale > ScaleType::BF16)
+  if (scale > ScaleType::U8)
     return "format_c5: unknown scale type " + std::to_string(int(scale));
   if (isUnscaled(code) != (scale == ScaleType::None))
     return "format_c5: " + name +
            (isUnscaled(code) ? " has no scales, not " : " needs scales, not ") +
            std::string(scaleTypeName(scale));
+  if (nested && !isTableCode(code))
+    return "format_c6: only nf4 and fp4 have nested scales, not " + name;
+  if (nested < 0 || nested > std::numeric_limits<int32_t>::max() ||
+      (nested != 0) != (scale == ScaleType::U8))
+    return "format_c6: scales of type " + std::string(scaleTypeName(scale)) +
+           " in nested blocks of " + std::to_string(nested) +
+           "; u8 has blocks of 1 to 2147483647, no other type has them";
   return "";
 }
 

@@ -33,8 +33,9 @@ enum class Code : uint8_t {
   FP4 = 8,  ///< bitsandbytes' fp4 (e2m1 with its own table)
 };
 
-/// The type of a scale (absmax for nf4 and fp4).
-enum class ScaleType : uint8_t { None = 0, F32 = 1, F16 = 2, BF16 = 3 };
+/// The type of a scale (absmax for nf4 and fp4). U8: a code of bitsandbytes'
+/// dynamic map, times a nested scale, plus an offset.
+enum class ScaleType : uint8_t { None = 0, F32 = 1, F16 = 2, BF16 = 3, U8 = 4 };
 
 /// How a weight is stored. Two formats are equal when all fields are.
 struct Format {
@@ -48,6 +49,9 @@ struct Format {
   /// A stored zero point a group (u8): value = scale * (code - zero).
   bool zero = false;
   ScaleType scale = ScaleType::None;
+  /// Double quantization (QLoRA, section 3): scales are codes (ScaleType::U8),
+  /// of which so many in a row share an f32 nested scale; 0: they are not.
+  int64_t nested = 0;
 
   bool operator==(const Format &) const = default;
 
@@ -64,12 +68,15 @@ struct Format {
   int64_t groupsPerRow(int64_t columns) const;
   /// Scales of a whole weight, flattened or not (0 for unscaled codes).
   int64_t scaleCount(int64_t rows, int64_t columns) const;
-  /// Average bits of one weight, scales and zero points included.
+  /// Nested scales of a whole weight: 0 unless `nested`.
+  int64_t nestedCount(int64_t rows, int64_t columns) const;
+  /// Average bits of one weight, scales (nested ones, too) and zero points
+  /// included.
   double bitsPerWeight(int64_t rows, int64_t columns) const;
 
   /// `int4.g128.z`, `int8.row`, `nf4.b64`, `bf16`. Non-default scale types
   /// are a suffix: `int4.g128.sf32`. Defaults: f16 for int codes, f32 for nf4
-  /// and fp4.
+  /// and fp4. Nested scales are `.d` and their count: `nf4.b64.d256`.
   std::string mangled() const;
   /// Parses what mangled() prints; throws qrt::Error naming the bad token.
   static Format parse(std::string_view mangled);
@@ -83,12 +90,12 @@ struct Format {
 
 /// The name of a code as the grammar spells it ("int4", "nf4", "bf16").
 std::string_view codeName(Code code);
-/// The name of a scale type ("f32", "f16", "bf16", "none").
+/// The name of a scale type ("f32", "f16", "bf16", "u8", "none").
 std::string_view scaleTypeName(ScaleType type);
 /// The scale type that the grammar leaves out: f16 for the int codes, f32 for
 /// nf4 and fp4, none for the unscaled codes.
 ScaleType defaultScaleType(Code code);
-/// Bytes of one scale: 4, 2 or 0.
+/// Bytes of one scale: 4, 2, 1 or 0.
 int64_t scaleTypeBytes(ScaleType type);
 /// True for Int8, Int4, Int3 and Int2.
 bool isIntCode(Code code);

@@ -5,6 +5,8 @@
 #include "runtime/formats/HalfFloat.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -71,6 +73,43 @@ float unscaledElement(Code code, const uint8_t *bytes) {
 
 } // namespace
 
+const float *dynamicMap() {
+  // create_dynamic_map(signed=True, max_exponent_bits=7, total_bits=8): for
+  // each decade the midpoints of 2^i equal parts of [0.1, 1], in torch's f32
+  // arithmetic (linspace steps from both ends, with one rounding each).
+  static const std::array<float, 256> map = [] {
+    std::array<float, 256> values;
+    size_t size = 0;
+    for (int decade = 0; decade < 7; ++decade) {
+      int parts = 1 << decade;
+      float step = (1.0f - 0.1f) / float(parts);
+      auto boundary = [&](int i) {
+        return i < (parts + 1) / 2 ? std::fma(step, float(i), 0.1f)
+                                   : std::fma(-step, float(parts - i), 1.0f);
+      };
+      float unit = float(std::pow(10.0, decade - 6));
+      for (int i = 0; i < parts; ++i) {
+        float middle = (boundary(i) + boundary(i + 1)) / 2.0f;
+        values[size++] = unit * middle;
+        values[size++] = -(unit * middle);
+      }
+    }
+    values[size++] = 0.0f;
+    values[size++] = 1.0f;
+    std::sort(values.begin(), values.end());
+    return values;
+  }();
+  return map.data();
+}
+
+float scaleOf(const PackedWeight &weight, int64_t index) {
+  if (!weight.format.nested)
+    return weight.scales[size_t(index)];
+  float scaled = dynamicMap()[weight.scaleCodes[size_t(index)]] *
+                 weight.nestedScales[size_t(index / weight.format.nested)];
+  return scaled + weight.nestedOffset;
+}
+
 float roundToScaleType(float scale, ScaleType type) {
   if (type == ScaleType::F16)
     return halfToFloat(floatToHalf(scale));
@@ -116,7 +155,11 @@ void verify(const PackedWeight &weight) {
                 " x " + std::to_string(weight.columns) + " elements");
   expectSize("bytes of codes", weight.codes.size(), bytes);
   int64_t scales = format.scaleCount(weight.rows, weight.columns);
-  expectSize("scales", weight.scales.size(), scales);
+  expectSize("scales", weight.scales.size(), format.nested ? 0 : scales);
+  expectSize("codes of scales", weight.scaleCodes.size(),
+             format.nested ? scales : 0);
+  expectSize("nested scales", weight.nestedScales.size(),
+             format.nestedCount(weight.rows, weight.columns));
   expectSize("zero points", weight.zeros.size(), format.zero ? scales : 0);
   if (!format.isQuantized())
     return;
@@ -127,7 +170,14 @@ void verify(const PackedWeight &weight) {
       throw Error("weight_c3: code " + std::to_string(weight.codes[i]) +
                   " of element " + std::to_string(i) + " exceeds " +
                   std::to_string(limit));
-  for (int64_t i = 0; i < scales; ++i) {
+  for (size_t i = 0; i < weight.nestedScales.size(); ++i)
+    if (!std::isfinite(weight.nestedScales[i]))
+      throw Error("weight_c6: nested scale " + std::to_string(i) + " is " +
+                  std::to_string(weight.nestedScales[i]));
+  if (!std::isfinite(weight.nestedOffset))
+    throw Error("weight_c6: the offset of the scales is " +
+                std::to_string(weight.nestedOffset));
+  for (size_t i = 0; i < weight.scales.size(); ++i) {
     float scale = weight.scales[i];
     if (!std::isfinite(scale) || roundToScaleType(scale, format.scale) != scale)
       throw Error("weight_c4: scale " + std::to_string(i) + " is " +
@@ -160,7 +210,7 @@ void dequantize(const PackedWeight &weight, float *out) {
                                 column / format.groupSize(weight.columns);
       uint8_t zero = format.zero ? weight.zeros[group] : 0;
       out[element] = dequantizeCode(format, weight.codes[element],
-                                    weight.scales[group], zero);
+                                    scaleOf(weight, group), zero);
     }
   }
 }

@@ -23,6 +23,10 @@ extern const float kNf4Table[16];
 /// 8 are both zero.
 extern const float kFp4Table[16];
 
+/// The 256 values of bitsandbytes' signed 8-bit dynamic map by code, ascending
+/// (create_dynamic_map; Dettmers, arXiv 1511.04561): the type of nested scales.
+const float *dynamicMap();
+
 /// A weight of [rows, columns] in logical order, before any physical layout.
 struct PackedWeight {
   Format format;
@@ -37,11 +41,20 @@ struct PackedWeight {
   std::vector<float> scales;
   /// [rows][groupsPerRow] if format.zero, else empty.
   std::vector<uint8_t> zeros;
+  /// If format.nested, in place of `scales`: their codes, in the same order,
+  /// one nested scale for each format.nested of them, and the offset of all.
+  std::vector<uint8_t> scaleCodes;
+  std::vector<float> nestedScales;
+  float nestedOffset = 0;
 };
 
 /// Throws qrt::Error, citing the constraint of docs/formats.md, unless the
 /// sizes fit the shape and every code, scale and zero point is in range.
 void verify(const PackedWeight &weight);
+
+/// Scale `index` of a weight that verify() accepts; nested ones are dynamicMap
+/// [code] * nested scale + offset, each rounded to f32.
+float scaleOf(const PackedWeight &weight, int64_t index);
 
 /// Writes the weight's values, row-major f32 [rows, columns], to `out`. Calls
 /// verify() first.

@@ -20,8 +20,8 @@ std::vector<nlohmann::json> fidelityRows(const std::string &model) {
                     (name == "gptq.int4 g128 sym act-order" &&
                      model == "llama-mini");
     if (row["model"] == model && row["bar"].get<bool>() &&
-        (scheme.starts_with("rtn.") || isChosen || scheme == "bnb.nf4" ||
-         scheme == "bnb.fp4"))
+        (scheme.starts_with("rtn.") || isChosen ||
+         scheme.starts_with("bnb.")))
       rows.push_back(row);
   }
   return rows;

@@ -19,6 +19,10 @@ constexpr int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+/// Bytes a tile at the start of the plane of nested scales: where its first
+/// scale stands among those of its weight, and the offset of the scales.
+constexpr int64_t kNestedTileBytes = 8;
+
 /// Elements of one row in the smallest run of whole lines: 1 for f32, 2 for
 /// 16 bit, 4 for 8 bit, 8 for 4 bit, 16 for 2 bit, 32 for 3 bit.
 constexpr int64_t lineElements(int codeBits) {
@@ -84,6 +88,29 @@ constexpr int64_t stagedBytesI16(int64_t maxRows, int64_t staged,
   int64_t morePieces = staged / kPieceElements;
   return maxRows *
          (2 * roundUp(staged, 64) + roundUp((groups + morePieces + 1) * 4, 64));
+}
+
+/// Rows in which outliers are sought together (LLM.int8), by one thread.
+constexpr int64_t kOutlierSlots = 16;
+
+/// In front of rows staged as split8: for each slot a bit a column, set where
+/// its rows have an outlier; then the number of columns that have one, and the
+/// columns themselves, ascending (i32).
+constexpr int64_t outlierMaskBytes(int64_t columns) {
+  return (columns + 15) / 16 * 2;
+}
+constexpr int64_t outlierListAt(int64_t columns) {
+  return roundUp(kOutlierSlots * outlierMaskBytes(columns), 4);
+}
+constexpr int64_t splitHeaderBytes(int64_t columns) {
+  return roundUp(outlierListAt(columns) + (1 + columns) * 4, 64);
+}
+/// The same as stagedBytesI16 with that header, and behind each row room for
+/// the f32 values of as many outlier columns as there may be.
+constexpr int64_t stagedBytesSplit(int64_t maxRows, int64_t staged,
+                                   int64_t columns) {
+  return splitHeaderBytes(columns) + stagedBytesI16(maxRows, staged, 1) +
+         maxRows * roundUp(columns * 4, 64);
 }
 
 /// Scratch of one thread in a GEMM: an unpacked panel of the weight and the

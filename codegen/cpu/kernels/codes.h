@@ -15,6 +15,7 @@
 #define QCC_CODEGEN_CPU_KERNELS_CODES_H
 
 #include "codegen/cpu/kernels/Layout.h"
+#include "codegen/cpu/kernels/dynamic_map.h"
 #include "codegen/cpu/kernels/kernels.h"
 #include "codegen/cpu/kernels/simd.h"
 
@@ -270,6 +271,28 @@ struct Planes {
 
   KRN_METHOD F32x16 scale(const GemmConfig *config, int64_t index) const {
     return loadElements(config->scaleType, scales, index * kTileRows);
+  }
+  /// The scales of group `group` of `groups` that the codes of nested scales
+  /// stand for. Rows of padding get those of the last row.
+  KRN_METHOD F32x16 nestedScale(const GemmConfig *config, int64_t tile,
+                                int64_t groups, int64_t group) const {
+    const char *plane = (const char *)zeros,
+               *own = plane + tile * kNestedTileBytes;
+    uint32_t origin;
+    float offset;
+    __builtin_memcpy(&origin, own, 4);
+    __builtin_memcpy(&offset, own + 4, 4);
+    int64_t tiles = (config->rows + kTileRows - 1) / kTileRows;
+    auto *nested = (const float *)(plane + tiles * kNestedTileBytes);
+    U32x16 last = (U32x16)splat(int32_t(config->rows - tile * kTileRows - 1));
+    U32x16 row = (U32x16)laneNumbers();
+    row = row < last ? row : last;
+    U32x16 place = row * uint32_t(groups) + (origin + uint32_t(group));
+    U32x16 code = loadBytes((const uint8_t *)scales +
+                            (tile * groups + group) * kTileRows);
+    F32x16 scale = gather(kDynamicMap, code) *
+                   gather(nested, place / uint32_t(config->nested));
+    return scale + splat(offset);
   }
   /// Zero points, those stored or the format's.
   KRN_METHOD I32x16 zero(const GemmConfig *config, int64_t index) const {

@@ -29,8 +29,8 @@ constexpr bool kHas32Registers = false;
 //===----------------------------------------------------------------------===//
 
 /// Tiles [tile, tile + T) times tokens [m, m + M), D tiles at a time.
-template <int T, int D, int M, typename Kernel>
-KRN_INLINE void gemvBlock(const Kernel &kernel, const Epilogue &epilogue,
+template <int T, int D, int M, typename Kernel, typename Finish>
+KRN_INLINE void gemvBlock(const Kernel &kernel, const Finish &epilogue,
                           int64_t tile, int64_t m) {
   static_assert(T % D == 0);
   F32x16 sums[T][M];
@@ -43,13 +43,13 @@ KRN_INLINE void gemvBlock(const Kernel &kernel, const Epilogue &epilogue,
     KRN_UNROLL
     for (int t = 0; t < T; ++t)
       ofToken[t] = sums[t][i];
-    epilogue.run<T>(m + i, tile, ofToken);
+    epilogue.template run<T>(m + i, tile, ofToken);
   }
 }
 
 /// The same for all tokens.
-template <int T, int D, typename Kernel>
-KRN_INLINE void gemvAll(const Kernel &kernel, const Epilogue &epilogue,
+template <int T, int D, typename Kernel, typename Finish>
+KRN_INLINE void gemvAll(const Kernel &kernel, const Finish &epilogue,
                         int64_t tile, int64_t tokens) {
   int64_t m = 0;
   if constexpr (Kernel::kTokens >= 4)
@@ -64,9 +64,9 @@ KRN_INLINE void gemvAll(const Kernel &kernel, const Epilogue &epilogue,
 /// Runs `kernel` over this part's tiles. kernel.dot<T, M>(tile, m, sums[T][M])
 /// sums tiles [tile, tile + T) for tokens [m, m + M). Kernel::kTiles tiles are
 /// summed at a time for one token, Kernel::kBlockTiles (1 or 2) for blocks of
-/// up to Kernel::kTokens (2 or 4).
-template <typename Kernel>
-KRN_INLINE void gemv(const Kernel &kernel, const Epilogue &epilogue,
+/// up to Kernel::kTokens (2 or 4). `epilogue` is an Epilogue or has its run().
+template <typename Kernel, typename Finish = Epilogue>
+KRN_INLINE void gemv(const Kernel &kernel, const Finish &epilogue,
                      int64_t tokens, uint32_t part, uint32_t parts) {
   const GemmConfig *config = epilogue.config;
   // GLU needs both tiles of a pair.
@@ -145,9 +145,9 @@ KRN_INLINE void multiplyAll(const Kernel &kernel, int64_t piece, int64_t end,
 /// tokens [m, m + M), M <= Kernel::kTokens, into sums[M][2] at the stride of
 /// two tiles; kernel.tokenScale(m) is applied at the end. A kernel of two tiles
 /// that takes any count of tokens has it as an argument.
-template <typename Kernel, typename Shape>
+template <typename Kernel, typename Shape, typename Finish = Epilogue>
 KRN_INLINE void gemm(const Kernel &kernel, const Shape &shape,
-                     const Epilogue &epilogue, int64_t tokens, void *scratch,
+                     const Finish &epilogue, int64_t tokens, void *scratch,
                      uint32_t part, uint32_t parts) {
   constexpr int T = Kernel::kTiles;
   float *sums = (float *)((char *)scratch + kPanelBytes);
@@ -178,9 +178,9 @@ KRN_INLINE void gemm(const Kernel &kernel, const Shape &shape,
         both[0] = load(sums + m * 32) * scale;
         both[1] = width == 2 ? load(sums + m * 32 + 16) * scale : both[0];
         if (width == 2)
-          epilogue.run<2>(base + m, 2 * pair, both);
+          epilogue.template run<2>(base + m, 2 * pair, both);
         else
-          epilogue.run<1>(base + m, 2 * pair, both);
+          epilogue.template run<1>(base + m, 2 * pair, both);
       }
     }
   }

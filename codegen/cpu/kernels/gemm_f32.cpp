@@ -13,13 +13,15 @@ using namespace qcc::krn;
 
 namespace {
 
-/// Scale of a group, or 1, with what a code leaves to it.
+/// Scale of a tile's group, or 1, with what a code leaves to it.
 template <typename Code>
 KRN_INLINE F32x16 groupScale(const GemmConfig *config, const Planes &planes,
-                             int64_t index) {
+                             int64_t tile, int64_t groups, int64_t group) {
   if constexpr (!Code::kScaled)
     return splat(1.0f);
-  return planes.scale(config, index) * splat(Code::kFold);
+  if (config->nested)
+    return planes.nestedScale(config, tile, groups, group);
+  return planes.scale(config, tile * groups + group) * splat(Code::kFold);
 }
 
 /// Zero points of a group as each() would give them.
@@ -109,7 +111,8 @@ struct Gemv {
           step.template operator()<1>();
       KRN_UNROLL
       for (int t = 0; t < T; ++t) {
-        F32x16 scale = groupScale<Code>(config, planes, group[t]);
+        F32x16 scale = groupScale<Code>(config, planes, tile + t, shape.groups,
+                                        shape.group(piece));
         KRN_UNROLL
         for (int i = 0; i < M; ++i)
           sums[t][i] =
@@ -151,7 +154,8 @@ struct Gemm {
       int64_t group = tile * shape.groups + shape.group(piece);
       F32x16 zero = groupZero<Code>(config, planes, group);
       store(scales + ((piece - first) * kTiles + t) * 16,
-            groupScale<Code>(config, planes, group));
+            groupScale<Code>(config, planes, tile, shape.groups,
+                             shape.group(piece)));
       int64_t elements = shape.end(piece) - shape.begin(piece);
       for (int64_t k = 0; k < elements; k += Code::kElements) {
         eachValue<Code>(config, codes, table, zero,

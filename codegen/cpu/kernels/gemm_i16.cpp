@@ -219,6 +219,36 @@ struct GemmWords : OperandsI16<Code> {
 };
 #endif
 
+/// LLM.int8: adds the outlier columns, in f32, to what an epilogue gets. Of a
+/// tile and a column, the codes of 16 rows lie in one line.
+struct SplitEpilogue : Epilogue {
+  TileShape<CodeInt8> shape;
+  Planes planes;
+  StagedSplit x;
+
+  template <int T>
+  KRN_METHOD void run(int64_t m, int64_t first, const F32x16 *sums) const {
+    F32x16 outliers[T] = {};
+    const float *values = x.values(m);
+    for (int32_t i = 0, count = *x.count(); i < count; ++i) {
+      int64_t column = x.list()[i];
+      F32x16 v = splat(values[i]);
+      KRN_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const char *line = planes.codes + (first + t) * shape.bytes +
+                           column / CodeInt8::kElements * CodeInt8::kBytes;
+        U32x16 code = loadBits(line) >> uint32_t(8 * (column % 4)) & 255u;
+        outliers[t] = fma(toFloat(code) - splat(128.0f), v, outliers[t]);
+      }
+    }
+    F32x16 all[T];
+    KRN_UNROLL
+    for (int t = 0; t < T; ++t)
+      all[t] = fma(outliers[t], planes.scale(config, first + t), sums[t]);
+    Epilogue::run<T>(m, first, all);
+  }
+};
+
 template <typename Code>
 KRN_INLINE OperandsI16<Code> operands(const GemmConfig *config,
                                       const void *staged, const void *codes,
@@ -229,10 +259,21 @@ KRN_INLINE OperandsI16<Code> operands(const GemmConfig *config,
           StagedI16(config, staged)};
 }
 
+/// The same with rows staged as split8.
+KRN_INLINE OperandsI16<CodeInt8> splitOperands(const GemmConfig *config,
+                                               const void *staged,
+                                               const void *codes,
+                                               const void *scales) {
+  return {config,
+          TileShape<CodeInt8>(config),
+          {(const char *)codes, scales, nullptr},
+          StagedSplit(config, staged)};
+}
+
 /// Up to kGemvTokens tokens, staged for a gemv or a gemm.
-template <typename Code>
+template <typename Code, typename Finish>
 KRN_INLINE void runGemv(const OperandsI16<Code> &operands, bool stagedForGemv,
-                        const Epilogue &epilogue, int64_t tokens, uint32_t part,
+                        const Finish &epilogue, int64_t tokens, uint32_t part,
                         uint32_t parts) {
   (void)stagedForGemv;
 #ifdef __AVX512VNNI__
@@ -245,9 +286,9 @@ KRN_INLINE void runGemv(const OperandsI16<Code> &operands, bool stagedForGemv,
 }
 
 /// Any number of tokens.
-template <typename Code>
+template <typename Code, typename Finish>
 KRN_INLINE void runGemm(const OperandsI16<Code> &operands,
-                        const Epilogue &epilogue, int64_t tokens, void *scratch,
+                        const Finish &epilogue, int64_t tokens, void *scratch,
                         uint32_t part, uint32_t parts) {
   if (operands.config->mayBeFew && tokens <= kGemvTokens) {
     runGemv(operands, /*stagedForGemv=*/false, epilogue, tokens, part, parts);
@@ -271,14 +312,36 @@ KRN_INLINE void runGemm(const OperandsI16<Code> &operands,
   extern "C" QCC_KRN_GEMM(krn_gemv_##code##_i16) {                             \
     (void)scratch;                                                             \
     runGemv(operands<Code>(config, staged, codes, scales, zeros), true,        \
-            {config, bias, residual, output}, tokens, part, parts);            \
+            Epilogue{config, bias, residual, output}, tokens, part, parts);    \
   }                                                                            \
   extern "C" QCC_KRN_GEMM(krn_gemm_##code##_i16) {                             \
     runGemm(operands<Code>(config, staged, codes, scales, zeros),              \
-            {config, bias, residual, output}, tokens, scratch, part, parts);   \
+            Epilogue{config, bias, residual, output}, tokens, scratch, part,   \
+            parts);                                                            \
   }
 
 DEFINE(int8, CodeInt8)
 DEFINE(int4, Code4)
 DEFINE(int3, CodeInt3)
 DEFINE(int2, CodeInt2)
+
+extern "C" QCC_KRN_GEMM(krn_gemv_int8_split8) {
+  (void)scratch, (void)zeros;
+  OperandsI16<CodeInt8> all = splitOperands(config, staged, codes, scales);
+  runGemv(all, true,
+          SplitEpilogue{{config, bias, residual, output},
+                        all.shape,
+                        all.planes,
+                        StagedSplit(config, staged)},
+          tokens, part, parts);
+}
+extern "C" QCC_KRN_GEMM(krn_gemm_int8_split8) {
+  (void)zeros;
+  OperandsI16<CodeInt8> all = splitOperands(config, staged, codes, scales);
+  runGemm(all,
+          SplitEpilogue{{config, bias, residual, output},
+                        all.shape,
+                        all.planes,
+                        StagedSplit(config, staged)},
+          tokens, scratch, part, parts);
+}

@@ -28,12 +28,15 @@
 // Within a tile, lines run along k, group after group; every group is padded
 // to whole lines (for 3 bit: whole triples) with code 0 (padding of x is 0).
 // Codes: [tile][group][line]; scales: [tile][group][16 rows], f32 or f16 or
-// bf16 as the format says; zero points: [tile][group][16 rows] u8. Padding
-// rows have scale 0. The three planes are consecutive in the tensor, each
-// starting at a multiple of 64 bytes. Unscaled formats have no group: the
-// whole row is one.
-// Flattened blocks that do not divide the row are first cut to groups of
-// gcd(block, columns) with repeated scales (compiler/weights).
+// bf16 as the format says, or u8 codes of the dynamic map; zero points:
+// [tile][group][16 rows] u8, or, for codes of scales, [tile] {u32 origin, f32
+// offset} and then the f32 nested scales: scale g of row r of a tile is
+// map[code] * nested[(origin + r * groups + g) / config->nested] + offset.
+// Padding rows have scale 0 (code 0). The three planes are consecutive in the
+// tensor, each starting at a multiple of 64 bytes. Unscaled formats have no
+// group: the whole row is one. Flattened blocks that do not divide the row are
+// first cut to groups of gcd(block, columns) with repeated scales
+// (compiler/weights).
 //
 //===----------------------------------------------------------------------===//
 
@@ -85,6 +88,9 @@ struct StageConfig {
   int32_t heads; ///< krn_norm: equal slices of a row (of `columns` =
                  ///< one slice's elements), each normalized alone; 1
   int32_t weightPerHead; ///< krn_norm: each slice has its own weight and bias
+  float outlierThreshold; ///< split8: 0 for none
+  int32_t findsOutliers;  ///< split8: krn_stage_split8 finds them by itself
+  int32_t linears;        ///< split8: how many the rows are counted for
 };
 
 /// out[m][n] = epilogue(sum_k x[m][k] * w[n][k]).
@@ -111,6 +117,8 @@ struct GemmConfig {
                        ///< for which it has a gemv as well
   float multiplier;    ///< 1 if there is none
   float softCap;       ///< 0 if there is none
+  int64_t nested;      ///< scales that share a nested scale; 0: scales are
+                       ///< no codes
 };
 
 struct EmbedConfig {
@@ -189,6 +197,23 @@ void krn_stage_i16(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *order, void *staged, uint32_t part,
                    uint32_t parts);
 
+// LLM.int8 (arXiv 2208.07339). Values are rounded to f16. A column with a
+// magnitude of `outlierThreshold` or more in any row is an outlier column: its
+// codes are 0 and its values are kept. The others become round(v * 127 /
+// absmax), half to even, absmax being the largest magnitude of the row below
+// the threshold. krn_find_outliers comes first, unless `findsOutliers`; all
+// parts of it must have ended. `statistics` (may be null): linears and outlier
+// columns counted so far, which the part that stages the first row adds to.
+void krn_find_outliers(const StageConfig *config, int64_t rows,
+                       const float *input, const int32_t *rowIndex,
+                       const float *normWeight, const float *normBias,
+                       void *staged, uint32_t part, uint32_t parts);
+void krn_stage_split8(const StageConfig *config, int64_t rows, int64_t forGemv,
+                      const float *input, const int32_t *rowIndex,
+                      const float *normWeight, const float *normBias,
+                      void *staged, uint64_t *statistics, uint32_t part,
+                      uint32_t parts);
+
 // krn_{gemv,gemm}_<code>_<activations>: gemv for up to 8 tokens, gemm for
 // more. code: f32 bf16 f16 int8 int4 int3 int2 nf4 fp4; activations: f32, and
 // i16 (16-bit fixed point in two int8 halves with one scale a token) for the
@@ -217,6 +242,9 @@ QCC_KRN_GEMM_I16(int8);
 QCC_KRN_GEMM_I16(int4);
 QCC_KRN_GEMM_I16(int3);
 QCC_KRN_GEMM_I16(int2);
+// Codes times rows of int8, plus outlier columns in f32.
+QCC_KRN_GEMM(krn_gemv_int8_split8);
+QCC_KRN_GEMM(krn_gemm_int8_split8);
 
 void krn_embed(const EmbedConfig *config, const qrt_step *step,
                const void *table, float *output, uint32_t part, uint32_t parts);

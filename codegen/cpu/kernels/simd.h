@@ -227,6 +227,18 @@ KRN_INLINE F32x16 lookup(F32x16 table, U32x16 index) {
   return r.f;
 }
 
+/// base[index] in every lane.
+KRN_INLINE F32x16 gather(const float *base, U32x16 index) {
+  Bits x{.u = index}, r;
+#ifdef __AVX512F__
+  r.zps = _mm512_i32gather_ps(x.zmm, base, 4);
+#else
+  r.ps[0] = _mm256_i32gather_ps(base, x.ymm[0], 4);
+  r.ps[1] = _mm256_i32gather_ps(base, x.ymm[1], 4);
+#endif
+  return r.f;
+}
+
 //===----------------------------------------------------------------------===//
 // 16-bit floats, and elements of a type known at compile time
 //===----------------------------------------------------------------------===//

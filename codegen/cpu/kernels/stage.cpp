@@ -138,9 +138,143 @@ KRN_INLINE const float *inputRow(const StageConfig *config, const float *input,
   return input + (rowIndex ? rowIndex[m] : m) * config->inputStride;
 }
 
+//===----------------------------------------------------------------------===//
+// LLM.int8
+//===----------------------------------------------------------------------===//
+
+/// To the nearest f16; what is larger than all of them becomes the largest.
+KRN_INLINE F32x16 roundToF16(F32x16 v) {
+  v = min(max(v, splat(-65504.0f)), splat(65504.0f));
+  uint16_t halves[16];
+  storeF16(halves, v);
+  return loadF16(halves);
+}
+
+/// A bit for each lane.
+KRN_INLINE uint16_t bitsOf(I32x16 lanes) {
+  Bits b{.i = lanes};
+  return uint16_t(_mm256_movemask_ps(b.ps[0]) | _mm256_movemask_ps(b.ps[1])
+                                                    << 8);
+}
+
+/// Sets the bits of the columns in which rows [begin, end) have outliers.
+KRN_INLINE void findOutliers(const StageConfig *config, const float *input,
+                             const int32_t *rowIndex, const float *normWeight,
+                             const float *normBias, int64_t begin, int64_t end,
+                             uint16_t *mask) {
+  int64_t words = (config->columns + 15) / 16;
+  for (int64_t i = 0; i < words; ++i)
+    mask[i] = 0;
+  for (int64_t m = begin; m < end; ++m) {
+    NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
+                  normBias, /*order=*/nullptr);
+    for (int64_t i = 0; i < words; ++i) {
+      F32x16 v = abs(roundToF16(row.at(16 * i, config->columns - 16 * i)));
+      mask[i] |= bitsOf(v >= splat(config->outlierThreshold));
+    }
+  }
+}
+
+/// The outlier columns among 16, of all slots.
+KRN_INLINE uint16_t outliersAt(const StagedSplit &layout, int64_t slots,
+                               int64_t word) {
+  uint16_t bits = 0;
+  for (int64_t slot = 0; slot < slots; ++slot)
+    bits |= layout.mask(slot)[word];
+  return bits;
+}
+
 } // namespace
 
 extern "C" {
+
+void krn_find_outliers(const StageConfig *config, int64_t rows,
+                       const float *input, const int32_t *rowIndex,
+                       const float *normWeight, const float *normBias,
+                       void *staged, uint32_t part, uint32_t parts) {
+  StagedSplit layout(config, staged);
+  Share share = shareOf(kOutlierSlots, part, parts);
+  for (int64_t slot = share.begin; slot < share.end; ++slot) {
+    Share own = shareOf(rows, uint32_t(slot), uint32_t(kOutlierSlots));
+    findOutliers(config, input, rowIndex, normWeight, normBias, own.begin,
+                 own.end, layout.mask(slot));
+  }
+}
+
+void krn_stage_split8(const StageConfig *config, int64_t rows, int64_t forGemv,
+                      const float *input, const int32_t *rowIndex,
+                      const float *normWeight, const float *normBias,
+                      void *staged, uint64_t *statistics, uint32_t part,
+                      uint32_t parts) {
+  StagedSplit layout(config, staged);
+  bool planes = isInPlanes(forGemv != 0);
+  int64_t slots = config->outlierThreshold == 0 ? 0
+                  : config->findsOutliers       ? 1
+                                                : kOutlierSlots;
+  if (slots == 1)
+    findOutliers(config, input, rowIndex, normWeight, normBias, 0, rows,
+                 layout.mask(0));
+  F32x16 threshold = splat(slots ? config->outlierThreshold : __builtin_inff());
+  Share share = shareOf(rows, part, parts);
+  for (int64_t m = share.begin; m < share.end; ++m) {
+    NormedRow row(config, inputRow(config, input, rowIndex, m), normWeight,
+                  normBias, /*order=*/nullptr);
+    F32x16 largest = {};
+    for (int64_t k = 0; k < config->columns; k += 16) {
+      F32x16 v = abs(roundToF16(row.at(k, config->columns - k)));
+      largest = max(largest, v < threshold ? v : F32x16{});
+    }
+    float absmax = maximum(largest);
+    *layout.scale(m) = absmax / 127.0f;
+    F32x16 toCode = splat(absmax > 0 ? 127.0f / absmax : 0.0f);
+    int32_t *negatedSums = layout.negatedSums(m);
+    float *values = layout.values(m);
+    int32_t outliers = 0;
+
+    eachPiece(config, [&](int64_t piece, int64_t k, int64_t size, int64_t to,
+                          int64_t padded) KRN_LAMBDA {
+      I32x16 sums = {};
+      for (int64_t i = 0; i < padded; i += 16) {
+        I32x16 code = {};
+        if (i < size) {
+          F32x16 v = roundToF16(row.at(k + i, size - i));
+          // Adding 1.5 * 2^23 rounds to an integer, in the low bits.
+          code = (I32x16)asBits(v * toCode + splat(12582912.0f)) - 0x4b400000;
+          // The last piece's elements beyond the row are 0.
+          uint32_t bits = outliersAt(layout, slots, (k + i) / 16);
+          if (bits) {
+            I32x16 kept = (splat(int32_t(bits)) >> laneNumbers() & 1) - 1;
+            code &= kept;
+          }
+          for (; bits; bits &= bits - 1) {
+            int lane = __builtin_ctz(bits);
+            values[outliers] = v[lane];
+            if (m == 0)
+              layout.list()[outliers] = int32_t(k + i + lane);
+            ++outliers;
+          }
+        }
+        sums += code;
+        if (planes) {
+          storeBytes(layout.high(m), layout.planeBytes, to + i, I32x16{},
+                     padded - i);
+          storeBytes(layout.low(m), layout.planeBytes, to + i, code,
+                     padded - i);
+        } else {
+          storeWords(layout, m, to + i, code, padded - i);
+        }
+      }
+      negatedSums[piece] = -sum(sums);
+    });
+    if (m == 0) {
+      *layout.count() = outliers;
+      if (statistics) {
+        statistics[0] += uint64_t(config->linears);
+        statistics[1] += uint64_t(config->linears) * uint64_t(outliers);
+      }
+    }
+  }
+}
 
 void krn_stage_f32(const StageConfig *config, int64_t rows, int64_t forGemv,
                    const float *input, const int32_t *rowIndex,

@@ -64,6 +64,36 @@ struct StagedI16 {
   }
 };
 
+/// Rows of LLM.int8: those of StagedI16, whose values are codes of 8 bits, each
+/// followed by its values in the outlier columns; in front of all, which
+/// columns these are (Layout.h).
+struct StagedSplit : StagedI16 {
+  char *header;
+  int64_t columns, maskBytes, valuesAt;
+
+  template <typename Config> // GemmConfig or StageConfig
+  StagedSplit(const Config *config, const void *staged)
+      : StagedI16(config, staged), header((char *)staged),
+        columns(config->columns), maskBytes(outlierMaskBytes(columns)),
+        valuesAt(stride) {
+    base = header + splitHeaderBytes(columns);
+    stride += roundUp(columns * 4, 64);
+    wordStride = stride / 2;
+  }
+
+  /// A bit a column, 16 in each word.
+  uint16_t *mask(int64_t slot) const {
+    return (uint16_t *)(header + slot * maskBytes);
+  }
+  int32_t *count() const {
+    return (int32_t *)(header + outlierListAt(columns));
+  }
+  int32_t *list() const { return count() + 1; }
+  float *values(int64_t m) const {
+    return (float *)(base + m * stride + valuesAt);
+  }
+};
+
 /// The form in which activations are staged, for a gemv or a gemm. Planes halve
 /// the work of reading codes; words halve that of adding up pieces.
 KRN_INLINE bool isInPlanes([[maybe_unused]] bool forGemv) {

@@ -30,17 +30,39 @@ struct GemmLayout {
   int64_t unitBlocks, rowBlocks;
   int64_t tileBytes;
 
-  int64_t sumsAt(int64_t tokens) const {
+  constexpr int64_t sumsAt(int64_t tokens) const {
     return krn::roundUp(tokens * rowBlocks * 16, 64);
   }
-  int64_t scalesAt(int64_t tokens) const {
+  constexpr int64_t scalesAt(int64_t tokens) const {
     return sumsAt(tokens) + krn::roundUp(tokens * units * 4, 64);
   }
   /// Bytes of a staged buffer: blocks, sums of units, factors of rows.
-  int64_t stagedBytes(int64_t tokens) const {
+  constexpr int64_t stagedBytes(int64_t tokens) const {
     return scalesAt(tokens) + krn::roundUp(tokens * 4, 64);
   }
 };
+
+/// What follows the rows of a staged buffer of LLM.int8 ("split8"): a bit a
+/// column, set where some row has an outlier; the number of columns that have
+/// one, and the columns (i32, ascending); every row's f32 values in them.
+struct SplitLayout {
+  int64_t maskAt, listAt, valuesAt, bytes;
+};
+constexpr SplitLayout splitLayout(const GemmLayout &layout, int64_t tokens,
+                                  int64_t columns) {
+  SplitLayout l = {};
+  l.maskAt = layout.stagedBytes(tokens);
+  l.listAt = l.maskAt + krn::roundUp((columns + 31) / 32 * 4, 64);
+  l.valuesAt = l.listAt + krn::roundUp((1 + columns) * 4, 64);
+  l.bytes = l.valuesAt + krn::roundUp(tokens * columns * 4, 64);
+  return l;
+}
+/// Bytes of a staged buffer; `splitColumns` is 0 unless outliers are split off.
+constexpr int64_t stagedBytes(const GemmLayout &layout, int64_t tokens,
+                              int64_t splitColumns) {
+  return splitColumns ? splitLayout(layout, tokens, splitColumns).bytes
+                      : layout.stagedBytes(tokens);
+}
 
 /// Elements of a row that the tensor cores take at once (codes.cuh).
 constexpr int64_t stepElements(int bits) {

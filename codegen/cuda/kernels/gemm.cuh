@@ -12,6 +12,7 @@
 
 #include "codegen/cuda/kernels/codes.cuh"
 #include "codegen/cuda/kernels/epilogue.cuh"
+#include "codegen/cuda/kernels/nested.cuh"
 
 namespace qcc::cuda {
 
@@ -157,11 +158,19 @@ private:
     if (!isFloat)
       for (int i = 0; i < 2; ++i)
         for (int r = 0; r < 2; ++r) {
+          const int own = smaller(tile + i, K::tiles - 1),
+                    group = u / K::unitsPerGroup;
           const int64_t at =
-              (int64_t(smaller(tile + i, K::tiles - 1)) * K::groups +
-               u / K::unitsPerGroup) *
-                  16 +
-              2 * g + r;
+              (int64_t(own) * K::groups + group) * 16 + 2 * g + r;
+          if constexpr (K::nested != 0) {
+            const char *plane = pointer<const char>(a.v[2]);
+            const NestedTile header = nestedTile<K>(plane, own);
+            const float scaled =
+                dynamicValue(pointer<const uint8_t>(a.v[1])[at]) *
+                nestedScale<K>(plane, header, own, 2 * g + r, group);
+            scale[i][r] = scaled + header.offset;
+            continue;
+          }
           scale[i][r] =
               loadElement<K::scaleType>(pointer<const void>(a.v[1]), at);
           if (K::hasZero)

@@ -23,6 +23,7 @@
 
 #include "codegen/cuda/kernels/codes.cuh"
 #include "codegen/cuda/kernels/epilogue.cuh"
+#include "codegen/cuda/kernels/nested.cuh"
 
 namespace qcc::cuda {
 
@@ -143,7 +144,7 @@ struct Gemv {
   public:
     __device__ __forceinline__ ScaleQueue(const Args &a, int begin, int end)
         : scales(pointer<const char>(a.v[1])),
-          zeros(pointer<const uint8_t>(a.v[2])), unit(begin), end(end) {
+          zeros(pointer<const char>(a.v[2])), unit(begin), end(end) {
       ask(0);
       ask(1);
     }
@@ -152,8 +153,18 @@ struct Gemv {
       if (isFloat)
         return now;
       uint2 raw = values[0];
-      now.scale[0] = convert(raw, 0);
-      now.scale[1] = convert(raw, 1);
+      if constexpr (K::nested != 0) {
+        now.scale[0] =
+            dynamicValue(codePairs[0] & 255) * __uint_as_float(raw.x);
+        now.scale[1] = dynamicValue(codePairs[0] >> 8) * __uint_as_float(raw.y);
+        now.scale[0] += offsets[0];
+        now.scale[1] += offsets[0];
+        codePairs[0] = codePairs[1];
+        offsets[0] = offsets[1];
+      } else {
+        now.scale[0] = convert(raw, 0);
+        now.scale[1] = convert(raw, 1);
+      }
       if (K::hasZero) {
         now.zero[0] = float(zeroPairs[0] & 255);
         now.zero[1] = float(zeroPairs[0] >> 8);
@@ -172,6 +183,20 @@ struct Gemv {
       const int group = n / K::unitsPerRow * K::groups +
                         n % K::unitsPerRow / K::unitsPerGroup;
       const uint64_t at = uint64_t(group) * 16 + threadIdx.x % 32 / 4 * 2;
+      if constexpr (K::nested != 0) {
+        const int tile = n / K::unitsPerRow, row = threadIdx.x % 32 / 4 * 2;
+        if (tile != ownTile) {
+          own = nestedTile<K>(zeros, tile);
+          ownTile = tile;
+        }
+        const int inRow = group - tile * K::groups;
+        values[to] = {
+            __float_as_uint(nestedScale<K>(zeros, own, tile, row, inRow)),
+            __float_as_uint(nestedScale<K>(zeros, own, tile, row + 1, inRow))};
+        codePairs[to] = *reinterpret_cast<const uint16_t *>(scales + at);
+        offsets[to] = own.offset;
+        return;
+      }
       if (K::scaleType == ElementF32)
         values[to] = *reinterpret_cast<const uint2 *>(scales + at * 4);
       else
@@ -187,10 +212,16 @@ struct Gemv {
     }
 
     const char *scales;
-    const uint8_t *zeros;
+    /// Zero points, or the plane of nested scales.
+    const char *zeros;
     int unit, end;
     uint2 values[2] = {};
     uint32_t zeroPairs[2] = {};
+    /// With nested scales: their codes, their offsets, the tile asked for.
+    uint32_t codePairs[K::nested ? 2 : 1] = {};
+    float offsets[K::nested ? 2 : 1] = {};
+    NestedTile own = {};
+    int ownTile = -1;
   };
 
   /// Where the runs of the grid's warps begin.

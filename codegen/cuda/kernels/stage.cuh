@@ -7,6 +7,12 @@
 // magnitude. Elements lie where the weight's padded groups have them. The sums
 // of the elements of each unit follow, for zero points, and each row's factor.
 //
+// LLM.int8 (K::isSplit) rounds values to f16 first. Columns with a magnitude of
+// K::threshold or more in some row are outliers: their codes are 0 and their
+// values go to a list (Layout.h). All others become an 8-bit code, as the lower
+// half. ClearOutliers and a Stage that K::findsOnly fill the mask of columns
+// beforehand, except for one row, which finds them by itself.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_CODEGEN_CUDA_KERNELS_STAGE_CUH
@@ -17,6 +23,18 @@
 namespace qcc::cuda {
 
 constexpr int kStageThreads = 1024;
+
+/// Clears the mask of outlier columns. Operands: staged.
+template <class K>
+struct ClearOutliers {
+  static __device__ __forceinline__ void run(const Step *, const Args &a) {
+    startNext();
+    waitForEarlier();
+    uint32_t *mask = pointer<uint32_t>(a.v[0] + K::maskAt);
+    for (int i = threadIdx.x; i < (K::columns + 31) / 32; i += blockDim.x)
+      mask[i] = 0;
+  }
+};
 
 /// Operands: input f32, norm weight, norm bias, staged.
 template <class K>
@@ -110,6 +128,10 @@ struct Stage {
           v += bias[k];
       });
     }
+    if constexpr (K::isSplit) {
+      split(step, staged, m, values, room);
+      return;
+    }
     // 32512 = 127 * 256: the largest value has 127 as its upper half. Rows
     // that have no finite factor are zeros.
     constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
@@ -166,6 +188,125 @@ struct Stage {
           reinterpret_cast<int *>(staged + K::sumsAt) + int64_t(m) * K::units;
       for (int u = threadIdx.x; u < K::units; u += kStageThreads)
         sums[u] = unitSums[u];
+    }
+  }
+
+private:
+  static constexpr int maskWords = (K::columns + 31) / 32;
+
+  static __device__ __forceinline__ float roundToHalf(float v) {
+    return fromHalf(toHalf(fminf(fmaxf(v, -65504.0F), 65504.0F)));
+  }
+
+  /// Row `m` of LLM.int8, whose normalized elements are `values`.
+  static __device__ __forceinline__ void split(const Step *step, char *staged,
+                                               int m,
+                                               float (&values)[count][width],
+                                               float *room) {
+    // The mask of columns, and how many of them stand before a word.
+    __shared__ uint32_t mask[K::isSplit ? maskWords : 1];
+    __shared__ int before[K::isSplit ? maskWords + 1 : 1];
+    uint32_t *found = reinterpret_cast<uint32_t *>(staged + K::maskAt);
+    auto each = [&](auto use) {
+#pragma unroll
+      for (int n = 0; n < count; ++n) {
+        const int block = n * kStageThreads + threadIdx.x;
+        if (block < K::rowBlocks)
+#pragma unroll
+          for (int i = 0; i < width; ++i)
+            if (int k = elementOf(block, i); k >= 0)
+              use(k, values[n][i]);
+      }
+    };
+    each([&](int, float &v) { v = roundToHalf(v); });
+    if constexpr (K::findsOnly) {
+      each([&](int k, float &v) {
+        if (fabsf(v) >= K::threshold)
+          atomicOr(found + k / 32, 1U << (k % 32));
+      });
+      return;
+    }
+    constexpr bool isSplitting = K::threshold > 0;
+    if (isSplitting) {
+      for (int i = threadIdx.x; i < maskWords; i += kStageThreads)
+        mask[i] = K::findsOutliers ? 0 : found[i];
+      __syncthreads();
+      if (K::findsOutliers) {
+        each([&](int k, float &v) {
+          if (fabsf(v) >= K::threshold)
+            atomicOr(mask + k / 32, 1U << (k % 32));
+        });
+        __syncthreads();
+      }
+      if (threadIdx.x < 32) {
+        int sum = 0;
+        for (int base = 0; base < maskWords; base += 32) {
+          const int i = base + int(threadIdx.x);
+          const int own = i < maskWords ? __popc(mask[i]) : 0;
+          int upTo = own;
+          for (int distance = 1; distance < 32; distance *= 2) {
+            const int other = __shfl_up_sync(~0U, upTo, distance);
+            if (int(threadIdx.x) >= distance)
+              upTo += other;
+          }
+          if (i < maskWords)
+            before[i] = sum + upTo - own;
+          sum += __shfl_sync(~0U, upTo, 31);
+        }
+        if (threadIdx.x == 0)
+          before[maskWords] = sum;
+      }
+      __syncthreads();
+    } else if (threadIdx.x == 0) {
+      before[maskWords] = 0;
+    }
+
+    float largest = 0;
+    each([&](int, float &v) {
+      if (!isSplitting || fabsf(v) < K::threshold)
+        largest = fmaxf(largest, fabsf(v));
+    });
+    largest = blockReduce<true>(largest, room);
+    const float factor = largest > 0 ? 127.0F / largest : 0.0F;
+    if (threadIdx.x == 0) {
+      reinterpret_cast<float *>(staged + K::scalesAt)[m] = largest / 127.0F;
+      if (m == 0) {
+        const int outliers = before[maskWords];
+        *reinterpret_cast<int *>(staged + K::listAt) = outliers;
+        uint64_t *statistics = pointer<uint64_t>(step->outlier_statistics);
+        statistics[0] += K::linears;
+        statistics[1] += uint64_t(K::linears) * outliers;
+      }
+    }
+    int *list = reinterpret_cast<int *>(staged + K::listAt) + 1;
+    float *kept = reinterpret_cast<float *>(staged + K::valuesAt) +
+                  int64_t(m) * K::columns;
+    uint4 *blocks =
+        reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
+#pragma unroll
+    for (int n = 0; n < count; ++n) {
+      const int block = n * kStageThreads + threadIdx.x;
+      if (block >= K::rowBlocks)
+        break;
+      uint32_t words[2] = {};
+#pragma unroll
+      for (int i = 0; i < width; ++i) {
+        const int k = elementOf(block, i);
+        if (k < 0)
+          continue;
+        const float v = values[n][i];
+        if (isSplitting && (mask[k / 32] >> (k % 32) & 1)) {
+          const int place =
+              before[k / 32] + __popc(mask[k / 32] & ((1U << (k % 32)) - 1));
+          kept[place] = v;
+          if (m == 0)
+            list[place] = k;
+          continue;
+        }
+        words[i / 4] |= uint32_t(__float2int_rn(v * factor) & 255)
+                        << (i % 4 * 8);
+      }
+      blocks[block] = {0, 0, words[0], words[1]};
     }
   }
 };

@@ -278,6 +278,7 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
       sizeof(qrt_cuda_step) + kAlignment +
       tokens * (4 * sizeof(int32_t) + sizeof(qrt_cuda_sequence));
   stepAt = place(stepBytes);
+  statisticsAt = place(2 * sizeof(uint64_t));
   char hint[160];
   std::snprintf(hint, sizeof(hint),
                 "weights take %.2f GiB and working memory %.2f GiB; a smaller "
@@ -292,6 +293,9 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
                "cannot clear memory");
   driver.check(driver.fill(memory.address() + syncAt, 0, sizeof(uint64_t),
                            device.stream()),
+               "cannot clear memory");
+  driver.check(driver.fill(memory.address() + statisticsAt, 0,
+                           2 * sizeof(uint64_t), device.stream()),
                "cannot clear memory");
   // Staged rows that no token fills are multiplied, and not used.
   driver.check(driver.fill(memory.address() + arenaAt, 0, aligned(arena),
@@ -440,6 +444,16 @@ void CudaExecutor::resolveOperands() {
 
 uint32_t CudaExecutor::maxTokens() const { return entries.back().maxTokens; }
 
+OutlierStatistics CudaExecutor::outlierStatistics() const {
+  uint64_t counts[2] = {};
+  device.use();
+  driver.check(driver.copyToHost(counts, memory.address() + statisticsAt,
+                                 sizeof(counts), device.stream()),
+               "cannot fetch statistics");
+  driver.check(driver.synchronize(device.stream()), "a step failed");
+  return {counts[0], counts[1]};
+}
+
 std::unique_ptr<KvCache> CudaExecutor::createCache(uint32_t capacity) {
   constexpr uint32_t limit = uint32_t(1) << 30;
   if (capacity == 0 || capacity > limit)
@@ -564,6 +578,7 @@ void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
   step.sequences = base + sequencesAt;
   step.logit_rows = base + rowsAt;
   step.logits = logitRows.address();
+  step.outlier_statistics = memory.address() + statisticsAt;
   std::memcpy(image, &step, sizeof(step));
   driver.check(driver.copyToDevice(base, image, at, device.stream()),
                "cannot send a step");

@@ -32,6 +32,7 @@ public:
   uint32_t threads() const override { return 1; }
   uint32_t maxTokens() const override;
   uint64_t kvBytesPerToken() const override { return kvBytes; }
+  OutlierStatistics outlierStatistics() const override;
   std::unique_ptr<KvCache> createCache(uint32_t capacity) override;
 
   /// The target of the artifact in use: "sm_90".
@@ -90,7 +91,8 @@ private:
   cuda::Buffer memory;
   /// Offsets into it.
   std::vector<uint64_t> tensorAt;
-  uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0, syncAt = 0;
+  uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0, syncAt = 0,
+           statisticsAt = 0;
   uint64_t counterBytes = 0, partialBytes = 0;
   cuda::Buffer logitRows;
   cuda::PinnedBuffer stepImage, logitsImage;

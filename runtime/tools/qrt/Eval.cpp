@@ -22,7 +22,8 @@ struct EvalVerb {
 
 private:
   std::vector<int32_t> readTokens(const Model &model) const;
-  void print(const Scores &scores, uint64_t count) const;
+  void print(const Scores &scores, uint64_t count,
+             const OutlierStatistics &outliers) const;
 };
 } // namespace
 
@@ -81,14 +82,18 @@ void EvalVerb::run() {
   }
   std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - start;
-  print(scores, count);
+  print(scores, count, model.executor().outlierStatistics());
   finishOutput();
   if (!common.quiet)
     std::fprintf(stderr, "eval: %.2f sec, %.2f tokens/sec\n", seconds.count(),
                  double(count * windows.context) / seconds.count());
 }
 
-void EvalVerb::print(const Scores &scores, uint64_t count) const {
+void EvalVerb::print(const Scores &scores, uint64_t count,
+                     const OutlierStatistics &outliers) const {
+  double outlierColumns =
+      outliers.linears ? double(outliers.columns) / double(outliers.linears)
+                       : 0;
   if (common.json) {
     nlohmann::ordered_json json = {
         {"perplexity", scores.perplexity()},
@@ -102,6 +107,8 @@ void EvalVerb::print(const Scores &scores, uint64_t count) const {
       json["kl_99"] = scores.divergence99();
       json["same_top"] = scores.sameTop();
     }
+    if (outliers.linears)
+      json["outlier_columns"] = outlierColumns;
     printJson(json);
     return;
   }
@@ -114,6 +121,9 @@ void EvalVerb::print(const Scores &scores, uint64_t count) const {
                 "%.2f %%\n",
                 scores.divergence(), scores.divergence99(),
                 100 * scores.sameTop());
+  if (outliers.linears)
+    std::printf("outlier columns %.2f of a linear's input, mean\n",
+                outlierColumns);
 }
 
 void addEval(CLI::App &app) {

@@ -32,6 +32,7 @@ struct Case {
   int32_t activation;
   float multiplier;
   uint32_t parts;
+  int64_t nested = 0; ///< scales of a nested scale
 
   std::string describe() const {
     return std::string(qrt::codeName(code)) + (fixed ? " i16" : " f32") +
@@ -41,7 +42,8 @@ struct Case {
            " scale=" + std::to_string(scaleType) + (bias ? " bias" : "") +
            (residual ? " residual" : "") + (glu ? " glu" : "") +
            " act=" + std::to_string(activation) +
-           " parts=" + std::to_string(parts);
+           " parts=" + std::to_string(parts) +
+           " nested=" + std::to_string(nested);
   }
 };
 
@@ -60,6 +62,8 @@ protected:
     SCOPED_TRACE(c.describe());
     TestWeight weight(c.code, c.rows, c.columns, c.group, c.hasZero,
                       c.scaleType, random);
+    if (c.nested)
+      weight.nestScales(c.nested, random);
     int64_t outputs = c.glu ? c.rows / 2 : c.rows, stride = outputs + 3;
     std::vector<float> x = randomFloats(size_t(c.tokens * c.columns), random);
     std::vector<float> bias = randomFloats(size_t(c.rows), random);
@@ -117,9 +121,9 @@ private:
     GuardedBuffer scratch(size_t(krn::gemmScratchBytes()));
     for (uint32_t part = 0; part < c.parts; ++part)
       function(&config, c.tokens, buffer.data(), weight.packedCodes.data(),
-               weight.packedScales.data(), weight.packedZeros.data(),
-               bias.data(), residual.data(), output.data<float>(),
-               scratch.data(), part, c.parts);
+               weight.scalePlane(), weight.zeroPlane(), bias.data(),
+               residual.data(), output.data<float>(), scratch.data(), part,
+               c.parts);
     return output;
   }
 
@@ -242,6 +246,23 @@ TEST_P(GemmTest, Epilogues) {
           check({GetParam(), fixed, glu ? 96 : 49, 64, 32, tokens, 12, false,
                  ElemF32, bool(options & 1), bool(options & 2), glu, activation,
                  options == 3 ? 0.5f : 1.0f, 2},
+                random);
+          if (HasFailure())
+            return;
+        }
+}
+
+/// Scales that are codes themselves.
+TEST_P(GemmTest, NestedScales) {
+  if (GetParam() != qrt::Code::NF4 && GetParam() != qrt::Code::FP4)
+    GTEST_SKIP() << "only table codes have nested scales";
+  std::mt19937 random(7);
+  for (int64_t rows : {1, 17, 96})
+    for (int64_t columns : {33, 320, 4544})
+      for (int64_t nested : {1, 7, 256, 512})
+        for (int64_t tokens : {1, 3, 12}) {
+          check({GetParam(), false, rows, columns, 64, tokens, 12, false,
+                 ElemF32, false, false, rows == 96, ActNone, 1.0f, 2, nested},
                 random);
           if (HasFailure())
             return;

@@ -130,6 +130,35 @@ TestWeight::TestWeight(qrt::Code code, int64_t rows, int64_t columns,
     }
 }
 
+void TestWeight::nestScales(int64_t count, std::mt19937 &random) {
+  nested = count;
+  int64_t tiles = (rows + 15) / 16;
+  uint32_t start = uint32_t(random() % 1000);
+  int64_t last = (int64_t(start) + rows * groups() - 1) / count;
+  scaleCodes.emplace(size_t(tiles * groups() * 16));
+  nestedScales.emplace(size_t(tiles * 8 + (last + 1) * 4));
+  std::memset(scaleCodes->data(), 0, scaleCodes->size());
+  std::uniform_real_distribution<float> magnitude(0.5f, 2.0f);
+  auto *table = reinterpret_cast<float *>(nestedScales->data() + tiles * 8);
+  for (int64_t i = 0; i <= last; ++i)
+    table[i] = magnitude(random) / 16;
+  constexpr float offset = 0.03125f;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    uint32_t origin = start + uint32_t(tile * 16 * groups());
+    std::memcpy(nestedScales->data() + tile * 8, &origin, 4);
+    std::memcpy(nestedScales->data() + tile * 8 + 4, &offset, 4);
+  }
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t g = 0; g < groups(); ++g) {
+      auto code = uint8_t(random());
+      int64_t at = (row / 16 * groups() + g) * 16 + row % 16;
+      scaleCodes->data<uint8_t>()[at] = code;
+      float scaled =
+          qrt::dynamicMap()[code] * table[(start + row * groups() + g) / count];
+      scales[size_t(row * groups() + g)] = scaled + offset;
+    }
+}
+
 int64_t TestWeight::paddedGroup() const {
   return krn::paddedGroup(group, bitsOf(code));
 }
@@ -171,6 +200,7 @@ GemmConfig TestWeight::config() const {
   config.hasZero = hasZero;
   config.defaultZero = qrt::defaultZero(code);
   config.multiplier = 1.0f;
+  config.nested = nested;
   return config;
 }
 

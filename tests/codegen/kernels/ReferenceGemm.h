@@ -8,6 +8,7 @@
 #include "runtime/formats/Format.h"
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -25,9 +26,23 @@ struct TestWeight {
   std::vector<float> scales;
   std::vector<uint8_t> zeros;
   GuardedBuffer packedCodes, packedScales, packedZeros;
+  std::optional<GuardedBuffer> scaleCodes, nestedScales;
+  /// What the kernels get.
+  const void *scalePlane() const {
+    return nested ? scaleCodes->data() : packedScales.data();
+  }
+  const void *zeroPlane() const {
+    return nested ? nestedScales->data() : packedZeros.data();
+  }
 
   TestWeight(qrt::Code code, int64_t rows, int64_t columns, int64_t group,
              bool hasZero, int32_t scaleType, std::mt19937 &random);
+
+  /// Makes scales u8 codes, `count` of which share a nested scale (f32 scales
+  /// of table codes only). The rows of a tile are those of one weight, whose
+  /// first scale has some origin.
+  void nestScales(int64_t count, std::mt19937 &random);
+  int64_t nested = 0;
 
   int64_t groups() const { return (columns + group - 1) / group; }
   int64_t paddedGroup() const;

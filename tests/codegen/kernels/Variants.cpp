@@ -22,7 +22,9 @@
 #define QCC_TEST_DECLARE_AMX(kernel) decltype(krn_##kernel) amx_krn_##kernel;
 #define QCC_TEST_DECLARE(v)                                                    \
   QCC_TEST_CODES(QCC_TEST_DECLARE_F32, v)                                      \
-  QCC_TEST_INT_CODES(QCC_TEST_DECLARE_I16, v)
+  QCC_TEST_INT_CODES(QCC_TEST_DECLARE_I16, v)                                  \
+  decltype(krn_gemv_int8_split8) v##_krn_gemv_int8_split8;                     \
+  decltype(krn_gemm_int8_split8) v##_krn_gemm_int8_split8;
 
 extern "C" {
 QCC_TEST_KERNELS(QCC_TEST_DECLARE_V3)
@@ -52,7 +54,8 @@ QCC_TEST_DECLARE(amx)
    v##_krn_##kernel##_fp4_f32}
 #define QCC_TEST_TABLES(v)                                                     \
   QCC_TEST_TABLE_F32(v, gemv), QCC_TEST_TABLE_F32(v, gemm),                    \
-      QCC_TEST_TABLE_I16(v, gemv), QCC_TEST_TABLE_I16(v, gemm)
+      QCC_TEST_TABLE_I16(v, gemv), QCC_TEST_TABLE_I16(v, gemm),                \
+      v##_krn_gemv_int8_split8, v##_krn_gemm_int8_split8
 #define QCC_TEST_NAME_V3(kernel) v3_krn_##kernel,
 #define QCC_TEST_NAME_V4(kernel) v4_krn_##kernel,
 #define QCC_TEST_NAME_AMX(kernel) amx_krn_##kernel,

@@ -25,6 +25,8 @@ struct Variant {
 #define QCC_TEST_KERNELS(X)                                                    \
   X(stage_f32)                                                                 \
   X(stage_i16)                                                                 \
+  X(stage_split8)                                                              \
+  X(find_outliers)                                                             \
   X(embed)                                                                     \
   X(rope_table)                                                                \
   X(rope_append)                                                               \
@@ -39,6 +41,8 @@ struct Variant {
 #undef QCC_TEST_FIELD
   /// By qrt::Code; null where there is no kernel.
   GemmFunction gemvF32[9], gemmF32[9], gemvI16[9], gemmI16[9];
+  /// LLM.int8.
+  GemmFunction gemvSplit8, gemmSplit8;
 };
 
 /// The variants that this CPU (or QRT_CPU) allows to run; at least one, or the

@@ -2,6 +2,7 @@
 
 #include "compiler/quantize/Bnb.h"
 
+#include "codegen/cpu/kernels/dynamic_map.h"
 #include "compiler/quantize/Simd.h"
 #include "runtime/formats/Reference.h"
 #include "runtime/support/Error.h"
@@ -149,7 +150,7 @@ class Blockwise8BitFile : public GoldenFile {};
 
 TEST_P(Blockwise8BitFile, dynamicMapIsBitsandbytes) {
   EXPECT_EQ(goldens()["dynamic_map"].as<float>(),
-            std::vector<float>(dynamicMap(), dynamicMap() + 256));
+            std::vector<float>(qrt::dynamicMap(), qrt::dynamicMap() + 256));
 }
 
 TEST_P(Blockwise8BitFile, codesAreNearest) {
@@ -357,6 +358,49 @@ TEST(Bnb, everyInstructionSetGivesTheSameBits) {
       EXPECT_EQ(absmax[i], absmax[0]);
       EXPECT_EQ(errors[i], errors[0]);
     }
+  }
+}
+
+/// The kernels' own copy of the table.
+TEST(Bnb, kernelsHaveTheDynamicMap) {
+  EXPECT_TRUE(
+      std::equal(krn::kDynamicMap, krn::kDynamicMap + 256, qrt::dynamicMap()));
+}
+
+/// Codes of a weight with nested scales are those of its exact maxima; what is
+/// lost is that of the scales that it stores.
+TEST(Bnb, nestedScalesCountInTheError) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> w(5 * 1000);
+  for (float &value : w)
+    value = normal(random);
+  for (const char *name : {"nf4.b64.d256", "fp4.b32.d256"}) {
+    qrt::Format format = qrt::Format::parse(name);
+    qrt::PackedWeight weight;
+    weight.format = format;
+    weight.rows = 5;
+    weight.columns = 1000;
+    size_t blocks = size_t(format.scaleCount(5, 1000));
+    std::vector<uint8_t> plain(w.size());
+    std::vector<float> absmax(blocks), scales(blocks);
+    quantizeBlocks(w.data(), 5000, format.code, format.group, plain.data(),
+                   absmax.data());
+    NestedScales nested = quantizeScales(absmax.data(), int64_t(blocks));
+    dequantizeScales(nested, scales.data());
+    weight.codes.resize(w.size());
+    QuantizeStatistics lost = quantizeToScales(
+        w.data(), 5000, format, scales.data(), weight.codes.data());
+    EXPECT_EQ(weight.codes, plain);
+    weight.scaleCodes = nested.codes;
+    weight.nestedScales = nested.absmax;
+    weight.nestedOffset = nested.offset;
+    std::vector<float> values(w.size());
+    qrt::dequantize(weight, values.data());
+    double error = 0;
+    for (size_t i = 0; i < w.size(); ++i)
+      error += std::pow(double(values[i]) - double(w[i]), 2);
+    EXPECT_NEAR(lost.squaredError, error, 1e-4 * error);
   }
 }
 

@@ -31,6 +31,16 @@ qrt::PackedWeight randomWeight(const qrt::Format &format, int64_t rows,
                       (format.isQuantized() ? 1 : size_t(bits / 8)));
   for (uint8_t &code : weight.codes)
     code = uint8_t(random() & mask);
+  if (format.nested) {
+    weight.scaleCodes.resize(size_t(format.scaleCount(rows, columns)));
+    for (uint8_t &code : weight.scaleCodes)
+      code = uint8_t(random());
+    weight.nestedScales.resize(size_t(format.nestedCount(rows, columns)));
+    for (float &scale : weight.nestedScales)
+      scale = float(random() % 10000) / 7777;
+    weight.nestedOffset = 0.7f;
+    return weight;
+  }
   weight.scales.resize(size_t(format.scaleCount(rows, columns)));
   for (float &scale : weight.scales)
     scale = qrt::roundToScaleType(float(random() % 10000) / 7777 + 0.1f,
@@ -221,6 +231,39 @@ TEST(PackLayout, flattenedBlocksBecomeGroupsOfTheRow) {
   std::vector<uint8_t> bytes(1 << 16);
   EXPECT_THROW(packWeight(randomWeight(qrt::Format::parse("nf4.b64"), 4, 355),
                           bytes.data()),
+               qrt::Error);
+}
+
+/// Scales in a nested format mean the same before and after packing, whether
+/// blocks divide rows or not.
+TEST(PackLayout, nestedScalesAreKept) {
+  EXPECT_EQ(packedFormat(qrt::Format::parse("nf4.b64.d256"), 4096)->mangled(),
+            "nf4.g64.d256");
+  EXPECT_EQ(packedFormat(qrt::Format::parse("nf4.b128.d256"), 320)->mangled(),
+            "nf4.g64.d512");
+  for (const char *name :
+       {"nf4.b64.d256", "fp4.b128.d256", "nf4.b32.d3", "nf4.g32.d7"})
+    for (int64_t rows : {5, 16, 37})
+      for (int64_t columns : {32, 64, 320, 4096}) {
+        SCOPED_TRACE(std::string(name) + " " + std::to_string(rows) + " x " +
+                     std::to_string(columns));
+        qrt::PackedWeight weight =
+            randomWeight(qrt::Format::parse(name), rows, columns);
+        std::vector<float> expected(weight.codes.size()), values = expected;
+        qrt::dequantize(weight, expected.data());
+        std::vector<uint8_t> bytes = packed(weight);
+        qrt::Format format = *packedFormat(weight.format, columns);
+        qrt::dequantize(
+            unpack(format, rows, columns, bytes.data(), int64_t(bytes.size())),
+            values.data());
+        EXPECT_EQ(values, expected);
+      }
+  // An origin that leads outside the tensor is noticed.
+  qrt::Format format = qrt::Format::parse("nf4.g64.d256");
+  std::vector<uint8_t> bytes = packed(randomWeight(format, 16, 64));
+  PackedLayout layout = t16Layout(format, 16, 64);
+  bytes[size_t(layout.zerosOffset) + 3] = 0xff;
+  EXPECT_THROW(unpack(format, 16, 64, bytes.data(), int64_t(bytes.size())),
                qrt::Error);
 }
 

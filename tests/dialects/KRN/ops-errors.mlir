@@ -28,7 +28,7 @@ func.func private @buffer_c2(!krn.buffer<64, stride = 32>)
 
 // -----
 
-// expected-error @below {{staged_c1: unknown activations 'i4' (f32, f16, bf16, i16, i8)}}
+// expected-error @below {{staged_c1: unknown activations 'i4' (f32, f16, bf16, i16, i8, split8)}}
 func.func private @staged_c1(!krn.staged<"i4", 64, group = 32, bits = 4>)
 
 // -----
@@ -158,6 +158,54 @@ func.func private @embed_c1(%w: !qnt.packed<64 by 64, <f32>>, %x: !krn.buffer<32
 func.func private @rope_table_c1(%f: !qnt.packed<1 by 8, <f32>>, %x: !krn.buffer<8>) {
   // expected-error @below {{rope_table_c1: the output has 8 columns where 16 are needed}}
   krn.rope_table %f to %x : !qnt.packed<1 by 8, <f32>>, !krn.buffer<8>
+  return
+}
+
+// -----
+
+func.func private @stage_c4(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
+  // expected-error @below {{stage_c4: split8, and nothing else, has an outlier threshold, not split8}}
+  krn.stage %x to %s : !krn.buffer<64>, !krn.staged<"split8", 64, group = 64, bits = 8>
+  return
+}
+
+// -----
+
+func.func private @stage_c4_i16(%x: !krn.buffer<64>, %s: !krn.staged<"i16", 64, group = 64, bits = 8>) {
+  // expected-error @below {{stage_c4: split8, and nothing else, has an outlier threshold, not i16}}
+  krn.stage %x to %s outliers 6.0 of 1 : !krn.buffer<64>, !krn.staged<"i16", 64, group = 64, bits = 8>
+  return
+}
+
+// -----
+
+func.func private @stage_c5(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
+  // expected-error @below {{stage_c5: the threshold -1.000000e+00 is neither 0 nor positive}}
+  krn.stage %x to %s outliers -1.0 of 1 : !krn.buffer<64>, !krn.staged<"split8", 64, group = 64, bits = 8>
+  return
+}
+
+// -----
+
+func.func private @find_outliers_c1(%x: !krn.buffer<32>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
+  // expected-error @below {{find_outliers_c1: the input has 32 columns, the output 64}}
+  krn.find_outliers %x to %s threshold 6.0 : !krn.buffer<32>, !krn.staged<"split8", 64, group = 64, bits = 8>
+  return
+}
+
+// -----
+
+func.func private @find_outliers_c4(%x: !krn.buffer<64>, %s: !krn.staged<"i16", 64, group = 64, bits = 8>) {
+  // expected-error @below {{find_outliers_c4: split8 has outliers, not i16}}
+  krn.find_outliers %x to %s threshold 6.0 : !krn.buffer<64>, !krn.staged<"i16", 64, group = 64, bits = 8>
+  return
+}
+
+// -----
+
+func.func private @find_outliers_c5(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
+  // expected-error @below {{find_outliers_c5: the threshold 0.000000e+00 is not positive}}
+  krn.find_outliers %x to %s threshold 0.0 : !krn.buffer<64>, !krn.staged<"split8", 64, group = 64, bits = 8>
   return
 }
 

@@ -7,7 +7,7 @@ func.func private @unknown_code() attributes {f = #qnt.format<int5, group = 32>}
 
 // -----
 
-// expected-error @below {{unknown part 'size' of a format (group, block, row, zero, scale)}}
+// expected-error @below {{unknown part 'size' of a format (group, block, row, zero, scale, absmax)}}
 func.func private @unknown_part() attributes {f = #qnt.format<int4, size = 32>}
 
 // -----
@@ -42,6 +42,21 @@ func.func private @format_c5() attributes {f = #qnt.format<f32, scale = f16>}
 
 // -----
 
+// expected-error @below {{format_c6: only nf4 and fp4 have nested scales, not int4}}
+func.func private @format_c6() attributes {f = #qnt.format<int4, group = 64, absmax = u8/256>}
+
+// -----
+
+// expected-error @below {{format_c6: scales of type u8 in nested blocks of 0; u8 has blocks of 1 to 2147483647, no other type has them}}
+func.func private @format_c6_zero() attributes {f = #qnt.format<nf4, block = 64, absmax = u8/0>}
+
+// -----
+
+// expected-error @below {{unknown type of nested scales 'u4' (u8)}}
+func.func private @format_nested_type() attributes {f = #qnt.format<nf4, block = 64, absmax = u4/256>}
+
+// -----
+
 // expected-error @below {{packed_c1: a weight of 0 by 64 elements is empty or too large}}
 func.func private @packed_c1(!qnt.packed<0 by 64, <f32>>)
 
@@ -57,7 +72,7 @@ func.func private @packed_c2(!qnt.packed<64 by 64, <f32>, layout = "t32">)
 
 // -----
 
-// expected-error @below {{scheme_c1: unknown method 'awq' (rtn, gptq, bnb)}}
+// expected-error @below {{scheme_c1: unknown method 'awq' (rtn, gptq, bnb, int8)}}
 func.func private @scheme_c1() attributes {qnt.scheme = #qnt.scheme<"awq", <int4, group = 32>>}
 
 // -----
@@ -72,8 +87,23 @@ func.func private @scheme_c2_bnb() attributes {qnt.scheme = #qnt.scheme<"bnb", <
 
 // -----
 
+// expected-error @below {{scheme_c2: int8 makes int8.row.sf32, not int8.row}}
+func.func private @scheme_c2_int8() attributes {qnt.scheme = #qnt.scheme<"int8", <int8, row>>}
+
+// -----
+
+// expected-error @below {{scheme_c3: int8 does not search scales: mse goes with rtn and gptq}}
+func.func private @scheme_c3_int8() attributes {qnt.scheme = #qnt.scheme<"int8", <int8, row, scale = f32>, mse>}
+
+// -----
+
 // expected-error @below {{scheme_c3: bnb does not search scales: mse goes with rtn and gptq}}
 func.func private @scheme_c3() attributes {qnt.scheme = #qnt.scheme<"bnb", <nf4, block = 64>, mse>}
+
+// -----
+
+// expected-error @below {{scheme_c4: bnb nests the scales of flattened blocks by 256, not as in nf4.b64.d128}}
+func.func private @scheme_c4() attributes {qnt.scheme = #qnt.scheme<"bnb", <nf4, block = 64, absmax = u8/128>>}
 
 // -----
 
@@ -101,6 +131,22 @@ func.func private @quantize_c1(%w: tensor<64x64xf32>) {
 func.func private @quantize_c2(%w: tensor<64x64xf32>) {
   // expected-error @below {{quantize_c2: scales are 'tensor<64x2xf32>' where the format has 'tensor<64x2xf16>'}}
   %c, %s = qnt.quantize "rtn" %w to <int4, group = 32> : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64x2xf32>
+  return
+}
+
+// -----
+
+func.func private @quantize_c3_nested(%w: tensor<64x64xf32>) {
+  // expected-error @below {{quantize_c3: nested scales are missing for format nf4.b64.d256}}
+  %c, %s = qnt.quantize "bnb" %w to <nf4, block = 64, absmax = u8/256> : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64xi8>
+  return
+}
+
+// -----
+
+func.func private @quantize_c3_nested_count(%w: tensor<64x64xf32>) {
+  // expected-error @below {{quantize_c3: nested scales are 'tensor<1xf32>' where the format has 'tensor<2xf32>'}}
+  %c, %s, %n = qnt.quantize "bnb" %w to <nf4, block = 64, absmax = u8/256> : tensor<64x64xf32> -> tensor<64x64xi8>, tensor<64xi8>, tensor<1xf32>
   return
 }
 
@@ -219,6 +265,14 @@ func.func private @stack_rows_c3_interleaved(%a: !qnt.packed<128 by 33, <nf4, bl
 
 // -----
 
+func.func private @stack_rows_c6(%a: !qnt.packed<24 by 64, <nf4, block = 64, absmax = u8/256>>) {
+  // expected-error @below {{stack_rows_c6: with nested scales, parts have a multiple of 16 rows, not 24}}
+  %0 = qnt.stack_rows %a, %a : !qnt.packed<24 by 64, <nf4, block = 64, absmax = u8/256>>, !qnt.packed<24 by 64, <nf4, block = 64, absmax = u8/256>> -> !qnt.packed<48 by 64, <nf4, block = 64, absmax = u8/256>>
+  return
+}
+
+// -----
+
 func.func private @stack_rows_c4(%a: !qnt.packed<32 by 64, <f32>>) {
   // expected-error @below {{stack_rows_c4: the inputs have 64 rows, the result 96}}
   %0 = qnt.stack_rows %a, %a : !qnt.packed<32 by 64, <f32>>, !qnt.packed<32 by 64, <f32>> -> !qnt.packed<96 by 64, <f32>>
@@ -254,6 +308,38 @@ func.func private @relayout_c1(%a: !qnt.packed<32 by 64, <f32>>) {
 func.func private @relayout_c2(%a: !qnt.packed<32 by 64, <f32>>) {
   // expected-error @below {{relayout_c2: the result has no layout}}
   %0 = qnt.relayout %a : !qnt.packed<32 by 64, <f32>> -> !qnt.packed<32 by 64, <f32>>
+  return
+}
+
+// -----
+
+func.func private @outlier_gemm_c1(%x: tensor<?x64xf32>, %w: !qnt.packed<32 by 48, <int8, row, scale = f32>>) {
+  // expected-error @below {{outlier_gemm_c1: the weight has 48 columns, the input 64 features}}
+  %0 = qnt.outlier_gemm %x, %w threshold 6.0 : tensor<?x64xf32>, !qnt.packed<32 by 48, <int8, row, scale = f32>> -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+func.func private @outlier_gemm_c5(%x: tensor<?x64xf32>, %w: !qnt.packed<32 by 64, <int8, group = 32>>) {
+  // expected-error @below {{outlier_gemm_c5: outliers are split off from rows of int8 without zero points, not int8.g32}}
+  %0 = qnt.outlier_gemm %x, %w threshold 6.0 : tensor<?x64xf32>, !qnt.packed<32 by 64, <int8, group = 32>> -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+func.func private @outlier_gemm_c6(%x: tensor<?x64xf32>, %w: !qnt.packed<32 by 64, <int8, row, scale = f32>>) {
+  // expected-error @below {{outlier_gemm_c6: the threshold -1.000000e+00 is neither 0 (no outliers) nor positive and finite}}
+  %0 = qnt.outlier_gemm %x, %w threshold -1.0 : tensor<?x64xf32>, !qnt.packed<32 by 64, <int8, row, scale = f32>> -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+func.func private @fused_gemm_outliers_c5(%x: tensor<?x64xf32>, %w: !qnt.packed<32 by 64, <int4, row>>) {
+  // expected-error @below {{fused_gemm_outliers_c5: outliers are split off from rows of int8 without zero points, not int4.row}}
+  %0 = qnt.fused_gemm %x, %w splits [32] outliers 6.0 : (tensor<?x64xf32>, !qnt.packed<32 by 64, <int4, row>>) -> tensor<?x32xf32>
   return
 }
 

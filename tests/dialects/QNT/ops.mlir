@@ -62,6 +62,7 @@ func.func @weights() {
 func.func private @program(%step: !tfm.step, %cache: !tfm.cache<2 by 16 by f32>,
     %x: tensor<?x64xf32>, %w: !qnt.packed<64 by 64, <int4, group = 32>>,
     %gu: !qnt.packed<192 by 64, <int4, group = 32>>,
+    %w8: !qnt.packed<64 by 64, <int8, row, scale = f32>>,
     %kv: !qnt.packed<32 by 64, <int4, group = 32>>,
     %v64: !qnt.packed<1 by 64, <f32>>, %v16: tensor<16xf32>,
     %freq: !qnt.packed<1 by 8, <f32>>, %slopes: tensor<4xf32>) {
@@ -69,6 +70,10 @@ func.func private @program(%step: !tfm.step, %cache: !tfm.cache<2 by 16 by f32>,
   %0 = qnt.dequant_gemm %x, %w : tensor<?x64xf32>, !qnt.packed<64 by 64, <int4, group = 32>> -> tensor<?x64xf32>
   // CHECK: qnt.dequant_gemm %{{.*}}, %{{.*}} bias %{{.*}} : tensor<?x64xf32>, !qnt.packed<64 by 64, <int4, group = 32>>, !qnt.packed<1 by 64, <f32>> -> tensor<?x64xf32>
   %1 = qnt.dequant_gemm %x, %w bias %v64 : tensor<?x64xf32>, !qnt.packed<64 by 64, <int4, group = 32>>, !qnt.packed<1 by 64, <f32>> -> tensor<?x64xf32>
+  // CHECK: qnt.outlier_gemm %{{.*}}, %{{.*}} bias %{{.*}} threshold 6.000000e+00 : tensor<?x64xf32>, !qnt.packed<64 by 64, <int8, row, scale = f32>>, !qnt.packed<1 by 64, <f32>> -> tensor<?x64xf32>
+  %o = qnt.outlier_gemm %x, %w8 bias %v64 threshold 6.0 : tensor<?x64xf32>, !qnt.packed<64 by 64, <int8, row, scale = f32>>, !qnt.packed<1 by 64, <f32>> -> tensor<?x64xf32>
+  // CHECK: qnt.fused_gemm %{{.*}}, %{{.*}} splits [64] outliers 6.000000e+00 : (tensor<?x64xf32>, !qnt.packed<64 by 64, <int8, row, scale = f32>>) -> tensor<?x64xf32>
+  %of = qnt.fused_gemm %x, %w8 splits [64] outliers 6.0 : (tensor<?x64xf32>, !qnt.packed<64 by 64, <int8, row, scale = f32>>) -> tensor<?x64xf32>
   // CHECK: qnt.fused_gemm %{{.*}}, %{{.*}} splits [64] : (tensor<?x64xf32>, !qnt.packed<64 by 64, <int4, group = 32>>) -> tensor<?x64xf32>
   %2 = qnt.fused_gemm %x, %w splits [64] : (tensor<?x64xf32>, !qnt.packed<64 by 64, <int4, group = 32>>) -> tensor<?x64xf32>
   // CHECK: qnt.fused_gemm %{{.*}}, %{{.*}} rows %{{.*}} norm "rms"(%{{.*}}) eps 9.99999974E-6 splits [64] {norm_offset = 1.000000e+00 : f32} :

@@ -1,5 +1,5 @@
 // RUN: qcc-opt %s --pass-pipeline='builtin.module(qcc-quantize{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}})' --dump-pass-pipeline -o /dev/null 2>&1 | FileCheck %s
-// RUN: qcc-opt %s --pass-pipeline='builtin.module(qnt-select{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}},qnt-quantize-rtn,qnt-quantize-bnb,qnt-verify)' | FileCheck %s --check-prefix=IR
+// RUN: qcc-opt %s --pass-pipeline='builtin.module(qnt-select{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}},qnt-quantize-rtn,qnt-quantize-bnb,qnt-quantize-int8,qnt-verify)' | FileCheck %s --check-prefix=IR
 
 // What a pipeline is printed as can be given back: the options of the phase are
 // those of its passes. Methods may be mixed.
@@ -9,6 +9,7 @@
 // CHECK-NEXT: qnt-quantize-rtn,
 // CHECK-NEXT: qnt-quantize-bnb,
 // CHECK-NEXT: qnt-quantize-gptq{damp=1.000000e-02 order=natural static-groups=false true-sequential=false},
+// CHECK-NEXT: qnt-quantize-int8{{.*}},
 // CHECK-NEXT: qnt-verify
 
 // IR-DAG: tfm.define "q" = %{{.*}} : !qnt.packed<64 by 64, <int4, group = 32>>

@@ -12,6 +12,11 @@ func.func @weights() {
   // A short last block has a scale, too.
   // CHECK: qnt.quantize "bnb" %{{.*}} to <fp4, block = 64> : tensor<3x33xbf16> -> tensor<3x33xi8>, tensor<2xf32>
   tfm.define "k" = %1 {qnt.scheme = #qnt.scheme<"bnb", <fp4, block = 64>>} : tensor<3x33xbf16>
+  %3 = tfm.param <"checkpoint"::"o"> : tensor<64x320xbf16>
+  // 320 scales are codes; two nested scales and the offset.
+  // CHECK: %[[C:.*]], %[[S:.*]], %[[N:.*]] = qnt.quantize "bnb" %{{.*}} to <nf4, block = 64, absmax = u8/256> : tensor<64x320xbf16> -> tensor<64x320xi8>, tensor<320xi8>, tensor<3xf32>
+  // CHECK-NEXT: qnt.pack %[[C]], %[[S]], %[[N]] : tensor<64x320xi8>, tensor<320xi8>, tensor<3xf32> -> !qnt.packed<64 by 320, <nf4, block = 64, absmax = u8/256>>
+  tfm.define "o" = %3 {qnt.scheme = #qnt.scheme<"bnb", <nf4, block = 64, absmax = u8/256>>} : tensor<64x320xbf16>
   %2 = tfm.param <"checkpoint"::"v"> : tensor<64x96xbf16>
   // CHECK: tfm.define "v" = %{{.*}} : tensor<64x96xbf16>
   tfm.define "v" = %2 {qnt.scheme = #qnt.scheme<"rtn", <int8, row>>} : tensor<64x96xbf16>

@@ -12,7 +12,7 @@
 // REGEX: error: select_c2: '(gate' is no regular expression: parentheses not balanced
 // FORMAT: error: scheme 'rtn:int5.g32': format 'int5.g32': unknown code 'int5'
 // GROUP: error: scheme 'rtn:int4': format 'int4': format_c2: int4 needs a group
-// METHOD: error: scheme 'awq:int4.g32': scheme_c1: unknown method 'awq' (rtn, gptq, bnb)
+// METHOD: error: scheme 'awq:int4.g32': scheme_c1: unknown method 'awq' (rtn, gptq, bnb, int8)
 // MIXED: error: scheme 'bnb:int4.g32': scheme_c2: bnb makes nf4 and fp4, not int4.g32
 // OPTION: error: scheme 'rtn:int4.g32:sym': unknown option 'sym' (mse)
 // SPELLING: error: scheme 'int4' is neither none nor spelled like rtn:int4.g128

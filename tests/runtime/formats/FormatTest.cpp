@@ -45,7 +45,8 @@ TEST(Format, everyValidFormatRoundTrips) {
 TEST(Format, canonicalSpellings) {
   for (const char *text : {"f32", "f16", "bf16", "int8.row", "int8.row.sf32",
                            "int4.g128", "int4.g128.z", "int3.g64.z.sbf16",
-                           "int2.row", "nf4.b64", "nf4.g64.sf16", "fp4.b4096"})
+                           "int2.row", "nf4.b64", "nf4.g64.sf16", "fp4.b4096",
+                           "nf4.b64.d256", "fp4.g32.d512", "nf4.row.d1"})
     EXPECT_EQ(Format::parse(text).mangled(), text);
   // A default scale type that is spelled out parses, but is not canonical.
   EXPECT_EQ(Format::parse("int4.g128.sf16").mangled(), "int4.g128");
@@ -83,6 +84,14 @@ TEST(Format, parseErrorsNameTheToken) {
   expect("int4.g128.sf32.z", "unexpected part 'z'");
   expect("int4.g128.", "unexpected part ''");
   expect("int4..g128", "unexpected part ''");
+  expect("nf4.b64.d", "bad count of nested scales 'd'");
+  expect("nf4.b64.d0", "bad count of nested scales 'd0'");
+  expect("nf4.b64.d256.sf16", "unexpected part 'sf16'");
+  expect("nf4.b64.sf16.d256", "unexpected part 'd256'");
+  expect("nf4.b64.su8", "unknown scale type 'u8'");
+  expect("int4.g64.d256", "format_c6");
+  expect("nf4.b64.d2147483648", "format_c6");
+  expect("bf16.d256", "format_c5");
   expect("bf16.g64", "format_c2");
   expect("bf16.sf32", "format_c5");
   expect("bf16.z", "format_c4");
@@ -107,6 +116,12 @@ TEST(Format, violationsCiteTheirConstraint) {
             "format_c5");
   EXPECT_EQ(broken({Code::Int4, 64, false, false, ScaleType(7)}), "format_c5");
   EXPECT_EQ(broken({Code::BF16, 0, false, false, ScaleType::F16}), "format_c5");
+  EXPECT_EQ(broken({Code::NF4, 64, true, false, ScaleType::U8}), "format_c6");
+  EXPECT_EQ(broken({Code::NF4, 64, true, false, ScaleType::F32, 256}),
+            "format_c6");
+  EXPECT_EQ(broken({Code::NF4, 64, true, false, ScaleType::U8, -1}),
+            "format_c6");
+  EXPECT_EQ(broken({Code::NF4, 64, true, false, ScaleType::U8, 256}), "");
   EXPECT_EQ(broken({Code::Int4, 64, false, true, ScaleType::F16}), "");
 }
 
@@ -124,6 +139,12 @@ TEST(Format, sizes) {
   EXPECT_EQ(nf4.scaleCount(3, 37), 2);
   EXPECT_DOUBLE_EQ(nf4.bitsPerWeight(64, 64), 4.5);
   EXPECT_THROW(nf4.groupsPerRow(64), Error);
+  EXPECT_EQ(nf4.nestedCount(64, 64), 0);
+  Format nested = Format::parse("nf4.b64.d256");
+  EXPECT_EQ(nested.nestedCount(512, 64), 2);
+  EXPECT_EQ(nested.nestedCount(513, 64), 3);
+  EXPECT_DOUBLE_EQ(nested.bitsPerWeight(512, 64),
+                   4 + 8.0 / 64 + 32.0 / (64 * 256));
   Format bf16 = Format::parse("bf16");
   EXPECT_EQ(bf16.groupsPerRow(64), 0);
   EXPECT_EQ(bf16.scaleCount(64, 64), 0);

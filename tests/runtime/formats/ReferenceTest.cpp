@@ -16,9 +16,15 @@ namespace {
 PackedWeight weight(const char *format, int64_t rows, int64_t columns,
                     std::vector<uint8_t> codes, std::vector<float> scales,
                     std::vector<uint8_t> zeros = {}) {
-  return {
-      Format::parse(format), rows, columns, std::move(codes), std::move(scales),
-      std::move(zeros)};
+  return {Format::parse(format),
+          rows,
+          columns,
+          std::move(codes),
+          std::move(scales),
+          std::move(zeros),
+          {},
+          {},
+          0};
 }
 
 std::vector<float> values(const PackedWeight &packed) {
@@ -38,6 +44,35 @@ TEST(Reference, int4_c2_storedZeroPoint) {
   EXPECT_EQ(
       values(weight("int4.row.z", 2, 2, {0, 15, 8, 9}, {2, 0.5f}, {15, 0})),
       (Floats{-30, 0, 4, 4.5f}));
+}
+
+/// nf4_c3: scale = map[code] * nested scale + offset.
+TEST(Reference, nf4_c3_nestedScales) {
+  PackedWeight nested = weight("nf4.b2.d2", 1, 6, {15, 15, 15, 0, 7, 15}, {});
+  nested.scaleCodes = {255, 127, 254};
+  nested.nestedScales = {2.0f, 4.0f};
+  nested.nestedOffset = 0.5f;
+  float last = dynamicMap()[254] * 4.0f + 0.5f;
+  EXPECT_EQ(values(nested), (Floats{2.5f, 2.5f, 0.5f, -0.5f, 0.0f, last}));
+  auto broken = [&](auto change) {
+    PackedWeight copy = nested;
+    change(copy);
+    try {
+      verify(copy);
+    } catch (const Error &error) {
+      return std::string(error.what()).substr(0, 9);
+    }
+    return std::string();
+  };
+  EXPECT_EQ(broken([](PackedWeight &) {}), "");
+  EXPECT_EQ(broken([](PackedWeight &w) { w.scaleCodes.pop_back(); }),
+            "weight_c2");
+  EXPECT_EQ(broken([](PackedWeight &w) { w.nestedScales.pop_back(); }),
+            "weight_c2");
+  EXPECT_EQ(broken([](PackedWeight &w) { w.scales = {1, 1, 1}; }), "weight_c2");
+  EXPECT_EQ(broken([](PackedWeight &w) { w.nestedScales[1] = INFINITY; }),
+            "weight_c6");
+  EXPECT_EQ(broken([](PackedWeight &w) { w.nestedOffset = NAN; }), "weight_c6");
 }
 
 TEST(Reference, int3_c1_middleIsFour) {
