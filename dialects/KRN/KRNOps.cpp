@@ -125,23 +125,24 @@ static LogicalResult verifyStaging(Op op, const std::string &constraint) {
     if (vector && failed(tfm::verifyVector(op, constraint + "_c3: the norm",
                                            vector.getType(), columns)))
       return failure();
-  if (getOrder())
-    return tfm::verifyVector(*this, "stage_c4: the order", getOrder().getType(),
-                             columns);
   return success();
 }
 
 LogicalResult StageOp::verify() {
   if (failed(verifyStaging(*this, "stage")))
     return failure();
+  if (getOrder() && failed(tfm::verifyVector(
+                        *this, "stage_c4: the order", getOrder().getType(),
+                        getInput().getType().getColumns())))
+    return failure();
   bool isSplit = getOutput().getType().getActivations() == "split8";
   if (isSplit != bool(getOutlierThresholdAttr()))
     return emitOpError()
-           << "stage_c4: split8, and nothing else, has an outlier "
+           << "stage_c5: split8, and nothing else, has an outlier "
               "threshold, not "
            << getOutput().getType().getActivations();
   if (isSplit && !(getOutlierThresholdAttr().getValueAsDouble() >= 0))
-    return emitOpError() << "stage_c5: the threshold "
+    return emitOpError() << "stage_c6: the threshold "
                          << getOutlierThresholdAttr().getValueAsDouble()
                          << " is neither 0 nor positive";
   return success();

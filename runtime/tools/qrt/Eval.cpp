@@ -1,6 +1,7 @@
 //===- Eval.cpp - qrt eval ------------------------------------------------===//
 
 #include "runtime/support/Error.h"
+#include "runtime/tools/qrt/EvalText.h"
 #include "runtime/tools/qrt/Perplexity.h"
 #include "runtime/tools/qrt/Support.h"
 
@@ -21,20 +22,10 @@ struct EvalVerb {
   void run();
 
 private:
-  std::vector<int32_t> readTokens(const Model &model) const;
   void print(const Scores &scores, uint64_t count,
              const OutlierStatistics &outliers) const;
 };
 } // namespace
-
-std::vector<int32_t> EvalVerb::readTokens(const Model &model) const {
-  if (dataset == "wikitext2" || dataset == "ptb" || dataset == "c4")
-    throw Error("the data set '" + dataset +
-                    "' cannot be fetched by this version",
-                "", "pass a file with its text");
-  std::string text = readFile(dataset);
-  return model.requireTokenizer().encode(text, /*addSpecialTokens=*/false);
-}
 
 void EvalVerb::run() {
   Model model(common.file, common.model());
@@ -53,7 +44,8 @@ void EvalVerb::run() {
                     : limit        ? std::min(limit, 2048u)
                                    : 2048;
   uint32_t stride = windows.stride ? windows.stride : windows.context;
-  std::vector<int32_t> tokens = readTokens(model);
+  std::vector<int32_t> tokens =
+      readEvalTokens(dataset, model.requireTokenizer(), windows.context);
   uint64_t count = windowCount(tokens.size(), windows);
   if (count == 0 || windows.context < 2)
     throw Error("the text has " + std::to_string(tokens.size()) +

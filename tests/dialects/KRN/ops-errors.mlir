@@ -163,24 +163,24 @@ func.func private @rope_table_c1(%f: !qnt.packed<1 by 8, <f32>>, %x: !krn.buffer
 
 // -----
 
-func.func private @stage_c4(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
-  // expected-error @below {{stage_c4: split8, and nothing else, has an outlier threshold, not split8}}
+func.func private @stage_c5(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
+  // expected-error @below {{stage_c5: split8, and nothing else, has an outlier threshold, not split8}}
   krn.stage %x to %s : !krn.buffer<64>, !krn.staged<"split8", 64, group = 64, bits = 8>
   return
 }
 
 // -----
 
-func.func private @stage_c4_i16(%x: !krn.buffer<64>, %s: !krn.staged<"i16", 64, group = 64, bits = 8>) {
-  // expected-error @below {{stage_c4: split8, and nothing else, has an outlier threshold, not i16}}
+func.func private @stage_c5_i16(%x: !krn.buffer<64>, %s: !krn.staged<"i16", 64, group = 64, bits = 8>) {
+  // expected-error @below {{stage_c5: split8, and nothing else, has an outlier threshold, not i16}}
   krn.stage %x to %s outliers 6.0 of 1 : !krn.buffer<64>, !krn.staged<"i16", 64, group = 64, bits = 8>
   return
 }
 
 // -----
 
-func.func private @stage_c5(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
-  // expected-error @below {{stage_c5: the threshold -1.000000e+00 is neither 0 nor positive}}
+func.func private @stage_c6(%x: !krn.buffer<64>, %s: !krn.staged<"split8", 64, group = 64, bits = 8>) {
+  // expected-error @below {{stage_c6: the threshold -1.000000e+00 is neither 0 nor positive}}
   krn.stage %x to %s outliers -1.0 of 1 : !krn.buffer<64>, !krn.staged<"split8", 64, group = 64, bits = 8>
   return
 }

@@ -1,6 +1,7 @@
 //===- PerplexityTest.cpp - Windows, losses and divergences ---------------===//
 
 #include "runtime/tools/qrt/Perplexity.h"
+#include "runtime/tools/qrt/EvalText.h"
 
 #include "runtime/executor/CpuExecutor.h"
 #include "tests/runtime/artifact/FakeModel.h"
@@ -26,6 +27,17 @@ TEST(WindowTest, leavesOutAShorterLastOne) {
   options = {10, 20, 0};
   EXPECT_EQ(windowCount(29, options), 1u);
   EXPECT_EQ(windowCount(30, options), 2u);
+}
+
+/// random.seed(0); [random.randint(0, 999) for _ in range(8)] in Python 3, and
+/// the same with 2 ** 32 - 1.
+TEST(PythonRandomTest, drawsWhatPythonDraws) {
+  PythonRandom random(0);
+  for (uint32_t expected : {864u, 394u, 776u, 911u, 430u, 41u, 265u, 988u})
+    EXPECT_EQ(random.upTo(999), expected);
+  PythonRandom large(0);
+  for (uint32_t expected : {3626764237u, 1806341205u, 2195908194u, 2046968324u})
+    EXPECT_EQ(large.upTo(4294967295u), expected);
 }
 
 TEST(ScoresTest, sums) {
