@@ -19,8 +19,8 @@ class SmolLM2 : public testing::Test {
 protected:
   void SetUp() override {
     SKIP_WITHOUT_SHARED_DATA();
-    std::filesystem::path model =
-        std::filesystem::path(QCC_MODELS) / "SmolLM2-135M-Instruct.Q4_1.gguf";
+    std::filesystem::path model = std::filesystem::path(QCC_MODELS) /
+                                  "SmolLM2-135M-Instruct.Q4_1.gguf";
     if (!std::filesystem::exists(model))
       GTEST_SKIP() << "the model is not there: scripts/fetch_smollm2.sh";
     golden =

@@ -41,12 +41,10 @@ public:
         base(std::exchange(other.base, nullptr)), begin(other.begin) {}
   GuardedBuffer &operator=(GuardedBuffer &&) = delete;
 
-  template <typename T = char>
-  T *data() {
+  template <typename T = char> T *data() {
     return reinterpret_cast<T *>(begin);
   }
-  template <typename T = char>
-  const T *data() const {
+  template <typename T = char> const T *data() const {
     return reinterpret_cast<const T *>(begin);
   }
   size_t size() const { return bytes; }
