@@ -176,6 +176,7 @@ public:
     else
       expandBlockScales(format, firstElement, count, columns(),
                         rows.scales.data(), scales);
+    rows.lost.rows = count;
     losses.add(first, rows.lost);
   }
 
