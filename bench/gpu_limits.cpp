@@ -1,4 +1,4 @@
-//===- gpu_limits.cpp - What a GPU can do at most -----------------*- C++ -*-===//
+//===- gpu_limits.cpp - What a GPU can do at most ---------------*- C++ -*-===//
 //
 // Prints, as one JSON object, the denominators of every GPU measurement: bytes
 // a second that a kernel reads (nothing is written), and the rate of cuBLASLt
@@ -127,8 +127,8 @@ private:
     Function function = nullptr;
     api.check(api.libraryKernel(&kernel, library, name), name);
     api.check(api.kernelFunction(&function, kernel), name);
-    LaunchConfig config = {blocks, 1, 1, 512, 1, 1, 0, device.stream(),
-                           nullptr, 0};
+    LaunchConfig config = {blocks,          1,       1, 512, 1, 1, 0,
+                           device.stream(), nullptr, 0};
     std::vector<void *> parameters;
     for (uint64_t &arg : args)
       parameters.push_back(&arg);
@@ -139,9 +139,9 @@ private:
   double median(const std::function<void()> &work) {
     std::vector<double> times;
     const auto begin = std::chrono::steady_clock::now();
-    while (std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                         begin)
-               .count() < seconds) {
+    while (
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+            .count() < seconds) {
       api.check(api.recordEvent(events[0], device.stream()), "no event");
       work();
       api.check(api.recordEvent(events[1], device.stream()), "no event");
@@ -158,8 +158,8 @@ private:
 
   double readRate() {
     uint64_t bytes =
-        std::min<uint64_t>(uint64_t(8) << 30, device.freeBytes() / 2) >> 20
-        << 20;
+        std::min<uint64_t>(uint64_t(8) << 30, device.freeBytes() / 2) >>
+        20 << 20;
     Buffer buffer(device, bytes, "a block to read");
     launch("fill", unsigned(bytes / 2048), {buffer.address()});
     double time = median([&] {
@@ -190,8 +190,8 @@ private:
     Status (*lay)(void **, int, uint64_t, uint64_t, int64_t);
     Status (*createPreference)(void **);
     Status (*setPreference)(void *, int, const void *, size_t);
-    Status (*choose)(void *, void *, void *, void *, void *, void *, void *, int,
-                     void *, int *);
+    Status (*choose)(void *, void *, void *, void *, void *, void *, void *,
+                     int, void *, int *);
     auto resolve = [&](auto &function, const char *name) {
       function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(
           ::dlsym(lib, name));
@@ -243,13 +243,13 @@ private:
       throw qrt::Error("cublasLt has no algorithm");
     float one = 1, zero = 0;
     double time = median([&] {
-      check(matmul(handle, description, &one,
-                   reinterpret_cast<void *>(a.address()), layout,
-                   reinterpret_cast<void *>(b.address()), layout, &zero,
-                   reinterpret_cast<void *>(c.address()), layout,
-                   reinterpret_cast<void *>(c.address()), layout,
-                   &chosen.algorithm, reinterpret_cast<void *>(workspace.address()),
-                   room, device.stream()));
+      check(matmul(
+          handle, description, &one, reinterpret_cast<void *>(a.address()),
+          layout, reinterpret_cast<void *>(b.address()), layout, &zero,
+          reinterpret_cast<void *>(c.address()), layout,
+          reinterpret_cast<void *>(c.address()), layout, &chosen.algorithm,
+          reinterpret_cast<void *>(workspace.address()), room,
+          device.stream()));
     });
     return 2.0 * double(n) * double(n) * double(n) / time;
   }

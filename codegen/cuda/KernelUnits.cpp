@@ -51,9 +51,10 @@ int64_t columnsOf(Value buffer) {
 class EntryGenerator {
 public:
   EntryGenerator(krn::EntryOp entry, CudaProgram &program,
-                 llvm::StringMap<uint32_t> &known)
-      : entry(entry), tokens(entry.getMaxTokens()), program(program),
-        known(known) {}
+                 llvm::StringMap<uint32_t> &known, StringRef architecture)
+      : entry(entry), tokens(entry.getMaxTokens()),
+        isWide(architecture == "sm_90" && tokens >= kLeastWideTokens),
+        program(program), known(known) {}
 
   std::vector<qrt::fb::LaunchT> run() {
     addBlock(entry.getBody().front(), 0);
@@ -74,6 +75,26 @@ private:
   ConfigText stageConstants(Op op, qrt::Code code, bool needsSums,
                             double threshold);
   void add(krn::GemmOp op);
+  /// True if what stands in `staged` is for wgmma: everything that reads it can
+  /// take it so. Outliers and nested scales cannot.
+  bool takesWide(Value staged) const {
+    if (!isWide ||
+        cast<krn::StagedType>(staged.getType()).getActivations() == "split8")
+      return false;
+    return llvm::none_of(staged.getUsers(), [](Operation *user) {
+      auto gemm = dyn_cast<krn::GemmOp>(user);
+      return gemm &&
+             gemm.getWeight().getType().getFormat().getValue().nested != 0;
+    });
+  }
+  /// Says in the op what it became.
+  static void explain(krn::GemmOp op, const std::string &kernel,
+                      const std::string &reason) {
+    op.setKernel(kernel);
+    op.setReason(reason);
+  }
+  void addWideGemm(krn::GemmOp op, ConfigText &c, const GemmLayout &layout,
+                   std::initializer_list<Operand> operands);
   void add(krn::RopeAppendOp op, int64_t kvOffset);
   void add(krn::AttentionOp op, int64_t kvOffset);
   void add(krn::NormOp op);
@@ -86,7 +107,8 @@ private:
                            const std::string &name, const ConfigText &constants,
                            int64_t threads, int64_t blocksPerSm,
                            int64_t sharedBytes,
-                           std::initializer_list<Operand> operands);
+                           std::initializer_list<Operand> operands,
+                           int64_t cluster = 1);
 
   /// The address of a buffer or of a weight's data.
   Operand address(Value value) const {
@@ -119,6 +141,8 @@ private:
 
   krn::EntryOp entry;
   int64_t tokens;
+  /// GEMMs may take wgmma.
+  bool isWide;
   CudaProgram &program;
   llvm::StringMap<uint32_t> &known;
   llvm::DenseMap<Value, Operand> addresses;
@@ -128,7 +152,8 @@ private:
 qrt::fb::LaunchT &EntryGenerator::launch(
     const std::string &type, const char *file, const std::string &name,
     const ConfigText &constants, int64_t threads, int64_t blocksPerSm,
-    int64_t sharedBytes, std::initializer_list<Operand> operands) {
+    int64_t sharedBytes, std::initializer_list<Operand> operands,
+    int64_t cluster) {
   if (operands.size() > QRT_CUDA_ARGS)
     throw qrt::Error("a kernel has " + std::to_string(operands.size()) +
                      " operands; up to " + std::to_string(QRT_CUDA_ARGS) +
@@ -142,17 +167,19 @@ qrt::fb::LaunchT &EntryGenerator::launch(
         sharedBytes
             ? "  static_assert(qcc::cuda::" + type +
                   "<Config>::sharedBytes == " + std::to_string(sharedBytes) +
-                  ");\n  extern __shared__ __align__(128) char "
+                  ");\n  extern __shared__ __align__(1024) char "
                   "shared[];\n"
             : "";
     program.units.push_back(
         {function,
          std::string("#include \"codegen/cuda/kernels/") + file +
              "\"\n\nnamespace {\nstruct Config {\n" + constants.text() +
-             "};\n} // namespace\n\nextern \"C\" __global__ void "
-             "__launch_bounds__(" +
-             std::to_string(threads) + ", " + std::to_string(blocksPerSm) +
-             ")\n" + function +
+             "};\n} // namespace\n\nextern \"C\" __global__ void " +
+             (cluster > 1
+                  ? "__cluster_dims__(" + std::to_string(cluster) + ", 1, 1) "
+                  : "") +
+             "__launch_bounds__(" + std::to_string(threads) + ", " +
+             std::to_string(blocksPerSm) + ")\n" + function +
              "(const qcc::cuda::Step *step,\n    const "
              "__grid_constant__ qcc::cuda::Args args) {\n" +
              shared + "  qcc::cuda::" + type + "<Config>::run(step, args" +
@@ -162,6 +189,7 @@ qrt::fb::LaunchT &EntryGenerator::launch(
   launch.image = it->second;
   launch.threads = uint32_t(threads);
   launch.shared_bytes = uint32_t(sharedBytes);
+  launch.cluster = uint32_t(cluster);
   launch.operands.assign(operands.begin(), operands.end());
   return launch;
 }
@@ -207,6 +235,7 @@ ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   krn::StagedType staged = op.getOutput().getType();
   bool isSplit = staged.getActivations() == "split8";
   bool isFloat = !isSplit && staged.getActivations() != "i16";
+  bool wide = takesWide(op.getOutput());
   GemmLayout layout =
       gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());
   ConfigText c;
@@ -221,15 +250,23 @@ ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   c.flag("gather", op.getGather());
   c.integer("units", layout.units);
   c.integer("unitElements", layout.unitElements);
-  c.integer("unitBlocks", layout.unitBlocks);
-  c.integer("rowBlocks", layout.rowBlocks);
   c.integer("group", layout.group);
   c.integer("paddedGroup", layout.paddedGroup);
-  int64_t elements = layout.rowBlocks * (isFloat ? 4 : 8);
-  c.flag("isPadded", elements != staged.getColumns());
-  c.flag("needsSums", needsSums);
+  int64_t blockElements = isFloat && !wide ? 4 : 8;
+  int64_t unitBlocks = layout.unitSteps * layout.stepElements / blockElements;
+  c.integer("unitBlocks", unitBlocks);
+  c.integer("rowBlocks", layout.units * unitBlocks);
+  c.flag("isPadded",
+         layout.units * unitBlocks * blockElements != staged.getColumns());
+  c.flag("isWide", wide);
+  c.flag("needsSums", needsSums && !wide);
   c.integer("sumsAt", layout.sumsAt(tokens));
-  c.integer("scalesAt", layout.scalesAt(tokens));
+  c.integer("scalesAt",
+            wide ? layout.wideScalesAt(tokens) : layout.scalesAt(tokens));
+  c.integer("slices", layout.wideSlices());
+  c.integer("sliceBytes", layout.wideSliceBytes(tokens));
+  c.integer("stepBlocks", layout.stepElements / 8);
+  c.flag("isTable", !isFloat && !qrt::isIntCode(code));
   SplitLayout split = splitLayout(layout, tokens, staged.getColumns());
   c.flag("isSplit", isSplit);
   c.real("threshold", float(threshold));
@@ -276,7 +313,14 @@ void EntryGenerator::add(krn::StageOp op) {
   c.flag("findsOnly", false);
   c.flag("findsOutliers", tokens == 1);
   c.integer("linears", int64_t(op.getLinears()));
-  launch("Stage", "stage.cuh", "stage", c, kStageThreads, 1, 0,
+  int64_t rowBytes = takesWide(op.getOutput())
+                         ? gemmLayout(int(op.getOutput().getType().getBits()),
+                                      op.getOutput().getType().getColumns(),
+                                      op.getOutput().getType().getGroup())
+                                   .wideSlices() *
+                               128
+                         : 0;
+  launch("Stage", "stage.cuh", "stage", c, kStageThreads, 1, rowBytes,
          {address(op.getInput()), vector(op, op.getNormWeight()),
           vector(op, op.getNormBias()), address(op.getOutput())})
       .gather = op.getGather();
@@ -300,6 +344,7 @@ void EntryGenerator::add(krn::GemmOp op) {
                    " rows, too many for a CUDA kernel");
   bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
   bool isSmall = tokens <= kMostGemvTokens;
+  bool wide = takesWide(op.getInput());
 
   ConfigText c;
   c.integer("code", codeOf(format.code));
@@ -314,7 +359,8 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("rowBlocks", layout.rowBlocks);
   c.integer("tileBytes", layout.tileBytes);
   c.integer("sumsAt", layout.sumsAt(tokens));
-  c.integer("scalesAt", layout.scalesAt(tokens));
+  c.integer("scalesAt",
+            wide ? layout.wideScalesAt(tokens) : layout.scalesAt(tokens));
   c.integer("scaleType", elementOf(format.scale));
   c.flag("hasZero", format.zero);
   c.integer("defaultZero", qrt::defaultZero(format.code));
@@ -361,6 +407,31 @@ void EntryGenerator::add(krn::GemmOp op) {
     l.gather = op.getGather();
     return;
   }
+  if (wide)
+    c.flag("canPair",
+           strideOf(op.getOutput()) % 2 == 0 && output.offset() % 8 == 0 &&
+               (!op.getResidual() || (strideOf(op.getResidual()) % 2 == 0 &&
+                                      residual.offset() % 8 == 0)));
+  if (wide && tokens <= kMostBatchTokens) {
+    c.integer("xSliceStride", layout.wideSliceBytes(tokens));
+    qrt::fb::LaunchT &l =
+        launch("BatchGemm", "batch_gemm.cuh",
+               "batch_gemm_" + std::string(qrt::codeName(format.code)), c,
+               kBatchThreads, 1, kBatchSharedBytes,
+               {codes, scales, zeros, bias, residual, output, input, counters,
+                partials});
+    l.per_sm = 1;
+    explain(op, "batch_gemm_" + std::string(qrt::codeName(format.code)),
+            "9 to 64 tokens of 16-bit floats: bound by the weight's bytes; "
+            "wgmma with tiles of 16, 32 or 64 tokens");
+    l.counters = uint32_t((tiles * 16 + kBatchRows - 1) / kBatchRows * 4);
+    l.partial_bytes = uint64_t(kBatchPartialBytes);
+    l.gather = op.getGather();
+    return;
+  }
+  if (wide)
+    return addWideGemm(op, c, layout,
+                       {codes, scales, zeros, bias, residual, output, input});
   // Large steps are bound by arithmetic: floats take the upper halves only.
   int64_t halves = format.isQuantized() || tokens <= kMostSplitTokens ? 2 : 1;
   c.integer("planes", halves);
@@ -372,6 +443,31 @@ void EntryGenerator::add(krn::GemmOp op) {
   l.row_block = uint32_t(gemmTokens(isTable));
   l.grid_y = uint32_t((tiles * 16 + kGemmRows - 1) / kGemmRows);
   l.gather = op.getGather();
+}
+
+void EntryGenerator::addWideGemm(krn::GemmOp op, ConfigText &c,
+                                 const GemmLayout &layout,
+                                 std::initializer_list<Operand> operands) {
+  qnt::PackedType weight = op.getWeight().getType();
+  const qrt::Format &format = weight.getFormat().getValue();
+  bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
+  int64_t blockTokens = wideBlockTokens(weight.getRows(), tokens);
+  c.integer("blockTokens", blockTokens);
+  c.integer("xSliceStride", layout.wideSliceBytes(tokens));
+  qrt::fb::LaunchT &l =
+      launch("WideGemm", "wide_gemm.cuh",
+             "wide_gemm_" + std::string(qrt::codeName(format.code)), c,
+             kWideThreads, 1,
+             wideSharedBytes(layout.stepElements, format.codeBits(), isTable,
+                             blockTokens),
+             operands, 2);
+  l.per_sm = 1;
+  l.gather = op.getGather();
+  explain(op, "wide_gemm_" + std::string(qrt::codeName(format.code)),
+          "more than 64 tokens of 16-bit floats: bound by arithmetic; wgmma "
+          "with tiles of 128 rows and " +
+              std::to_string(blockTokens) + " tokens, which fill " +
+              "132 multiprocessors best with " + std::to_string(tokens));
 }
 
 /// The constants that rope and rope_append share.
@@ -436,6 +532,19 @@ void EntryGenerator::add(krn::AttentionOp op, int64_t kvOffset) {
   c.real("scale", op.getScale().convertToFloat());
   c.real("softCap", op.getSoftCap().convertToFloat());
   c.integer("splits", isSplit ? kSplits : 0);
+  if (!isSplit && cache.getDim() <= kMostPromptDim) {
+    int64_t warps = promptWarps(cache.getDim());
+    c.integer("warps", warps);
+    qrt::fb::LaunchT &l =
+        launch("PromptAttention", "prompt_attention.cuh", "prompt_attention", c,
+               warps * 32, cache.getDim() > 64 ? 1 : 2,
+               promptSharedBytes(cache.getDim()),
+               {address(op.getQuery()), vector(op, op.getSlopes()),
+                address(op.getOutput()), immediate(kvOffset)});
+    l.row_block = uint32_t(warps * 16);
+    l.multiple = uint32_t(heads);
+    return;
+  }
   int64_t rowBlocks = kvHeads * layout.headBlocks;
   qrt::fb::LaunchT &l =
       launch("Attention", "attention.cuh", "attention", c, kAttentionThreads, 1,
@@ -467,9 +576,8 @@ void EntryGenerator::add(krn::NormOp op) {
   c.real("epsilon", op.getEps().convertToFloat());
   c.real("normOffset", op.getNormOffset().convertToFloat());
   c.flag("hasBias", bool(op.getBias()));
-  c.flag("weightPerHead",
-         heads > 1 && op.getWeight().getType().getColumns() !=
-                          columnsOf(op.getInput()) / heads);
+  c.flag("weightPerHead", heads > 1 && op.getWeight().getType().getColumns() !=
+                                           columnsOf(op.getInput()) / heads);
   launch("Norm", "elementwise.cuh", "norm", c, 256, 1, 0,
          {address(op.getInput()), vector(op, op.getWeight()),
           vector(op, op.getBias()), address(op.getOutput())})
@@ -491,8 +599,7 @@ void EntryGenerator::add(krn::RopeOp op) {
 }
 
 void EntryGenerator::addElementwise(const char *kind, Value a, Value b,
-                                    Value output, int activation,
-                                    float value) {
+                                    Value output, int activation, float value) {
   ConfigText c;
   c.integer("columns", columnsOf(output));
   c.integer("aStride", strideOf(a));
@@ -586,9 +693,9 @@ void EntryGenerator::addRepeat(krn::RepeatOp op) {
 
 static void addPersistent(krn::EntryOp entry, CudaProgram &program) {
   try {
-    PersistentUnit made = generatePersistent(
-        entry,
-        entry.getSymName().str() + "_" + std::to_string(program.units.size()));
+    PersistentUnit made =
+        generatePersistent(entry, entry.getSymName().str() + "_" +
+                                      std::to_string(program.units.size()));
     made.launch.image = uint32_t(program.units.size());
     program.units.push_back(std::move(made.unit));
     CudaProgram::Entry &added = program.entries.emplace_back();
@@ -622,7 +729,7 @@ CudaProgram cuda::generateKernels(krn::ProgramOp program,
       continue;
     }
     std::vector<qrt::fb::LaunchT> launches =
-        EntryGenerator(entry, result, known).run();
+        EntryGenerator(entry, result, known, architecture).run();
     CudaProgram::Entry &added = result.entries.emplace_back();
     added.name = entry.getSymName().str();
     added.maxTokens = uint32_t(entry.getMaxTokens());

@@ -37,9 +37,10 @@ struct CudaProgram {
 };
 
 /// Generates the kernels and launches of a planned krn.program of target
-/// "cuda". Persistent entries are left out for architectures that do not have
-/// what they need (PersistentUnit.h). Throws qrt::Error; an op that has no
-/// kernel is named with the reason.
+/// "cuda" for an architecture ("sm_90"), and says in every krn.gemm which
+/// kernel it became and why. Persistent entries are left out for architectures
+/// that do not have what they need (PersistentUnit.h). Throws qrt::Error; an op
+/// that has no kernel is named with the reason.
 CudaProgram generateKernels(krn::ProgramOp program,
                             llvm::StringRef architecture);
 

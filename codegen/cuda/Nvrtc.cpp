@@ -117,7 +117,9 @@ public:
       Program &program;
       ~Destroy() { nvrtc.destroyProgram(&program); }
     } destroy{*this, program};
-    std::string arch = "--gpu-architecture=" + architecture;
+    // Kernels for sm_90 use wgmma, which only its own code may.
+    std::string arch = "--gpu-architecture=" + architecture +
+                       (architecture == "sm_90" ? "a" : "");
     const char *options[] = {arch.c_str(), "--std=c++17", "-default-device",
                              "-w"};
     if (Result result = compileProgram(program, 4, options)) {

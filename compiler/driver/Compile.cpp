@@ -149,6 +149,7 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
     LowerToKRNPassOptions &cuda = lower.emplace_back();
     cuda.target = "cuda";
     cuda.tokenEntry = true;
+    cuda.prefillTokens = 2048;
   }
   buildLowerPipeline(pm, lower);
 }

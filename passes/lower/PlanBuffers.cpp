@@ -25,11 +25,16 @@ namespace {
 
 /// Bytes of a staged buffer for `tokens` rows.
 int64_t stagedBytes(krn::StagedType type, int64_t tokens, bool isCuda) {
-  if (isCuda)
-    return cuda::stagedBytes(
-        cuda::gemmLayout(int(type.getBits()), type.getColumns(),
-                         type.getGroup()),
-        tokens, type.getActivations() == "split8" ? type.getColumns() : 0);
+  if (isCuda) {
+    // Kernels for one GPU or another stage in one form or the other.
+    cuda::GemmLayout layout = cuda::gemmLayout(
+        int(type.getBits()), type.getColumns(), type.getGroup());
+    return std::max(cuda::stagedBytes(layout, tokens,
+                                      type.getActivations() == "split8"
+                                          ? type.getColumns()
+                                          : 0),
+                    layout.wideBytes(tokens));
+  }
   int64_t group = type.getGroup() ? type.getGroup() : type.getColumns();
   int64_t padded = krn::stagedColumns(
       type.getColumns(), group, krn::paddedGroup(group, int(type.getBits())));

@@ -253,6 +253,7 @@ void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
   check(launch.per_block(), 1, most, "per_block");
   check(launch.grid_y(), 1, 65535, "grid_y");
   check(launch.per_sm(), 0, 64, "per_sm");
+  check(launch.cluster(), 1, 8, "cluster");
   check(launch.threads(), 1, 1024, "threads");
   check(launch.shared_bytes(), 0, 1U << 20, "shared_bytes");
   check(launch.counters(), 0, most, "counters");

@@ -40,6 +40,27 @@ struct GemmLayout {
   constexpr int64_t stagedBytes(int64_t tokens) const {
     return scalesAt(tokens) + krn::roundUp(tokens * 4, 64);
   }
+
+  /// Wide staging (kernels/stage.cuh): 16-bit floats as wgmma reads them, in
+  /// slices of 64 elements of all tokens, then factors of rows.
+  int64_t stepElements, unitSteps;
+  int64_t wideSlices() const {
+    const int64_t chunk = stepElements > 64 ? stepElements : 64;
+    return krn::roundUp(units * unitSteps * stepElements, chunk) / 64;
+  }
+  /// Tokens that a slice has room for: those of whole tiles of any kernel.
+  static int64_t wideTokens(int64_t tokens) {
+    return krn::roundUp(tokens, 64) + (tokens > 64 ? 192 : 0);
+  }
+  static int64_t wideSliceBytes(int64_t tokens) {
+    return wideTokens(tokens) * 128;
+  }
+  int64_t wideScalesAt(int64_t tokens) const {
+    return wideSlices() * wideSliceBytes(tokens);
+  }
+  int64_t wideBytes(int64_t tokens) const {
+    return wideScalesAt(tokens) + krn::roundUp(tokens * 4, 64);
+  }
 };
 
 /// What follows the rows of a staged buffer of LLM.int8 ("split8"): a bit a
@@ -103,6 +124,8 @@ constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group,
   l.unitLines = lines(l.unitElements);
   l.lastLines = lines(padded - (l.units - 1) * l.unitElements);
   const int64_t steps = (l.unitElements + step - 1) / step;
+  l.stepElements = step;
+  l.unitSteps = steps;
   l.unitBlocks = steps * step / (bits == 16 ? 4 : 8);
   l.rowBlocks = l.units * l.unitBlocks;
   l.tileBytes = krn::tileBytes(columns, l.group, bits);
@@ -157,6 +180,45 @@ constexpr int64_t persistentUnits(int64_t unitBytes) {
   return unitBytes >= 1024 ? 1 : 1024 / unitBytes;
 }
 
+/// Tokens of a step from which on kernels for sm_90a take wgmma.
+constexpr int64_t kLeastWideTokens = 9;
+constexpr int64_t kWideThreads = 384, kWideRows = 128;
+/// batch_gemm.cuh is for steps of up to so many tokens.
+constexpr int64_t kMostBatchTokens = 64;
+constexpr int64_t kBatchThreads = 640, kBatchRows = 256;
+constexpr int64_t kBatchSharedBytes = 227 * 1024;
+/// Partial sums of a block: of its first and of its last block of rows.
+constexpr int64_t kBatchPartialBytes = 2 * kBatchRows * kMostBatchTokens * 4;
+
+/// What wide_gemm.cuh takes of shared memory with tiles of `blockTokens`.
+constexpr int64_t wideSharedBytes(int64_t stepElements, int bits, bool isTable,
+                                  int64_t blockTokens) {
+  const int64_t chunk = stepElements > 64 ? stepElements : 64;
+  const int64_t stage = krn::roundUp(
+      blockTokens * 2 * chunk + kWideRows * chunk * bits / 8, 1024);
+  const int64_t table = isTable ? 256 * 32 * 4 : 0;
+  const int64_t fitting = (227 * 1024 - 2048 - table) / stage;
+  return (fitting < 8 ? fitting : 8) * stage + table + 2048;
+}
+
+/// Tokens of a tile of wide_gemm.cuh for a step of `tokens`: what keeps
+/// `clusters` pairs of multiprocessors busy for the shortest time.
+constexpr int64_t wideBlockTokens(int64_t rows, int64_t tokens,
+                                  int64_t clusters = 66) {
+  int64_t best = 256, bestTime = 0;
+  for (int64_t n : {int64_t(256), int64_t(192), int64_t(128)}) {
+    const int64_t tiles =
+        (rows + 2 * kWideRows - 1) / (2 * kWideRows) * ((tokens + n - 1) / n);
+    // A tile's fixed costs are those of about 16 tokens.
+    const int64_t time = (tiles + clusters - 1) / clusters * (n + 16);
+    if (bestTime == 0 || time < bestTime) {
+      best = n;
+      bestTime = time;
+    }
+  }
+  return best;
+}
+
 /// Rows of a warp of attention.cuh are (token, head of a kv head's group).
 struct AttentionLayout {
   int64_t rowTokens;  ///< tokens of 16 rows
@@ -170,6 +232,14 @@ constexpr AttentionLayout attentionLayout(int64_t heads, int64_t kvHeads,
 }
 constexpr int64_t attentionSharedBytes(int64_t headDim, bool isSplit) {
   return isSplit ? 4 * 16 * (headDim + 2) * 4 : 0;
+}
+
+/// Heads of up to so many dimensions are for prompt_attention.cuh.
+constexpr int64_t kMostPromptDim = 128;
+constexpr int64_t promptWarps(int64_t headDim) { return headDim > 64 ? 8 : 6; }
+constexpr int64_t promptSharedBytes(int64_t headDim) {
+  const int64_t keyStride = (krn::roundUp(headDim, 32) / 8 + 1) * 16;
+  return 2 * (64 * keyStride + headDim * 9 * 16);
 }
 
 } // namespace qcc::cuda

@@ -13,6 +13,10 @@
 // half. ClearOutliers and a Stage that K::findsOnly fill the mask of columns
 // beforehand, except for one row, which finds them by itself.
 //
+// Wide staging, for wgmma: rows of bf16, or of f16 times 256 / the row's
+// largest magnitude. A slice is 64 elements (128 bytes) of every row: atoms of
+// 8 rows, the 16-byte piece p of row r of an atom at p ^ r.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_CODEGEN_CUDA_KERNELS_STAGE_CUH
@@ -40,20 +44,23 @@ struct ClearOutliers {
 template <class K>
 struct Stage {
   /// Elements of a block, and blocks of a thread, which keeps them all.
-  static constexpr int width = K::isFloat ? 4 : 8;
+  static constexpr int width = K::isFloat && !K::isWide ? 4 : 8;
   static constexpr int count =
       (K::rowBlocks + kStageThreads - 1) / kStageThreads;
   /// Blocks are elements in a row.
-  static constexpr bool isPlain =
-      !K::isPadded && !K::isFloat && K::code != Int8 && K::stride % 4 == 0;
+  static constexpr bool isPlain = !K::isPadded && (!K::isFloat || K::isWide) &&
+                                  K::code != Int8 && K::stride % 4 == 0;
+  /// A row on its way into slices.
+  static constexpr int sharedBytes = K::isWide ? K::slices * 128 : 0;
 
   /// The element at place `i` of a block, or -1 for padding.
   static __device__ __forceinline__ int elementOf(int block, int i) {
     if (isPlain)
       return block * width + i;
     const int unit = block / K::unitBlocks;
+    const int place = block % K::unitBlocks * width + i;
     const int inUnit =
-        stagedElement(K::code, block % K::unitBlocks * width + i);
+        K::isWide && K::isFloat ? place : stagedElement(K::code, place);
     const int at = unit * K::unitElements + inUnit;
     const int k = at / K::paddedGroup * K::group + at % K::paddedGroup;
     const bool exists = inUnit < K::unitElements &&
@@ -62,7 +69,8 @@ struct Stage {
     return exists ? k : -1;
   }
 
-  static __device__ __forceinline__ void run(const Step *step, const Args &a) {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a,
+                                             char *shared = nullptr) {
     __shared__ float room[32];
     __shared__ int unitSums[K::isFloat ? 1 : K::units];
     startNext();
@@ -134,7 +142,7 @@ struct Stage {
     }
     // 32512 = 127 * 256: the largest value has 127 as its upper half. Rows
     // that have no finite factor are zeros.
-    constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
+    constexpr float top = K::code == F16 || K::isWide ? 256.0F : 32512.0F;
     float factor = 1, largest = top;
     if (K::code != BF16) {
       largest = 0;
@@ -146,6 +154,10 @@ struct Stage {
       reinterpret_cast<float *>(staged + K::scalesAt)[m] =
           largest * (1.0F / top);
 
+    if constexpr (K::isWide) {
+      storeWide(staged, m, values, factor, shared);
+      return;
+    }
     uint4 *blocks =
         reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
 #pragma unroll
@@ -308,6 +320,47 @@ private:
       }
       blocks[block] = {0, 0, words[0], words[1]};
     }
+  }
+
+  /// Writes a row's slices, what no block fills as zeros.
+  static __device__ __forceinline__ void
+  storeWide(char *staged, int m, const float (&values)[count][width],
+            float factor, char *shared) {
+    for (int i = K::rowBlocks * 16 + threadIdx.x * 4; i < K::slices * 128;
+         i += kStageThreads * 4)
+      *reinterpret_cast<uint32_t *>(shared + i) = 0;
+#pragma unroll
+    for (int n = 0; n < count; ++n) {
+      const int block = n * kStageThreads + threadIdx.x;
+      if (block >= K::rowBlocks)
+        break;
+      // Lane t of the GEMM has every laneBlocks-th block of a step, and of its
+      // own blocks two runs of 16 elements (wideOrder in wgmma.cuh).
+      constexpr int laneCount = K::isFloat ? 1 : K::stepBlocks / 4;
+      const int inStep = block % K::stepBlocks, t = inStep / laneCount,
+                j = inStep % laneCount;
+      char *to = shared + (block - inStep) * 16 + j * 64 + t * 4;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        constexpr int apart = K::isTable ? 4 : 2;
+        const int first = K::isFloat   ? 2 * i
+                          : K::isTable ? i / 2 * 2 + i % 2
+                                       : i / 2 * 4 + i % 2;
+        const float v = values[n][first] * factor,
+                    w = values[n][first + (K::isFloat ? 1 : apart)] * factor;
+        const uint32_t pair = packPair<K::code == BF16>(v, w);
+        if (K::isFloat)
+          *reinterpret_cast<uint32_t *>(shared + block * 16 + i * 4) = pair;
+        else
+          *reinterpret_cast<uint32_t *>(to + i * 16) = pair;
+      }
+    }
+    __syncthreads();
+    char *row = staged + int64_t(m / 8) * 1024 + m % 8 * 128;
+    for (int i = threadIdx.x; i < K::slices * 8; i += kStageThreads)
+      *reinterpret_cast<uint4 *>(row + int64_t(i / 8) * K::sliceBytes +
+                                 ((i ^ m) % 8) * 16) =
+          *reinterpret_cast<const uint4 *>(shared + i * 16);
   }
 };
 

@@ -226,9 +226,8 @@ bool CudaExecutor::addLaunch(Entry &entry, const fb::Launch &description,
   driver.check(driver.setFunctionAttribute(function, kSharedCarveout, 100),
                "no shared memory for kernel " + name);
   int most = 0;
-  driver.check(driver.blocksPerMultiprocessor(&most, function,
-                                              int(description.threads()),
-                                              size_t(bytes)),
+  driver.check(driver.blocksPerMultiprocessor(
+                   &most, function, int(description.threads()), size_t(bytes)),
                "kernel " + name + " does not fit");
   if (most < 1 && isPersistent)
     return false;
@@ -254,8 +253,11 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
   weightBytes = total;
   const fb::Kernels &kernels = *artifact.kernels(targetName);
   uint64_t arena = 0;
-  for (const fb::Entry *entry : *kernels.entries())
-    arena = std::max(arena, entry->arena_bytes());
+  for (const fb::Entry *entry : *kernels.entries()) {
+    uint64_t &room =
+        entry->max_tokens() <= kMostGraphTokens ? arena : promptArenaBytes;
+    room = std::max(room, entry->arena_bytes());
+  }
   for (Entry &entry : entries)
     for (Launch &launch : entry.launches) {
       const fb::Launch &d = *launch.description;
@@ -310,10 +312,10 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
 void CudaExecutor::sendCuts(const Launch &launch) {
   std::vector<int32_t> cuts;
   for (const fb::Stream *stream : *launch.description->streams()) {
-    std::vector<int32_t> of = cutStream(
-        {stream->tiles(), stream->units(), stream->item_tiles(),
-         stream->align(), stream->can_split()},
-        uint32_t(device.multiprocessors()));
+    std::vector<int32_t> of =
+        cutStream({stream->tiles(), stream->units(), stream->item_tiles(),
+                   stream->align(), stream->can_split()},
+                  uint32_t(device.multiprocessors()));
     cuts.insert(cuts.end(), of.begin(), of.end());
   }
   driver.check(driver.copyToDevice(memory.address() + launch.cutsAt,
@@ -327,11 +329,10 @@ void CudaExecutor::sendTable(const Launch &launch) {
   std::vector<uint64_t> table;
   for (const fb::Operand *operand : *launch.description->table())
     table.push_back(resolve(*operand, launch));
-  driver.check(driver.copyToDevice(memory.address() + launch.tableAt,
-                                   table.data(),
-                                   table.size() * sizeof(uint64_t),
-                                   device.stream()),
-               "cannot send tables");
+  driver.check(
+      driver.copyToDevice(memory.address() + launch.tableAt, table.data(),
+                          table.size() * sizeof(uint64_t), device.stream()),
+      "cannot send tables");
   driver.check(driver.synchronize(device.stream()), "cannot send tables");
 }
 
@@ -383,6 +384,19 @@ void CudaExecutor::reserveLogits(uint32_t rows) {
   resolveOperands();
 }
 
+void CudaExecutor::reservePromptArena() {
+  if (promptArena.size())
+    return;
+  promptArena = Buffer(device, promptArenaBytes, "prompts",
+                       "prompts of up to " + std::to_string(kMostGraphTokens) +
+                           " tokens would fit");
+  // Staged rows that no token fills are multiplied, and not used.
+  driver.check(
+      driver.fill(promptArena.address(), 0, promptArenaBytes, device.stream()),
+      "cannot clear memory");
+  resolveOperands();
+}
+
 uint64_t CudaExecutor::resolve(const fb::Operand &operand,
                                const Launch &launch) const {
   DevicePointer base = memory.address();
@@ -393,7 +407,7 @@ uint64_t CudaExecutor::resolve(const fb::Operand &operand,
   case fb::OperandKind::Immediate:
     break;
   case fb::OperandKind::Arena:
-    from = base + arenaAt;
+    from = launch.arena;
     break;
   case fb::OperandKind::Tensor:
     from = base + tensorAt[operand.tensor()];
@@ -425,6 +439,9 @@ void CudaExecutor::resolveOperands() {
     for (Launch &launch : entry.launches) {
       std::fill(std::begin(launch.args), std::end(launch.args), 0);
       const auto *operands = launch.description->operands();
+      launch.arena = entry.maxTokens <= kMostGraphTokens
+                         ? memory.address() + arenaAt
+                         : promptArena.address();
       for (uint32_t i = 0; operands && i < operands->size(); ++i)
         launch.args[i] = resolve(*operands->Get(i), launch);
       if (launch.description->table())
@@ -491,6 +508,7 @@ void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
     blocks = (blocks * d.multiple() + d.per_block() - 1) / d.per_block();
     if (d.per_sm())
       blocks = uint64_t(launch.perSm) * device.multiprocessors();
+    blocks = std::max<uint64_t>(blocks / d.cluster(), 1) * d.cluster();
     LaunchConfig config = {};
     config.gridX = unsigned(blocks);
     config.gridY = d.grid_y();
@@ -595,6 +613,8 @@ void CudaExecutor::runParts(std::span<const Part> parts, float *logits) {
   Entry *entry = entries.data();
   while (entry->maxTokens < tokens)
     ++entry;
+  if (entry->maxTokens > kMostGraphTokens)
+    reservePromptArena();
   sendStep(parts, tokens, rows);
   if (entry->graph)
     driver.check(driver.launchGraph(entry->graph, device.stream()),

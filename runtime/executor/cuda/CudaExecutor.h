@@ -13,9 +13,10 @@ namespace qrt {
 
 /// Launches the compiled kernels of the artifact's best target for the GPU.
 /// Weights, working memory and tables lie in one block of device memory that is
-/// sized before it is taken. Steps of one token are one persistent kernel where
-/// the GPU has one, unless QRT_CUDA_PERSISTENT is 0; other entries of few tokens
-/// are captured graphs.
+/// sized before it is taken; entries of many tokens have working memory of
+/// their own, taken with the first long prompt. Steps of one token are one
+/// persistent kernel where the GPU has one, unless QRT_CUDA_PERSISTENT is 0;
+/// other entries of few tokens are captured graphs.
 class CudaExecutor : public Executor {
 public:
   /// `artifact` must outlive this. Throws qrt::Error if there is no driver, no
@@ -49,6 +50,7 @@ private:
     cuda::Function function;
     uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
     uint64_t args[12];
+    uint64_t arena = 0; ///< the address of its entry's working memory
     /// Of a persistent kernel: offsets of its table and its cuts.
     uint64_t tableAt = 0, cutsAt = 0;
   };
@@ -69,6 +71,8 @@ private:
   /// Sends the shares that the GPU's blocks have of a launch's weights.
   void sendCuts(const Launch &launch);
   void sendTable(const Launch &launch);
+  /// Makes room for what entries of many tokens work on.
+  void reservePromptArena();
   /// Makes room for the logits of so many rows.
   void reserveLogits(uint32_t rows);
   void uploadWeights(const Artifact &artifact);
@@ -94,7 +98,8 @@ private:
   uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0, syncAt = 0,
            statisticsAt = 0;
   uint64_t counterBytes = 0, partialBytes = 0;
-  cuda::Buffer logitRows;
+  uint64_t promptArenaBytes = 0;
+  cuda::Buffer logitRows, promptArena;
   cuda::PinnedBuffer stepImage, logitsImage;
 };
 

@@ -1,0 +1,308 @@
+//===- batch_gemm.cuh - Some tokens times a weight (sm_90a) -----*- C++ -*-===//
+//
+// For steps of 9 to 64 tokens, which are bound by the weight's bytes. The
+// weight is a stream of chunks (64 elements of k of 256 rows), block of rows by
+// block of rows; every block of threads takes an equal run of it. One warpgroup
+// fills a ring in shared memory; four others turn 64 rows each into 16-bit
+// floats and multiply them with all tokens (wide_gemm.cuh has the parts).
+//
+// Where a run begins or ends inside a block of rows, sums go to the workspace,
+// and the warpgroup that arrives there last adds them up in the order of the
+// runs: results do not depend on timing.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_KERNELS_BATCH_GEMM_CUH
+#define QCC_CODEGEN_CUDA_KERNELS_BATCH_GEMM_CUH
+
+#include "codegen/cuda/kernels/wide_gemm.cuh"
+
+namespace qcc::cuda {
+
+constexpr int kBatchGroups = 4; ///< warpgroups that multiply
+constexpr int kBatchThreads = kBatchGroups * 128 + 128;
+constexpr int kBatchTiles = kBatchGroups * 4;
+
+/// Operands: codes, scales, zeros, bias, residual, output, staged activations,
+/// counters (u32 a warpgroup of a block of rows, zero between launches),
+/// partial sums.
+template <class K>
+struct BatchGemm {
+  using Chunks = WideChunks<K>;
+  static constexpr int code = K::code;
+  /// Chunks of a slot, so that copies are of two kilobytes where they can be.
+  static constexpr int slotChunks =
+      larger(1, smaller(4 * 64 / Chunks::chunkK, 2048 / Chunks::tileBytes));
+  static constexpr int slices = Chunks::chunkK / 64;
+  static constexpr int tileStride = slotChunks * Chunks::tileBytes;
+  static constexpr int codesBytes = kBatchTiles * tileStride;
+  static constexpr int tableBytes = isTableCode(code) ? kPairTableBytes : 0;
+  static constexpr int rowBlocks = (K::tiles + kBatchTiles - 1) / kBatchTiles;
+  static constexpr int units = rowBlocks * Chunks::chunks;
+  static constexpr int ring = kMostShared - 2048 - tableBytes;
+  static constexpr int sharedBytes = kMostShared;
+
+  static __device__ __forceinline__ void run(const Step *step, const Args &a,
+                                             char *room) {
+    const uint32_t base = (sharedAddress(room) + 1023) & ~1023U;
+    const uint32_t table = base + ring;
+    // After the table and the barriers: which warpgroups arrived last.
+    uint32_t *arrived = reinterpret_cast<uint32_t *>(
+        room + (table - sharedAddress(room)) + tableBytes + 256);
+    if constexpr (isTableCode(code))
+      fillPairTable<code>(room + (table - sharedAddress(room)), threadIdx.x,
+                          kBatchThreads);
+    // The step's numbers were there before the first kernel began.
+    const int tokens = K::gather ? step->logit_count : step->tokens;
+    if (tokens <= 16)
+      For<16>::run(a, base, table, arrived, tokens);
+    else if (tokens <= 32)
+      For<32>::run(a, base, table, arrived, tokens);
+    else
+      For<64>::run(a, base, table, arrived, tokens);
+  }
+
+private:
+  /// Up to N tokens.
+  template <int N>
+  struct For {
+    static constexpr int xBytes = slotChunks * slices * N * 128;
+    static constexpr int slotBytes = (xBytes + codesBytes + 1023) / 1024 * 1024;
+    static constexpr int slots = smaller(8, ring / slotBytes);
+    static_assert(slots >= 2);
+
+    struct Run {
+      int begin, end;
+    };
+    static __device__ __forceinline__ Run runOf(int block) {
+      const int each = units / int(gridDim.x),
+                longer = units - each * int(gridDim.x);
+      const int begin = block * each + smaller(block, longer);
+      return {begin, begin + each + (block < longer)};
+    }
+    static __device__ __forceinline__ int ownerOf(int unit) {
+      const int each = units / int(gridDim.x),
+                longer = units - each * int(gridDim.x);
+      const int inLonger = longer * (each + 1);
+      return unit < inLonger ? unit / (each + 1)
+                             : longer + (unit - inLonger) / each;
+    }
+
+    static __device__ __forceinline__ void run(const Args &a, uint32_t base,
+                                               uint32_t table,
+                                               uint32_t *arrived, int tokens) {
+      const uint32_t full = table + tableBytes, empty = full + slots * 8;
+      if (threadIdx.x == 0) {
+        for (int i = 0; i < slots; ++i) {
+          initBarrier(full + 8 * i, 129);
+          initBarrier(empty + 8 * i, kBatchGroups * 4);
+        }
+        fenceBarrierInit();
+      }
+      __syncthreads();
+      startNext();
+      const Run mine = runOf(blockIdx.x);
+      if (threadIdx.x >= kBatchGroups * 128)
+        produce(a, base, full, empty, mine);
+      else
+        consume(a, base, table, full, empty, mine, tokens, arrived);
+    }
+
+    static __device__ __forceinline__ void produce(const Args &a, uint32_t base,
+                                                   uint32_t full,
+                                                   uint32_t empty, Run mine) {
+      const int thread = threadIdx.x % 128;
+      const char *codes = pointer<const char>(a.v[0]);
+      const char *x = pointer<const char>(a.v[6]);
+      // Slots that begin at `unit`: so many chunks of one block of rows.
+      auto countAt = [&](int unit) {
+        return smaller(slotChunks,
+                       smaller(mine.end - unit,
+                               int(Chunks::chunks) - unit % Chunks::chunks));
+      };
+      auto sendCodes = [&](int unit, uint32_t i) {
+        const int firstTile = unit / Chunks::chunks * kBatchTiles,
+                  chunk = unit % Chunks::chunks, count = countAt(unit);
+        const uint32_t to = base + i % slots * slotBytes + xBytes;
+        if (thread < kBatchTiles)
+          WideRows<K>::fetch(a, firstTile + thread, chunk, count);
+        // Tiles' parts of a slot lie together where it is full.
+        if (Chunks::isDense && count == slotChunks)
+          copySlot(to, codes, firstTile, chunk, thread);
+        else
+          for (int c = 0; c < count; ++c)
+            Chunks::template copy<kBatchTiles, 128, tileStride>(
+                to + c * Chunks::tileBytes, codes, firstTile, chunk + c,
+                thread);
+        arriveAfterCopies(full + 8 * (i % slots));
+      };
+      auto sendTokens = [&](int unit, uint32_t i) {
+        const int chunk = unit % Chunks::chunks, count = countAt(unit) * slices;
+        const uint32_t barrier = full + 8 * (i % slots);
+        if (thread == 0)
+          expectBytes(barrier, count * N * 128);
+        if (thread < 32) {
+          __syncwarp();
+          if (thread < count)
+            copyExpected(base + i % slots * slotBytes + thread * N * 128,
+                         x + int64_t(chunk * slices + thread) * K::xSliceStride,
+                         N * 128, barrier);
+        }
+      };
+      // Codes run ahead of the kernels in front, as far as there is room.
+      uint32_t primed = 0;
+      int unit = mine.begin;
+      for (; primed < slots && unit < mine.end; ++primed) {
+        sendCodes(unit, primed);
+        unit += countAt(unit);
+      }
+      waitForEarlier();
+      uint32_t i = 0;
+      for (unit = mine.begin; unit < mine.end; unit += countAt(unit), ++i) {
+        if (i >= primed) {
+          waitBarrier(empty + 8 * (i % slots), (i / slots & 1) ^ 1);
+          sendCodes(unit, i);
+        }
+        sendTokens(unit, i);
+      }
+    }
+
+    /// A whole slot: a tile's lines are consecutive in it.
+    static __device__ __forceinline__ void copySlot(uint32_t to,
+                                                    const char *codes,
+                                                    int firstTile, int chunk,
+                                                    int thread) {
+      constexpr int pieces = tileStride / 16;
+      const int left = int(K::tileBytes) - chunk * Chunks::tileBytes;
+#pragma unroll 4
+      for (int i = thread; i < kBatchTiles * pieces; i += 128) {
+        const int tile = i / pieces, at = i % pieces * 16;
+        const bool inside = at < left && firstTile + tile < K::tiles;
+        copyAsync16(to + i * 16,
+                    codes + (inside ? int64_t(firstTile + tile) * K::tileBytes +
+                                          chunk * Chunks::tileBytes + at
+                                    : 0),
+                    inside);
+      }
+    }
+
+    static __device__ __forceinline__ void
+    consume(const Args &a, uint32_t base, uint32_t table, uint32_t full,
+            uint32_t empty, Run mine, int tokens, uint32_t *arrived) {
+      const int warp = threadIdx.x / 32;
+      WideRows<K, tileStride> rows(a, warp, table + threadIdx.x % 32 * 4);
+      waitForEarlier();
+      uint32_t i = 0;
+      int inSlot = 0, count = 0;
+      uint32_t at = 0;
+      if (mine.begin < mine.end)
+        rows.ask(mine.begin / Chunks::chunks * kBatchTiles,
+                 mine.begin % Chunks::chunks);
+      for (int unit = mine.begin; unit < mine.end;) {
+        const int rowBlock = unit / Chunks::chunks,
+                  firstTile = rowBlock * kBatchTiles;
+        const int begin = unit - rowBlock * Chunks::chunks,
+                  end = smaller(int(Chunks::chunks), begin + mine.end - unit);
+        float sums[N / 2];
+#pragma unroll 1
+        for (int chunk = begin; chunk < end; ++chunk) {
+          if (inSlot == count) {
+            count = smaller(slotChunks, end - chunk);
+            inSlot = 0;
+            waitBarrier(full + 8 * (i % slots), i / slots & 1);
+            at = base + i % slots * slotBytes;
+          }
+          rows.take();
+          if (unit + 1 < mine.end)
+            rows.ask((unit + 1) / Chunks::chunks * kBatchTiles,
+                     (unit + 1) % Chunks::chunks);
+          RowsOperand w[WideRows<K>::products];
+          rows.load(at + xBytes + inSlot * Chunks::tileBytes, w);
+          settle(w);
+          wgmmaFence();
+          const uint64_t x = tokensDescriptor(at + inSlot * slices * N * 128);
+#pragma unroll
+          for (int p = 0; p < WideRows<K>::products; ++p)
+            wgmma<N, code == BF16>(sums, w[p],
+                                   x + p / 4 * (N * 128 / 16) + p % 4 * 2,
+                                   chunk > begin || p > 0);
+          wgmmaCommit();
+          wgmmaWait<0>();
+          ++unit;
+          if (++inSlot == count) {
+            __syncwarp();
+            if (threadIdx.x % 32 == 0)
+              arrive(empty + 8 * (i % slots));
+            ++i;
+          }
+        }
+        if (begin == 0 && end == Chunks::chunks)
+          storeWide<K, N>(a, sums, firstTile + warp, 0, tokens);
+        else
+          join(a, sums, rowBlock, begin, end - begin, tokens, arrived);
+      }
+    }
+
+    /// Leaves sums of a part of a block of rows; the last of those who share it
+    /// finishes it.
+    static __device__ __forceinline__ void
+    join(const Args &a, float (&sums)[N / 2], int rowBlock, int begin,
+         int count, int tokens, uint32_t *arrived) {
+      constexpr int groupFloats = N / 2 * 128;
+      const int group = threadIdx.x / 128, thread = threadIdx.x % 128;
+      float *partials = pointer<float>(a.v[8]);
+      // A run has two such parts at most: its first, and its last if that
+      // begins a block of rows.
+      auto partOf = [&](int block, bool isFirst) {
+        return partials +
+               ((int64_t(block) * 2 + !isFirst) * kBatchGroups + group) *
+                   groupFloats +
+               thread;
+      };
+      float *to = partOf(blockIdx.x, begin > 0);
+#pragma unroll
+      for (int n = 0; n < N / 2; ++n)
+        to[n * 128] = sums[n];
+      __threadfence();
+      groupSync(group);
+      uint32_t *counter =
+          pointer<uint32_t>(a.v[7]) + rowBlock * kBatchGroups + group;
+      if (thread == 0) {
+        uint32_t before;
+        asm volatile("atom.acq_rel.gpu.add.u32 %0, [%1], %2;"
+                     : "=r"(before)
+                     : "l"(counter), "r"(count)
+                     : "memory");
+        arrived[group] = before + count;
+        if (before + count == Chunks::chunks)
+          *counter = 0;
+      }
+      groupSync(group);
+      if (arrived[group] != Chunks::chunks)
+        return;
+      __threadfence();
+      const int firstUnit = rowBlock * Chunks::chunks;
+      const int first = ownerOf(firstUnit),
+                last = ownerOf(firstUnit + Chunks::chunks - 1);
+#pragma unroll
+      for (int n = 0; n < N / 2; ++n)
+        sums[n] = 0;
+      for (int block = first; block <= last; ++block) {
+        const float *part = partOf(block, runOf(block).begin > firstUnit);
+#pragma unroll
+        for (int n = 0; n < N / 2; ++n)
+          sums[n] += __ldcg(part + n * 128);
+      }
+      storeWide<K, N>(a, sums, rowBlock * kBatchTiles + threadIdx.x / 32, 0,
+                      tokens);
+    }
+
+    static __device__ __forceinline__ void groupSync(int group) {
+      asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory");
+    }
+  };
+};
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_KERNELS_BATCH_GEMM_CUH

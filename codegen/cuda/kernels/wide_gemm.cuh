@@ -1,0 +1,474 @@
+//===- wide_gemm.cuh - Prompts times a packed weight (sm_90a) ---*- C++ -*-===//
+//
+// For steps that are bound by arithmetic. A block multiplies 128 rows of the
+// weight with up to 256 tokens, 64 elements of k (a chunk) at a time. The first
+// warpgroup fills a ring of chunks: codes as they are, and activations, which
+// stage.cuh has laid out as wgmma reads them. The two blocks of a cluster have
+// rows next to each other and the same tokens; each copies half of these into
+// both. The other two warpgroups turn 64 rows of codes each into 16-bit floats
+// in registers while the tensor cores multiply the chunk before.
+//
+// Blocks take one tile after the other, and codes are copied before the kernels
+// in front have ended.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_KERNELS_WIDE_GEMM_CUH
+#define QCC_CODEGEN_CUDA_KERNELS_WIDE_GEMM_CUH
+
+#include "codegen/cuda/kernels/wgmma.cuh"
+
+namespace qcc::cuda {
+
+constexpr int kWideThreads = 384;
+constexpr int kWideTiles = 8; ///< of 16 rows in a block
+constexpr int kMostShared = 227 * 1024;
+
+/// How a row of a weight is cut into steps and chunks of k, for kernels that
+/// read codes with wgmma.
+template <class K>
+struct WideChunks {
+  static constexpr int code = K::code;
+  static constexpr int stepK = stepWidth(code);
+  /// Steps of a unit (Layout.h), the last of which may be short.
+  static constexpr int steps =
+      (K::unitLines + stepLines(code) - 1) / stepLines(code);
+  /// A tile's lines lie one after the other, steps without gaps.
+  static constexpr bool isDense = K::unitLines % stepLines(code) == 0;
+  static constexpr int rowSteps =
+      isDense ? (K::tileBytes / 64 + stepLines(code) - 1) / stepLines(code)
+              : K::unitsPerRow * steps;
+  static constexpr int chunkK = larger(64, stepK);
+  static constexpr int chunkSteps = chunkK / stepK;
+  static constexpr int chunks = (rowSteps + chunkSteps - 1) / chunkSteps;
+  static constexpr int stepBytes = stepLines(code) * 64;
+  static constexpr int tileBytes = chunkSteps * stepBytes;
+
+  /// Lines of step `step` of a row, and the first of them.
+  static __device__ __forceinline__ int linesOf(int step) {
+    if (step >= rowSteps)
+      return 0;
+    const int unit = step / steps;
+    const int lines =
+        unit + 1 == K::unitsPerRow ? int(K::lastLines) : int(K::unitLines);
+    return larger(
+        0, smaller(lines - step % steps * stepLines(code), stepLines(code)));
+  }
+  static __device__ __forceinline__ int firstLine(int step) {
+    return step / steps * K::unitLines + step % steps * stepLines(code);
+  }
+  /// One of `Threads` threads copies its share of a chunk of `Tiles` tiles,
+  /// tile i to i * TileStride, step j of it to j * stepBytes. What is not there
+  /// becomes zeros. (Bulk copies of so few bytes take more time each.)
+  template <int Tiles, int Threads, int TileStride>
+  static __device__ __forceinline__ void copy(uint32_t shared,
+                                              const char *codes, int firstTile,
+                                              int chunk, int thread) {
+    constexpr int pieces = Tiles * tileBytes / 16;
+#pragma unroll(pieces / Threads > 4 ? 4 : pieces / Threads)
+    for (int i = thread; i < pieces; i += Threads) {
+      const int tile = i / (tileBytes / 16), at = i % (tileBytes / 16) * 16;
+      int from = chunk * tileBytes + at;
+      bool inside = from < int(K::tileBytes);
+      if (!isDense) {
+        const int step = chunk * chunkSteps + at / stepBytes;
+        from = firstLine(step) * 64 + at % stepBytes;
+        inside = at % stepBytes / 64 < linesOf(step);
+      }
+      inside &= firstTile + tile < K::tiles;
+      copyAsync16(shared + tile * TileStride + at,
+                  codes + (inside
+                               ? int64_t(firstTile + tile) * K::tileBytes + from
+                               : 0),
+                  inside);
+    }
+  }
+};
+
+/// The weight's side of a warp: which rows its lanes have, their scales, and
+/// their codes as operands. With glu, tiles alternate gate, up; row g of a
+/// warp's operand is then one of the gate, row g + 8 the same of up.
+/// Tiles lie `TileStride` bytes apart in shared memory.
+template <class K, int TileStride = WideChunks<K>::tileBytes>
+class WideRows {
+public:
+  using Chunks = WideChunks<K>;
+  static constexpr int code = K::code;
+  static constexpr bool isFloat = isFloatCode(code);
+  static constexpr int products = Chunks::chunkK / 16;
+
+  /// `tile`: the warp's first tile in its block; tiles of the block begin at
+  /// `firstTile`. `table`: the lane's pair table.
+  __device__ __forceinline__ WideRows(const Args &a, int tile, uint32_t table)
+      : scales(pointer<const char>(a.v[1])),
+        zeros(pointer<const uint8_t>(a.v[2])), table(table) {
+    const int g = threadIdx.x % 32 / 4;
+    if (K::glu) {
+      tileOf[0] = tile & ~1;
+      tileOf[1] = tile | 1;
+      rowOf[0] = rowOf[1] = (tile & 1) * 8 + g;
+    } else {
+      tileOf[0] = tileOf[1] = tile;
+      rowOf[0] = 2 * g;
+      rowOf[1] = 2 * g + 1;
+    }
+  }
+
+  /// Asks for the scales of a chunk.
+  __device__ __forceinline__ void ask(int firstTile, int chunk) {
+    if (isFloat)
+      return;
+#pragma unroll
+    for (int s = 0; s < scaleSteps; ++s) {
+      const int unit = smaller((chunk * Chunks::chunkSteps + s) / Chunks::steps,
+                               int(K::unitsPerRow) - 1);
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int at = smaller(firstTile + tileOf[r], K::tiles - 1);
+        const int64_t i =
+            (int64_t(at) * K::groups + unit / K::unitsPerGroup) * 16 + rowOf[r];
+        if (K::scaleType == ElementF32)
+          asked[s][r] = reinterpret_cast<const uint32_t *>(scales)[i];
+        else
+          asked[s][r] = reinterpret_cast<const uint16_t *>(scales)[i];
+        if (K::hasZero)
+          askedZero[s][r] = zeros[i];
+      }
+    }
+  }
+  /// Has the scales of `count` chunks from `chunk` on brought into the L2
+  /// cache; one of 16 threads or more, each for a tile.
+  static __device__ __forceinline__ void fetch(const Args &a, int tile,
+                                               int chunk, int count) {
+    constexpr int size = K::scaleType == ElementF32 ? 64 : 32;
+    if (isFloat || tile >= K::tiles)
+      return;
+    const int from =
+                  chunk * Chunks::chunkSteps / Chunks::steps / K::unitsPerGroup,
+              to = smaller((chunk + count) * Chunks::chunkSteps /
+                               Chunks::steps / K::unitsPerGroup,
+                           int(K::groups) - 1);
+    for (int group = from; group <= to; ++group)
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(
+          pointer<const char>(a.v[1]) +
+          (int64_t(tile) * K::groups + group) * size));
+  }
+  /// Takes what was asked for.
+  __device__ __forceinline__ void take() {
+#pragma unroll
+    for (int s = 0; s < scaleSteps; ++s)
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const uint32_t raw = asked[s][r];
+        const float scale = K::scaleType == ElementF32 ? __uint_as_float(raw)
+                            : K::scaleType == ElementF16
+                                ? fromHalf(uint16_t(raw))
+                                : fromBfloat(uint16_t(raw));
+        factor[s][r].scale = bothHalves(scale * kHalfFactor);
+        // 1024 + the zero point: its bits are those of 1024 plus a number.
+        factor[s][r].zero =
+            (K::hasZero ? askedZero[s][r] : uint32_t(K::defaultZero)) *
+                0x00010001U |
+            0x64006400U;
+      }
+  }
+
+  /// The operands of the chunk whose codes begin at `shared`.
+  __device__ __forceinline__ void load(uint32_t shared,
+                                       RowsOperand (&w)[products]) const {
+    const int t = threadIdx.x % 4;
+#pragma unroll
+    for (int s = 0; s < Chunks::chunkSteps; ++s) {
+      uint32_t line[2][laneLines(code)];
+#pragma unroll
+      for (int l = 0; l < laneLines(code); ++l) {
+        const int at = laneLine(code, t, l);
+        const uint32_t from = shared + s * Chunks::stepBytes + at * 64;
+        if (K::glu) {
+          line[0][l] =
+              loadShared4(from + tileOf[0] * TileStride + rowOf[0] * 4);
+          line[1][l] =
+              loadShared4(from + tileOf[1] * TileStride + rowOf[1] * 4);
+        } else {
+          const uint2 both =
+              loadShared8(from + tileOf[0] * TileStride + rowOf[0] * 4);
+          line[0][l] = both.x;
+          line[1][l] = both.y;
+        }
+      }
+      convert<0>(line, s, w);
+    }
+  }
+
+private:
+  /// Scales differ between the steps of a chunk only where units are short.
+  static constexpr int scaleSteps =
+      isFloat || Chunks::steps % Chunks::chunkSteps == 0 ? 1
+                                                         : Chunks::chunkSteps;
+
+  template <int M>
+  __device__ __forceinline__ void
+  convert(const uint32_t (&line)[2][laneLines(code)], int s,
+          RowsOperand (&w)[products]) const {
+    if constexpr (M < Chunks::stepK / 16) {
+      RowsOperand &to = w[s * (Chunks::stepK / 16) + M];
+      const RowFactor *f = factor[scaleSteps == 1 ? 0 : s];
+      halvesOf<code, M>(line[0], f[0], table, to.a[0], to.a[2]);
+      halvesOf<code, M>(line[1], f[1], table, to.a[1], to.a[3]);
+      convert<M + 1>(line, s, w);
+    }
+  }
+
+  const char *scales;
+  const uint8_t *zeros;
+  uint32_t table;
+  int tileOf[2], rowOf[2];
+  uint32_t asked[scaleSteps][2] = {}, askedZero[scaleSteps][2] = {};
+  RowFactor factor[scaleSteps][2] = {};
+};
+
+/// Finishes what lane 4 g + t of a warp holds, rows of `tile` times N tokens,
+/// as Epilogue does. The code of every value is unrolled: a long one would not
+/// stay in the instruction cache.
+template <class K, int N>
+QCC_DEVICE void storeWide(const Args &a, const float (&sums)[N / 2], int tile,
+                          int firstToken, int tokens) {
+  constexpr bool isPair = !K::glu && K::rows % 2 == 0 && K::canPair;
+  constexpr float inverse = isFloatCode(K::code) ? 1.0F : 1.0F / kHalfFactor;
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+  // Rows of the weight, and columns of the output.
+  const int row = K::glu ? (tile & ~1) * 16 + (tile & 1) * 8 + g
+                         : tile * 16 + 2 * g,
+            other = K::glu ? row + 16 : row + 1;
+  const int column = K::glu ? tile / 2 * 16 + (tile & 1) * 8 + g : row;
+  if (row >= K::rows)
+    return;
+  float bias[2] = {};
+  if (K::hasBias) {
+    bias[0] = pointer<const float>(a.v[3])[row];
+    if (other < K::rows)
+      bias[1] = pointer<const float>(a.v[3])[other];
+  }
+  const int first = firstToken + 2 * t;
+  float *out =
+      pointer<float>(a.v[5]) + int64_t(first) * K::outputStride + column;
+  const float *residual = pointer<const float>(a.v[4]) +
+                          int64_t(first) * K::residualStride + column;
+  const float *scales = reinterpret_cast<const float *>(
+                            pointer<const char>(a.v[6]) + K::scalesAt) +
+                        first;
+#pragma unroll
+  for (int j = 0; j < N / 8; ++j)
+#pragma unroll
+    for (int p = 0; p < 2; ++p) {
+      const int token = 8 * j + p;
+      if (first + token >= tokens)
+        continue;
+      const float scale = K::code == BF16 ? 1.0F : scales[token] * inverse;
+      float2 v = {sums[4 * j + p] * scale, sums[4 * j + 2 + p] * scale};
+      if (K::hasBias) {
+        v.x += bias[0];
+        v.y += bias[1];
+      }
+      v.x = activate<K::activation>(v.x);
+      if (K::glu)
+        v.x *= v.y;
+      else
+        v.y = activate<K::activation>(v.y);
+      if (K::multiplier != 1.0F) {
+        v.x *= K::multiplier;
+        v.y *= K::multiplier;
+      }
+      if (K::softCap > 0.0F) {
+        v.x = softCap(v.x, K::softCap);
+        v.y = softCap(v.y, K::softCap);
+      }
+      float *to = out + int64_t(token) * K::outputStride;
+      const float *from = residual + int64_t(token) * K::residualStride;
+      if (isPair) {
+        if (K::hasResidual) {
+          const float2 more = *reinterpret_cast<const float2 *>(from);
+          v.x += more.x;
+          v.y += more.y;
+        }
+        *reinterpret_cast<float2 *>(to) = v;
+        continue;
+      }
+      to[0] = K::hasResidual ? v.x + from[0] : v.x;
+      if (!K::glu && other < K::rows)
+        to[1] = K::hasResidual ? v.y + from[1] : v.y;
+    }
+}
+
+/// Operands: codes, scales, zeros, bias, residual, output, staged activations.
+template <class K>
+struct WideGemm {
+  using Chunks = WideChunks<K>;
+  static constexpr int code = K::code;
+  static constexpr int N = K::blockTokens;
+  /// 64 elements of k of all tokens: atoms of 8 tokens, one after the other.
+  static constexpr int xSliceBytes = N * 128;
+  static constexpr int slices = Chunks::chunkK / 64;
+  static constexpr int codesBytes = kWideTiles * Chunks::tileBytes;
+  static constexpr int stageBytes =
+      (xSliceBytes * slices + codesBytes + 1023) / 1024 * 1024;
+  static constexpr int tableBytes = isTableCode(code) ? kPairTableBytes : 0;
+  static constexpr int stages =
+      smaller(8, (kMostShared - 2048 - tableBytes) / stageBytes);
+  static constexpr int sharedBytes = stages * stageBytes + tableBytes + 2048;
+  static_assert(stages >= 2 && 2 * stages * 8 <= 1024);
+
+  static __device__ __forceinline__ void run(const Step *step, const Args &a,
+                                             char *room) {
+    const uint32_t base = (sharedAddress(room) + 1023) & ~1023U;
+    const uint32_t table = base + stages * stageBytes;
+    const uint32_t full = table + tableBytes, empty = full + stages * 8;
+    const uint32_t rank = clusterRank();
+    if (threadIdx.x == 0) {
+      for (int i = 0; i < stages; ++i) {
+        initBarrier(full + 8 * i, 129);
+        initBarrier(empty + 8 * i, 16); // warps of both blocks
+      }
+      fenceBarrierInit();
+    }
+    if constexpr (isTableCode(code))
+      fillPairTable<code>(room + (table - sharedAddress(room)), threadIdx.x,
+                          kWideThreads);
+    clusterSync();
+    __syncthreads();
+    startNext();
+    // The step's numbers were there before the first kernel began.
+    const int tokens = K::gather ? step->logit_count : step->tokens;
+    const int tokenBlocks = (tokens + N - 1) / N;
+    const int tiles =
+        (K::tiles + 2 * kWideTiles - 1) / (2 * kWideTiles) * tokenBlocks;
+    const int first = blockIdx.x / 2, stride = gridDim.x / 2;
+    if (threadIdx.x < 128) {
+      giveRegisters<56>();
+      produce(a, base, full, empty, rank, tokenBlocks, tiles, first, stride);
+    } else {
+      takeRegisters<224>();
+      waitForEarlier();
+      consume(a, base, table, full, empty, rank, tokens, tokenBlocks, tiles,
+              first, stride);
+    }
+    // The other block may still copy into this one.
+    __syncwarp();
+    clusterSync();
+  }
+
+private:
+  static __device__ __forceinline__ void
+  produce(const Args &a, uint32_t base, uint32_t full, uint32_t empty,
+          uint32_t rank, int tokenBlocks, int tiles, int first, int stride) {
+    const char *codes = pointer<const char>(a.v[0]);
+    const char *x = pointer<const char>(a.v[6]);
+    auto sendCodes = [&](int tile, int chunk, uint32_t i) {
+      const uint32_t slot = i % stages;
+      Chunks::template copy<kWideTiles, 128, Chunks::tileBytes>(
+          base + slot * stageBytes + xSliceBytes * slices, codes,
+          (tile / tokenBlocks * 2 + int(rank)) * kWideTiles, chunk,
+          threadIdx.x);
+      arriveAfterCopies(full + 8 * slot);
+    };
+    auto sendTokens = [&](int tile, int chunk, uint32_t i) {
+      if (threadIdx.x != 0)
+        return;
+      const uint32_t slot = i % stages;
+      expectBytes(full + 8 * slot, xSliceBytes * slices);
+      const char *from = x + int64_t(tile % tokenBlocks) * xSliceBytes +
+                         rank * (xSliceBytes / 2);
+#pragma unroll
+      for (int slice = 0; slice < slices; ++slice)
+        copyToCluster(base + slot * stageBytes + slice * xSliceBytes +
+                          rank * (xSliceBytes / 2),
+                      from + int64_t(chunk * slices + slice) * K::xSliceStride,
+                      xSliceBytes / 2, full + 8 * slot, 3);
+    };
+    // Codes run ahead of the kernels in front, as far as there is room.
+    constexpr int primed = smaller(stages, int(Chunks::chunks));
+    if (first < tiles)
+      for (int i = 0; i < primed; ++i)
+        sendCodes(first, i, i);
+    waitForEarlier();
+    uint32_t i = 0;
+    for (int tile = first; tile < tiles; tile += stride)
+      for (int chunk = 0; chunk < Chunks::chunks; ++chunk, ++i) {
+        if (i >= primed) {
+          if (i >= stages)
+            waitBarrier(empty + 8 * (i % stages), (i / stages & 1) ^ 1);
+          sendCodes(tile, chunk, i);
+        }
+        sendTokens(tile, chunk, i);
+      }
+  }
+
+  static __device__ __forceinline__ void
+  consume(const Args &a, uint32_t base, uint32_t table, uint32_t full,
+          uint32_t empty, uint32_t rank, int tokens, int tokenBlocks, int tiles,
+          int first, int stride) {
+    const int warp = threadIdx.x / 32 - 4;
+    WideRows<K> rows(a, warp, table + threadIdx.x % 32 * 4);
+    const bool isFirst = threadIdx.x % 32 == 0;
+    auto release = [&](uint32_t i) {
+      __syncwarp();
+      if (isFirst) {
+        arriveAt(empty + 8 * (i % stages), 0);
+        arriveAt(empty + 8 * (i % stages), 1);
+      }
+    };
+    if (first >= tiles)
+      return;
+    auto firstTileOf = [&](int tile) {
+      return (tile / tokenBlocks * 2 + int(rank)) * kWideTiles;
+    };
+    // The chunk whose scales are asked for, two before it is multiplied.
+    int askTile = first, askChunk = 0, askFirst = firstTileOf(first);
+    auto ask = [&] {
+      rows.ask(askFirst, askChunk);
+      if (++askChunk < Chunks::chunks)
+        return;
+      askChunk = 0;
+      if (askTile + stride < tiles)
+        askTile += stride;
+      askFirst = firstTileOf(askTile);
+    };
+    // Operands of the next chunk are made while this one is multiplied.
+    RowsOperand next[WideRows<K>::products], w[WideRows<K>::products];
+    auto prepare = [&](uint32_t i) {
+      const uint32_t slot = i % stages;
+      rows.take();
+      ask();
+      waitBarrier(full + 8 * slot, i / stages & 1);
+      rows.load(base + slot * stageBytes + xSliceBytes * slices, next);
+    };
+    uint32_t i = 0;
+    ask();
+    prepare(0);
+    for (int tile = first; tile < tiles; tile += stride) {
+      float sums[N / 2];
+#pragma unroll 1
+      for (int chunk = 0; chunk < Chunks::chunks; ++chunk, ++i) {
+        place(w, next, threadIdx.z);
+        wgmmaFence();
+        const uint64_t x = tokensDescriptor(base + i % stages * stageBytes);
+#pragma unroll
+        for (int p = 0; p < WideRows<K>::products; ++p)
+          wgmma<N, code == BF16>(sums, w[p],
+                                 x + p / 4 * (xSliceBytes / 16) + p % 4 * 2,
+                                 chunk > 0 || p > 0);
+        wgmmaCommit();
+        if (chunk + 1 < Chunks::chunks || tile + stride < tiles)
+          prepare(i + 1);
+        wgmmaWait<0>();
+        release(i);
+      }
+      storeWide<K, N>(a, sums, firstTileOf(tile) + warp, tile % tokenBlocks * N,
+                      tokens);
+    }
+  }
+};
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_KERNELS_WIDE_GEMM_CUH
