@@ -83,7 +83,7 @@ Result reference(const Problem &p) {
 /// The weight in t16, the codes offset by 128.
 GuardedBuffer pack(const Problem &p) {
   int64_t tileBytes = krn::tileBytes(p.columns, p.columns, 8);
-  GuardedBuffer packed(size_t((p.rows + 15) / 16 * tileBytes));
+  GuardedBuffer packed{size_t((p.rows + 15) / 16 * tileBytes)};
   std::memset(packed.data(), 0, packed.size());
   for (int64_t n = 0; n < p.rows; ++n)
     for (int64_t k = 0; k < p.columns; ++k)
@@ -144,7 +144,7 @@ Result run(const Variant &variant, const Problem &p, bool gemv,
   config.defaultZero = 128;
   config.multiplier = 1;
   r.values.resize(size_t(p.tokens * p.rows));
-  GuardedBuffer scratch(size_t(krn::gemmScratchBytes()));
+  GuardedBuffer scratch{size_t(krn::gemmScratchBytes())};
   for (uint32_t part = 0; part < parts; ++part)
     (gemv ? variant.gemvSplit8 : variant.gemmSplit8)(
         &config, p.tokens, staged.data(), packed.data(), scales.data(), nullptr,
