@@ -226,7 +226,8 @@ void krn_stage_split8(const StageConfig *config, int64_t rows, int64_t forGemv,
     }
     float absmax = maximum(largest);
     *layout.scale(m) = absmax / 127.0f;
-    F32x16 toCode = splat(absmax > 0 ? 127.0f / absmax : 0.0f);
+    // As torch divides a number by a tensor.
+    F32x16 toCode = splat(absmax > 0 ? 1.0f / absmax * 127.0f : 0.0f);
     int32_t *negatedSums = layout.negatedSums(m);
     float *values = layout.values(m);
     int32_t outliers = 0;

@@ -279,7 +279,7 @@ private:
         largest = fmaxf(largest, fabsf(v));
     });
     largest = blockReduce<true>(largest, room);
-    const float factor = largest > 0 ? 127.0F / largest : 0.0F;
+    const float factor = largest > 0 ? 1.0F / largest * 127.0F : 0.0F;
     if (threadIdx.x == 0) {
       reinterpret_cast<float *>(staged + K::scalesAt)[m] = largest / 127.0F;
       if (m == 0) {

@@ -61,7 +61,7 @@ Result reference(const Problem &p) {
       if (p.threshold == 0 || std::fabs(row[k]) < p.threshold)
         absmax = std::max(absmax, std::fabs(row[k]));
     r.rowScales.push_back(absmax / 127.0f);
-    float factor = absmax > 0 ? 127.0f / absmax : 0.0f;
+    float factor = absmax > 0 ? 1.0f / absmax * 127.0f : 0.0f;
     for (int64_t n = 0; n < p.rows; ++n) {
       int64_t sum = 0;
       double outliers = 0;
