@@ -249,7 +249,10 @@ TEST(SplitGemm, EqualsBitsandbytes) {
         for (size_t i = 0; i < got.values.size(); ++i) {
           double value =
               double(got.values[i]) + double(bias[i % size_t(p.rows)]);
-          ASSERT_NEAR(value, exact[i], 1e-5 * largest) << variant.name << i;
+          // Of f32 inputs, bitsandbytes keeps outliers as they are.
+          ASSERT_NEAR(value, exact[i],
+                      (stem.ends_with("f32") ? ulp : 1e-5) * largest)
+              << variant.name << i;
           ASSERT_NEAR(value, out[i], ulp * largest) << variant.name << i;
         }
       }
