@@ -56,7 +56,7 @@ ModelSpec readFalcon(const ConfigReader &config) {
   }
   // Slopes are rounded to bf16 and so are the biases, which are scaled like
   // the scores.
-  config.object({"rope_parameters", "rope_scaling"});
+  config.has({"rope_parameters", "rope_scaling"});
   config.has({"rope_theta"});
   spec.bf16Slopes = true;
   for (float slope : alibiSlopes(spec.heads))
