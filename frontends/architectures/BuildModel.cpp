@@ -390,11 +390,15 @@ ImportedModel Builder::build() {
   if (!spec.headProjection.empty())
     x = modelLinear(x, "head_projection",
                     {spec.headProjection, size, spec.hidden});
+  // Later transformers call every head lm_head (GPT-NeoX's was embed_out).
+  std::string headModule = spec.head.module;
+  if (!source.find(headModule + ".weight") && source.find("lm_head.weight"))
+    headModule = "lm_head";
   Value head = table, headBias;
   if (!spec.tied)
     head = define("lm_head",
-                  param(spec.head.module + ".weight", {spec.vocabulary, size}),
-                  spec.head.module);
+                  param(headModule + ".weight", {spec.vocabulary, size}),
+                  headModule);
   if (spec.head.bias)
     headBias = define("lm_head_bias",
                       param(spec.head.module + ".bias", {spec.vocabulary}));
