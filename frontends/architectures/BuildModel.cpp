@@ -401,7 +401,7 @@ ImportedModel Builder::build() {
                   headModule);
   if (spec.head.bias)
     headBias = define("lm_head_bias",
-                      param(spec.head.module + ".bias", {spec.vocabulary}));
+                      param(headModule + ".bias", {spec.vocabulary}));
   Value logits = tfm::LogitsOp::create(
       model, loc, activations(spec.vocabulary), step, x, head, headBias,
       model.getF32FloatAttr(spec.logitMultiplier),
