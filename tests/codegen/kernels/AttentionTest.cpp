@@ -418,7 +418,10 @@ TEST(RopeTest, Table) {
   for (int i = 0; i < 37; ++i)
     frequencies.push_back(float(std::pow(10000.0, -i / 37.0)));
   std::vector<int32_t> positions = {0, 1, 2, 3, 100, 4095, 131071, 1000003};
-  RopeTableConfig config = {37, 0.75f};
+  RopeTableConfig config = {.half = 37,
+                            .original = 0,
+                            .factor = 1,
+                            .attentionFactor = 0.75f};
   qrt_step step = {};
   step.tokens = uint32_t(positions.size());
   step.positions = positions.data();
