@@ -144,9 +144,9 @@ func.func private @rms_norm_c1(%x: tensor<?x64xf32>, %w: tensor<16xf32>) {
 
 // -----
 
-func.func private @rms_norm_c2(%x: tensor<?x64xf32>, %w: tensor<64xf32>) {
-  // expected-error @below {{rms_norm_c2: the weight has 64 elements where 16 are needed in one row}}
-  %0 = tfm.rms_norm %x, %w eps 1.0e-5 {heads = 4} : tensor<?x64xf32>, tensor<64xf32>
+func.func private @rms_norm_c2(%x: tensor<?x64xf32>, %w: tensor<48xf32>) {
+  // expected-error @below {{rms_norm_c2: the weight has 48 elements where 16 are needed in one row}}
+  %0 = tfm.rms_norm %x, %w eps 1.0e-5 {heads = 4} : tensor<?x64xf32>, tensor<48xf32>
   return
 }
 
