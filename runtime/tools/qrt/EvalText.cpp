@@ -59,8 +59,15 @@ uint32_t PythonRandom::next() {
 uint32_t PythonRandom::upTo(uint32_t last) {
   // As many bits as the number of values has, drawn until one is among them.
   uint64_t values = uint64_t(last) + 1;
-  int bits = std::min(int(std::bit_width(values)), 32);
+  int bits = int(std::bit_width(values));
   uint32_t value;
+  if (bits > 32) {
+    // 33 bits are a word and the highest bit of the next.
+    do
+      value = next();
+    while (next() >> 31);
+    return value;
+  }
   do
     value = next() >> (32 - bits);
   while (value >= values);

@@ -291,6 +291,7 @@ TEST_F(GgufCheckpointTest, RefusesIncompleteModels) {
   EXPECT_EQ(error(GgufWriter()
                       .text("general.architecture", "llama")
                       .u32("llama.embedding_length", 8)
+                      .u32("llama.block_count", 1)
                       .u32("llama.attention.head_count", 0)),
             "metadata 'llama.attention.head_count' is 0 in @/m.gguf");
   GgufWriter twice = llamaMetadata();

@@ -112,11 +112,10 @@ protected:
 TEST_F(Stories, ConfigurationSaysTheSame) {
   auto gguf = openGguf("f32");
   for (const char *key :
-       {"architectures", "model_type", "hidden_act", "hidden_size",
-        "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-        "head_dim", "intermediate_size", "vocab_size", "rope_theta",
-        "torch_dtype", "attention_bias", "mlp_bias", "bos_token_id",
-        "eos_token_id"})
+       {"model_type", "hidden_size", "num_hidden_layers",
+        "num_attention_heads", "num_key_value_heads", "head_dim",
+        "intermediate_size", "vocab_size", "rope_theta", "torch_dtype",
+        "attention_bias", "mlp_bias", "bos_token_id", "eos_token_id"})
     EXPECT_EQ(gguf->config()[key], plain->config()[key]) << key;
   EXPECT_FLOAT_EQ(gguf->config()["rms_norm_eps"].get<float>(), 1e-5f);
   EXPECT_EQ(gguf->config()["tie_word_embeddings"],
