@@ -19,7 +19,6 @@ LLAMA = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_h
              intermediate_size=48, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 MHA = {k: v for k, v in LLAMA.items() if k != "num_key_value_heads"}
 GPT2 = dict(vocab_size=40, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2)
-FALCON = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, bos_token_id=1, eos_token_id=2)
 OPT = dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=48, word_embed_proj_dim=32,
            max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16, rope_theta=10000.0)
@@ -36,8 +35,6 @@ CASES = {
         short_factor=[1.0, 1.1], long_factor=[1.5, 3.0]))),
     "gemma2": ("gemma2", LLAMA, dict(head_dim=12, query_pre_attn_scalar=10, sliding_window=5,
                                      attn_logit_softcapping=2.0, final_logit_softcapping=3.0)),
-    "falcon-rw": ("falcon", FALCON, dict(num_attention_heads=12, hidden_size=36, alibi=True, bias=True,
-                                         multi_query=False, parallel_attn=False)),
     "opt-350m": ("opt", OPT, dict(do_layer_norm_before=False, word_embed_proj_dim=16)),
     "bloom-6": ("bloom", dict(vocab_size=40, hidden_size=36, n_layer=2, n_head=6, bos_token_id=1, eos_token_id=2),
                 dict(apply_residual_connection_post_layernorm=True)),
