@@ -20,6 +20,7 @@
 #include "runtime/artifact/ArtifactWriter.h"
 #include "runtime/chat/ChatTemplates.h"
 #include "runtime/support/Checksum.h"
+#include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -249,6 +250,7 @@ private:
   void addCpuKernels(krn::ProgramOp program) {
     CompileCpuOptions cpu;
     cpu.threads = threads;
+    cpu.variants = cpuVariantsOf(options);
     cpu.saveTemps = options.saveTemps;
     std::vector<char> code = compileCpu(program, cpu);
     std::span<const uint8_t> bytes(
@@ -334,6 +336,28 @@ std::vector<std::string> targetsOf(const CompileOptions &options) {
   return targets;
 }
 
+std::vector<qrt_cpu_level> cpuVariantsOf(const CompileOptions &options) {
+  std::vector<qrt_cpu_level> variants;
+  std::string names;
+  for (qrt_cpu_level level : CompileCpuOptions().variants) {
+    std::string name(qrt::cpuLevelName(level));
+    names += (names.empty() ? "" : ", ") + name;
+    if (options.cpuVariants.empty() ||
+        std::ranges::find(options.cpuVariants, name) !=
+            options.cpuVariants.end())
+      variants.push_back(level);
+  }
+  for (const std::string &name : options.cpuVariants)
+    if (std::ranges::none_of(variants, [&](qrt_cpu_level level) {
+          return qrt::cpuLevelName(level) == name;
+        }))
+      throw UsageError("unknown CPU variant '" + name + "'",
+                       "known are " + names);
+  if (!options.cpuVariants.empty() && targetsOf(options).front() != "cpu")
+    throw UsageError("--cpu-variants needs the target cpu");
+  return variants;
+}
+
 std::string kvDtypeOf(const CompileOptions &options) {
   if (!options.kvDtype.empty())
     return options.kvDtype;
@@ -353,6 +377,7 @@ static void checkChat(const qrt::chat::ChatSource &chat,
 void compile(const CompileOptions &options) {
   // Wrong usage is said before anything is read.
   std::vector<std::string> targets = targetsOf(options);
+  cpuVariantsOf(options);
   if (!options.dtype.empty())
     checkDtype("--dtype", options.dtype);
   checkDtype("--kv-dtype", kvDtypeOf(options));

@@ -4,6 +4,7 @@
 #define QCC_COMPILER_DRIVER_COMPILE_H
 
 #include "compiler/driver/Scheme.h"
+#include "runtime/abi/kernel_abi.h"
 
 #include <atomic>
 #include <cstdint>
@@ -36,6 +37,8 @@ struct CompileOptions {
   std::string activations;          ///< empty: the target's default
   std::string kvDtype;              ///< empty: f32, or f16 with a CUDA target
   std::vector<std::string> targets; ///< empty: what the machine has
+  /// CPU variants to compile, by the names of qrt::cpuLevelName; empty: all.
+  std::vector<std::string> cpuVariants;
   std::optional<uint64_t> randomSeed;
   unsigned threads = 0; ///< 0: all
   std::string emit; ///< "tfm", "qnt", "krn", "llvm", "cuda", "sass", or empty
@@ -53,6 +56,9 @@ struct CompileOptions {
 /// The targets, sorted, "cpu" first, each once. Throws qrt::UsageError for one
 /// that does not exist.
 std::vector<std::string> targetsOf(const CompileOptions &options);
+/// The CPU variants, sorted, each once. Throws qrt::UsageError for one that
+/// does not exist, or without the target cpu.
+std::vector<qrt_cpu_level> cpuVariantsOf(const CompileOptions &options);
 /// The type of the KV cache.
 std::string kvDtypeOf(const CompileOptions &options);
 

@@ -115,6 +115,13 @@ static std::vector<std::string> normalizedOptions(const LoadedModel &loaded,
   };
   if (!o.activations.empty())
     options.push_back("activations=" + o.activations);
+  if (!o.cpuVariants.empty()) {
+    std::string names;
+    for (qrt_cpu_level level : cpuVariantsOf(o))
+      names +=
+          (names.empty() ? "" : ",") + std::string(qrt::cpuLevelName(level));
+    options.push_back("cpu-variants=" + names);
+  }
   if (!o.lmHead.empty())
     options.push_back("lm-head=" + o.lmHead);
   if (o.randomSeed)

@@ -34,7 +34,9 @@ void listEverything() {
             "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
   std::puts("\ntargets (--target):\n"
             "  cpu        x86-64-v3, x86-64-v4 with VNNI and AMX, chosen when "
-            "the artifact runs;\n"
+            "the artifact runs\n"
+            "             (--cpu-variants x86-64-v3,x86-64-v4,amx: these "
+            "only);\n"
             "             activations i16 for int codes, else f32 "
             "(--activations f32: always);\n"
             "             KV cache f32 (--kv-dtype f16, bf16)\n"

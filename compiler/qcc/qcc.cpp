@@ -27,10 +27,18 @@ static void onInterrupt(int) {
 
 namespace {
 
+std::vector<std::string> splitAtCommas(const std::string &text) {
+  std::vector<std::string> items;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');)
+    items.push_back(item);
+  return items;
+}
+
 /// `qcc compile`.
 struct CompileCommand {
   CompileOptions options;
-  std::string precision, targets;
+  std::string precision, targets, cpuVariants;
   bool symmetric = false, mse = false, nearest = false;
   bool actOrder = false, staticGroups = false, groupAware = false,
        trueSequential = false;
@@ -74,6 +82,9 @@ struct CompileCommand {
                     "Type of activations in GEMMs");
     app->add_option("--kv-dtype", options.kvDtype, "Type of the KV cache");
     app->add_option("--target", targets, "Targets, separated by commas");
+    app->add_option("--cpu-variants", cpuVariants,
+                    "Of the target cpu, separated by commas: x86-64-v3, "
+                    "x86-64-v4, amx (all)");
     app->add_option("--random-weights", randomSeed,
                     "Make weights from this seed");
     app->add_option("--threads", options.threads, "Threads (all)");
@@ -192,9 +203,8 @@ struct CompileCommand {
         throw UsageError("unknown --precision '" + precision + "'",
                          "known are 32-true, bf16-true and 16-true");
     }
-    std::istringstream list(targets);
-    for (std::string target; std::getline(list, target, ',');)
-      options.targets.push_back(target);
+    options.targets = splitAtCommas(targets);
+    options.cpuVariants = splitAtCommas(cpuVariants);
     // A rule may calibrate some modules where the scheme does not.
     bool calibrates = options.scheme.starts_with("gptq") ||
                       options.lmHead.starts_with("gptq");

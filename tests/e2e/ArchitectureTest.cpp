@@ -69,8 +69,9 @@ TEST_P(Architecture, LogitsInF32) {
   TemporaryFolder folder;
   writeCheckpoint(folder.folder, model);
   Outcome compiled =
-      qcc::test::qcc({"compile", folder.folder, "--target", "cpu", "--dtype",
-                      "f32", "--quiet", "-o", folder.path("model.qbin")});
+      qcc::test::qcc({"compile", folder.folder, "--target", "cpu",
+                      "--cpu-variants", "x86-64-v3", "--dtype", "f32",
+                      "--quiet", "-o", folder.path("model.qbin")});
   ASSERT_EQ(compiled.status, 0) << compiled.err;
   Outcome ran =
       qrt({"logits", folder.path("model.qbin"), "--token-ids",

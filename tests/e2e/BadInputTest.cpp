@@ -69,6 +69,12 @@ TEST_F(BadInput, MissingModel) {
                     {"HF_HUB_CACHE=" + folder.path("hub")}),
                 1, folder.path("hub"));
 }
+TEST_F(BadInput, CpuVariantsThatAreNone) {
+  expectRefusal(compile({"--cpu-variants", "x86-64-v9"}), 2, "x86-64-v9");
+  expectRefusal(
+      compile({"--cpu-variants", "x86-64-v3", "--target", "sm_90"}), 2,
+      "--cpu-variants");
+}
 TEST_F(BadInput, ArtifactThatIsNone) {
   writeFile(folder.folder / "x.qbin", "not an artifact at all");
   expectRefusal(qrt({"generate", folder.path("x.qbin")}), 1, "x.qbin");
