@@ -273,7 +273,7 @@ void addBench(CLI::App &app) {
         if (name == "md")
           verb->format = BenchFormat::Markdown;
         else if (name == "json")
-          verb->format = BenchFormat::Json;
+          verb->format = BenchFormat::Rows;
         else if (name == "csv")
           verb->format = BenchFormat::Csv;
         else

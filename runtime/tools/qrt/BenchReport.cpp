@@ -141,10 +141,12 @@ void printBench(const BenchModel &model,
   auto rows = nlohmann::ordered_json::array();
   for (const BenchResult &result : results)
     rows.push_back(toJson(model, result));
-  if (format == BenchFormat::Json)
+  if (format == BenchFormat::Csv)
+    printCsv(rows);
+  else if (format == BenchFormat::Rows)
     printJson(rows);
   else
-    printCsv(rows);
+    printJson({{"results", rows}});
 }
 
 } // namespace qrt::tool

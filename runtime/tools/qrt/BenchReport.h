@@ -46,7 +46,9 @@ struct BenchModel {
   std::optional<double> checkPerplexity;
 };
 
-enum class BenchFormat { Markdown, Json, Csv };
+/// Rows and Csv are llama-bench's `-o json` (an array) and `-o csv`; Json is one
+/// object, as every `--json` prints, with that array as `results`.
+enum class BenchFormat { Markdown, Json, Rows, Csv };
 
 /// Prints a row for each result on stdout.
 void printBench(const BenchModel &model,

@@ -174,9 +174,8 @@ TEST_F(QrtToolTest, evaluates) {
 }
 
 TEST_F(QrtToolTest, measures) {
-  auto json = run("bench MODEL -p 8,4 -n 3 -b 1,2 -d 5 -r 2 --threads 2 "
-                  "-o json --quiet")
-                  .json();
+  std::string bench = "bench MODEL -p 8,4 -n 3 -b 1,2 -d 5 -r 2 --threads 2 ";
+  auto json = run(bench + "-o json --quiet").json();
   ASSERT_EQ(json.size(), 6u);
   for (const auto &row : json) {
     EXPECT_EQ(row["model_filename"], model);
@@ -194,6 +193,7 @@ TEST_F(QrtToolTest, measures) {
   }
   EXPECT_EQ(json[1]["n_prompt"], 4);
   EXPECT_EQ(json[2]["n_gen"], 3);
+  EXPECT_EQ(run(bench + "--json").json()["results"].size(), 6u);
   Result table = run("bench MODEL -p 4 -n 0 -r 1");
   EXPECT_NE(table.out.find("| fake |"), std::string::npos);
   EXPECT_NE(table.out.find("| pp4 |"), std::string::npos);
