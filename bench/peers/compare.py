@@ -34,15 +34,20 @@ def run(*command):
 
 
 def speeds(results):
-    """Prefill and decode speed (tokens/s) and the bytes of the weights, out of
-    the list that llama-bench and qrt bench print as JSON."""
+    """Prefill and decode speed (tokens/s) and the bytes read a token in decode,
+    out of the list that llama-bench and qrt bench print as JSON. llama-bench
+    does not say what it reads: there it is the size of the weights, of which
+    a token reads all."""
     row = {}
     for result in results:
         if result["n_prompt"] == PROMPT and not result["n_gen"]:
             row["prefill"] = result["avg_ts"]
         elif result["n_gen"] == GENERATED and not result["n_prompt"]:
             row["decode"] = result["avg_ts"]
-        row["bytes"] = result["model_size"]
+            if "gbps" in result:
+                row["bytes"] = result["gbps"] * 1e9 / result["avg_ts"]
+            else:
+                row["bytes"] = result["model_size"]
     return row
 
 
