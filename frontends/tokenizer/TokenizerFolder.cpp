@@ -37,6 +37,29 @@ std::string readFile(const fs::path &path) {
   return bytes;
 }
 
+/// Refuses files of a model that are no tokenizer: a SentencePiece model has
+/// no magic of its own, and its reader would name some field.
+void refuseWeights(std::string_view bytes, const std::string &file) {
+  auto refuse = [&](const char *what) {
+    throw Error(std::string("the file is ") + what + ", no tokenizer", file,
+                "name the model's folder or its tokenizer's file");
+  };
+  if (bytes.empty())
+    refuse("empty");
+  // A zip archive, and a pickle of protocol 2 to 5.
+  if (bytes.starts_with("PK\3\4") || (bytes.size() > 1 && bytes[0] == '\x80' &&
+                                      bytes[1] >= 2 && bytes[1] <= 5))
+    refuse("a PyTorch checkpoint");
+  // The length of a JSON header in 8 bytes, of which the upper ones are 0.
+  if (bytes.size() > 8 &&
+      bytes.substr(4, 5) == std::string_view("\0\0\0\0{", 5))
+    refuse("a safetensors checkpoint");
+  if (bytes.starts_with("QBIN\r\n"))
+    refuse("an artifact");
+  if (bytes.starts_with("GGUF"))
+    refuse("a GGUF file whose name does not end in .gguf");
+}
+
 /// Empty if there is no such file.
 std::string readIfThere(const fs::path &path) {
   std::error_code error;
@@ -164,6 +187,7 @@ std::optional<TokenizerModel> importTokenizerFolder(const fs::path &path) {
       return importTokenizerJson(bytes, {}, path.string());
     if (isTiktoken(bytes))
       return importTiktoken(bytes, {}, path.string());
+    refuseWeights(bytes, path.string());
     return importSentencePiece(bytes, path.string());
   }
   if (!fs::is_directory(path, error))

@@ -51,6 +51,24 @@ TEST(TokenizerFolder, IsNotThere) {
             "there is no such file or folder in no/such/folder");
 }
 
+TEST(TokenizerFolder, RefusesWeights) {
+  using namespace std::string_literals;
+  TemporaryFolder folder;
+  for (auto [bytes, what] :
+       {std::pair{""s, "empty"},
+        {"PK\3\4 and more"s, "a PyTorch checkpoint"},
+        {"\x80\2\x8a\n"s, "a PyTorch checkpoint"},
+        {"\x40\0\0\0\0\0\0\0{\"a\": 1}"s, "a safetensors checkpoint"},
+        {"QBIN\r\n\x1a\n"s, "an artifact"},
+        {"GGUF\3\0\0\0"s, "a GGUF file whose name does not end in .gguf"}}) {
+    folder.write("weights.bin", bytes);
+    std::string file = folder.path / "weights.bin";
+    EXPECT_EQ(errorOf([&] { importTokenizerFolder(file); }),
+              "the file is "s + what + ", no tokenizer in " + file +
+                  "; name the model's folder or its tokenizer's file");
+  }
+}
+
 TEST(TokenizerFolder, ReadsVocabAndMerges) {
   TemporaryFolder folder;
   folder.write("vocab.json", smallVocab());
