@@ -226,9 +226,9 @@ LogicalResult EntryBuilder::lowerRopeAttention(qnt::RopeAttentionOp op,
   return inLayer(op.getCache(), [&] {
     krn::RopeAppendOp::create(
         b, loc, q, map.lookup(op.getKey()), map.lookup(op.getValue()), table,
-        qNorm, kNorm, TypeAttr::get(op.getCache().getType()),
-        op.getHeadsAttr(), op.getRotaryAttr(), op.getInterleavedAttr(),
-        op.getEpsAttr(), op.getNormOffsetAttr(), fusedAttr());
+        qNorm, kNorm, TypeAttr::get(op.getCache().getType()), op.getHeadsAttr(),
+        op.getRotaryAttr(), op.getInterleavedAttr(), op.getEpsAttr(),
+        op.getNormOffsetAttr(), fusedAttr());
     krn::AttentionOp::create(
         b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
         op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr(), UnitAttr());
@@ -247,10 +247,10 @@ LogicalResult EntryBuilder::lowerAttention(tfm::AttentionOp op, Mapping &map) {
         Value(), Value(), TypeAttr::get(op.getCache().getType()),
         op.getHeadsAttr(), b.getI64IntegerAttr(0), UnitAttr(),
         b.getF32FloatAttr(0), b.getF32FloatAttr(0), fusedAttr());
-    krn::AttentionOp::create(
-        b, loc, q, slopes, output, TypeAttr::get(op.getCache().getType()),
-        op.getHeadsAttr(), op.getScaleAttr(), op.getSoftCapAttr(),
-        op.getBf16BiasAttr());
+    krn::AttentionOp::create(b, loc, q, slopes, output,
+                             TypeAttr::get(op.getCache().getType()),
+                             op.getHeadsAttr(), op.getScaleAttr(),
+                             op.getSoftCapAttr(), op.getBf16BiasAttr());
   });
 }
 
@@ -288,10 +288,9 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
         if (!table)
           return failure();
         Value output = outputFor(embedding.getResult());
-        krn::EmbedOp::create(b, loc, table, output,
-                             embedding.getMultiplierAttr(),
-                             embedding.getPositionsAttr(),
-                             embedding.getOffsetAttr());
+        krn::EmbedOp::create(
+            b, loc, table, output, embedding.getMultiplierAttr(),
+            embedding.getPositionsAttr(), embedding.getOffsetAttr());
         map[embedding.getResult()] = output;
         return success();
       })
@@ -328,8 +327,8 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
       .Case([&](tfm::MapOp mapped) {
         Value output = outputFor(mapped.getResult());
         krn::MapOp::create(b, loc, mapped.getKindAttr(),
-                           map.lookup(mapped.getInput()),
-                           mapped.getValueAttr(), output);
+                           map.lookup(mapped.getInput()), mapped.getValueAttr(),
+                           output);
         map[mapped.getResult()] = output;
         return success();
       })

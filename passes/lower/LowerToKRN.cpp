@@ -73,17 +73,16 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
           !gemm.getOutlierThresholdAttr() &&
           !gemm.getWeight().getType().getFormat().getValue().nested;
     });
-    ArrayRef<Bucket> wanted =
-        ArrayRef(buckets).drop_front(!tokenEntry     ? 2
-                                     : isPersistable ? 0
-                                                     : 1);
+    ArrayRef<Bucket> wanted = ArrayRef(buckets).drop_front(!tokenEntry     ? 2
+                                                           : isPersistable ? 0
+                                                                           : 1);
     if (onlyPrefill)
       wanted = wanted.take_back();
     for (const Bucket &bucket : wanted) {
       b.setInsertionPointToEnd(&program.getBody().front());
-      auto entry = krn::EntryOp::create(
-          b, model.getLoc(), bucket.name, bucket.maxTokens, bucket.isPersistent,
-          int64_t(0), int64_t(0));
+      auto entry =
+          krn::EntryOp::create(b, model.getLoc(), bucket.name, bucket.maxTokens,
+                               bucket.isPersistent, int64_t(0), int64_t(0));
       b.createBlock(&entry.getBody());
       if (failed(EntryBuilder(module, entry, bucket, target == "cuda",
                               activations, weightIndex, kvOffsets)

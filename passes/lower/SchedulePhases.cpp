@@ -22,8 +22,8 @@ namespace {
 /// rope_append with its attention.
 struct Node {
   Operation *op;
-  krn::StageOp stage;             ///< a GEMM's, whose input is private
-  krn::RopeAppendOp ropeAppend;   ///< an attention's
+  krn::StageOp stage;           ///< a GEMM's, whose input is private
+  krn::RopeAppendOp ropeAppend; ///< an attention's
   llvm::DenseSet<Value> reads, writes;
   bool readsCache = false, writesCache = false;
   SmallVector<size_t> after; ///< nodes that must come before
@@ -45,8 +45,7 @@ struct Node {
       return llvm::any_of(a, [&](Value value) { return b.contains(value); });
     };
     return meet(reads, earlier.writes) || meet(writes, earlier.writes) ||
-           meet(writes, earlier.reads) ||
-           (readsCache && earlier.writesCache) ||
+           meet(writes, earlier.reads) || (readsCache && earlier.writesCache) ||
            (writesCache && (earlier.readsCache || earlier.writesCache));
   }
 };
@@ -147,8 +146,7 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
         auto first = dyn_cast<krn::GemmOp>(other.op);
         if (!first || first.getOutput() != sum || !first.getResidual() ||
             !other.stage || first.getResidual() == sum ||
-            second.getOutput() == sum ||
-            llvm::range_size(sum.getUses()) != 2 ||
+            second.getOutput() == sum || llvm::range_size(sum.getUses()) != 2 ||
             levelOf(node) >= levelOf(other))
           continue;
         Value begin = first.getResidual(), end = second.getOutput();
