@@ -238,10 +238,9 @@ FailureOr<krn::RopeTableConfig> cpu::ropeTableConfig(krn::RopeTableOp op) {
   return config;
 }
 
-FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
-  if (failed(checkVectors(op, {op.getNormWeight(), op.getNormBias(),
-                               op.getOrder()})))
-    return failure();
+/// What staging and looking for outliers share: how rows are read and normed.
+template <typename Op>
+static krn::StageConfig normedRows(Op op) {
   krn::StagedType staged = op.getOutput().getType();
   krn::StageConfig config = {};
   config.columns = staged.getColumns();
@@ -253,6 +252,14 @@ FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
   config.normOffset = op.getNormOffset().convertToFloat();
   config.hasNormBias = bool(op.getNormBias());
   config.heads = 1;
+  return config;
+}
+
+FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
+  if (failed(checkVectors(
+          op, {op.getNormWeight(), op.getNormBias(), op.getOrder()})))
+    return failure();
+  krn::StageConfig config = normedRows(op);
   config.linears = int32_t(op.getLinears());
   if (FloatAttr threshold = op.getOutlierThresholdAttr())
     config.outlierThreshold = float(threshold.getValueAsDouble());
@@ -264,17 +271,7 @@ FailureOr<krn::StageConfig> cpu::stageConfig(krn::StageOp op) {
 FailureOr<krn::StageConfig> cpu::findOutliersConfig(krn::FindOutliersOp op) {
   if (failed(checkVectors(op, {op.getNormWeight(), op.getNormBias()})))
     return failure();
-  krn::StagedType staged = op.getOutput().getType();
-  krn::StageConfig config = {};
-  config.columns = staged.getColumns();
-  config.inputStride = strideOf(op.getInput());
-  config.group = groupOf(staged);
-  config.paddedGroup = krn::paddedGroup(config.group, int(staged.getBits()));
-  config.norm = normOf(op.getNorm());
-  config.epsilon = op.getEps().convertToFloat();
-  config.normOffset = op.getNormOffset().convertToFloat();
-  config.hasNormBias = bool(op.getNormBias());
-  config.heads = 1;
+  krn::StageConfig config = normedRows(op);
   config.outlierThreshold = op.getOutlierThreshold().convertToFloat();
   return config;
 }
@@ -395,7 +392,7 @@ FailureOr<krn::AttentionConfig> cpu::attentionConfig(krn::AttentionOp op) {
   config.kvElement = elementOf(cache.getElement());
   config.scale = op.getScale().convertToFloat();
   config.softCap = op.getSoftCap().convertToFloat();
-  config.alibi = !op.getSlopes()      ? krn::AlibiNone
+  config.alibi = !op.getSlopes()    ? krn::AlibiNone
                  : op.getBf16Bias() ? krn::AlibiBf16
                                     : krn::AlibiExact;
   return config;
@@ -414,9 +411,9 @@ FailureOr<krn::StageConfig> cpu::normConfig(krn::NormOp op) {
   config.normOffset = op.getNormOffset().convertToFloat();
   config.hasNormBias = bool(op.getBias());
   config.heads = int32_t(op.getHeads());
-  config.weightPerHead = config.heads > 1 &&
-                         op.getWeight().getType().getColumns() !=
-                             config.columns;
+  config.weightPerHead =
+      config.heads > 1 &&
+      op.getWeight().getType().getColumns() != config.columns;
   return config;
 }
 
