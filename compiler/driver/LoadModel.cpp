@@ -14,9 +14,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <vector>
 
 namespace fs = std::filesystem;
 using namespace mlir;
@@ -76,8 +78,9 @@ void checkAllUsed(const Checkpoint &checkpoint, const ImportedModel &imported,
                   const ModelSpec &spec) {
   // Buffers that older transformers saved, and what a tied head repeats.
   static const char *const buffers[] = {
-      ".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
-      ".attention.bias", ".attention.masked_bias", ".attn.attention.bias",
+      ".rotary_emb.inv_freq",        ".attn.bias",
+      ".attn.masked_bias",           ".attention.bias",
+      ".attention.masked_bias",      ".attn.attention.bias",
       ".attn.attention.masked_bias", ".rotary_emb.cos_cached",
       ".rotary_emb.sin_cached"};
   std::vector<std::string> extra;
@@ -94,13 +97,42 @@ void checkAllUsed(const Checkpoint &checkpoint, const ImportedModel &imported,
   }
   if (extra.empty())
     return;
-  throw Error("tensor '" + extra.front() + "'" +
-                  (extra.size() > 1 ? " and " +
-                                          std::to_string(extra.size() - 1) +
-                                          " more are"
-                                    : " is") +
-                  " no part of the model that its configuration describes",
-              checkpoint.path());
+  throw Error(
+      "tensor '" + extra.front() + "'" +
+          (extra.size() > 1
+               ? " and " + std::to_string(extra.size() - 1) + " more are"
+               : " is") +
+          " no part of the model that its configuration describes",
+      checkpoint.path());
+}
+
+/// A head that the checkpoint holds and that is not the embedding is not tied,
+/// whatever the configuration says: as in transformers 5.
+void untieOtherHead(const Checkpoint &checkpoint, ModelSpec &spec) {
+  auto find = [&](const std::string &module) {
+    const TensorInfo *info = checkpoint.find(module + ".weight");
+    if (!info && module.starts_with(spec.basePrefix))
+      info = checkpoint.find(module.substr(spec.basePrefix.size()) + ".weight");
+    return info;
+  };
+  const TensorInfo *head = find(spec.head.module);
+  const TensorInfo *embedding = find(spec.embedding);
+  if (!spec.tied || !head || !embedding)
+    return;
+  if (head->shape != embedding->shape) {
+    spec.tied = false;
+    return;
+  }
+  constexpr int64_t step = 1 << 16;
+  std::vector<float> a(step), b(step);
+  for (int64_t at = 0; at < head->elements() && spec.tied; at += step) {
+    int64_t count = std::min(step, head->elements() - at);
+    checkpoint.readF32(*head, at, count, a.data());
+    checkpoint.readF32(*embedding, at, count, b.data());
+    spec.tied = std::memcmp(a.data(), b.data(), size_t(count) * 4) == 0;
+  }
+  checkpoint.release(*head);
+  checkpoint.release(*embedding);
 }
 
 /// Parameters of all scopes.
@@ -206,7 +238,8 @@ std::optional<qrt::TokenizerModel> tokenizerOf(const Checkpoint &checkpoint) {
 qrt::chat::ChatSource chatOf(const Checkpoint &checkpoint) {
   if (!checkpoint.isGguf())
     return importChat(checkpoint.path());
-  return readGgufChat(static_cast<const GgufCheckpoint &>(checkpoint).metadata());
+  return readGgufChat(
+      static_cast<const GgufCheckpoint &>(checkpoint).metadata());
 }
 
 /// Only the configuration of MODEL, for random weights.
@@ -270,6 +303,7 @@ LoadedModel loadModel(MLIRContext &context, const std::string &model,
 
   std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(path);
   loaded.spec = readModelSpec(checkpoint->config());
+  untieOtherHead(*checkpoint, loaded.spec);
   loaded.imported = buildModel(
       context, loaded.spec, CheckpointSource(context, *checkpoint), kvElement);
   checkAllUsed(*checkpoint, loaded.imported, loaded.spec);

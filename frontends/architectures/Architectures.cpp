@@ -17,7 +17,7 @@ static constexpr Architecture kArchitectures[] = {
     {"gemma2", "Gemma 2 (soft caps, every other layer slides)", readGemma2,
      false},
     {"gemma3_text", "Gemma 3 (text; two rotary bases)", readGemma3, true},
-    {"falcon", "Falcon 7b, 40b/180b (new architecture)", readFalcon,
+    {"falcon", "Falcon 7b, 40b/180b (new architecture), RW (ALiBi)", readFalcon,
      true},
     {"opt", "OPT (350m's post-norm and projections included)", readOpt, true},
     {"bloom", "BLOOM (ALiBi)", readBloom, true},

@@ -96,6 +96,10 @@ std::optional<ConfigReader> ConfigReader::object(Names names) const {
   const json *field = find(names);
   if (!field)
     return std::nullopt;
+  // Whoever asks again shares what was asked for.
+  for (const ConfigReader &object : seen->objects)
+    if (object.config == field)
+      return object;
   for (const char *name : names)
     if (config->contains(name) && &(*config)[name] == field) {
       seen->objects.emplace_back(*field, place + "." + name);
@@ -110,7 +114,7 @@ static bool isHarmless(const std::string &name) {
   static const std::set<std::string> names = {
       "architectures", "attention_softmax_in_fp32", "attn_impl",
       "attn_implementation", "auto_map", "bias_dropout_fusion",
-      "chunk_size_feed_forward", "custom_pipelines", "do_sample", "dtype",
+      "cache_implementation", "chunk_size_feed_forward", "custom_pipelines", "do_sample", "dtype",
       "early_stopping", "finetuning_task", "flash_attn", "flash_rotary",
       "forced_bos_token_id", "fused_dense", "fused_mlp",
       "gradient_checkpointing", "id2label", "init_config", "init_device",
@@ -127,7 +131,15 @@ static bool isHarmless(const std::string &name) {
       "torchscript", "training_config", "transformers.js_config",
       "transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16",
       "use_cache", "use_flash_attn", "use_return_dict", "attn_uses_sequence_id",
-      "verbose", "fc_config", "ffn_config_defaults", "num_logits_to_keep"};
+      "verbose", "fc_config", "ffn_config_defaults", "num_logits_to_keep",
+      // Of publishers' own code: transformers reads other fields, or none.
+      "ff_factor", "full_attn_mod", "inference_runner", "interpolate_factor",
+      "layer_switch", "max_batch_size", "max_sequence_length",
+      "model_parallel", "order_of_interleaved_layers", "pad_key_length",
+      "position_embedding_type", "pre_allocate_kv_cache", "rope_percent",
+      "rotary", "sliding_window_size", "use_embedding_sharing",
+      "use_gated_activation", "use_parallel_block", "use_parallel_embedding",
+      "validate_runner_input"};
   auto has = [&](const char *part) {
     return name.find(part) != std::string::npos;
   };

@@ -1,13 +1,14 @@
-//===- Falcon.cpp - Falcon 7b and the 40b/180b architecture ---------------===//
+//===- Falcon.cpp - Falcon 7b, RW and the 40b/180b architecture -----------===//
 //
 // transformers' modeling_falcon.py. One fused query_key_value a layer, whose
 // rows are: multi-query (7b) all heads of q, then k, then v; else for each kv
-// head its heads of q, k, v.
+// head its heads of q, k, v. Falcon-RW has ALiBi, biases and serial blocks.
 //
 //===----------------------------------------------------------------------===//
 
 #include "frontends/architectures/Architectures.h"
 #include "frontends/architectures/Rope.h"
+#include "runtime/formats/HalfFloat.h"
 
 namespace qcc {
 
@@ -15,7 +16,8 @@ ModelSpec readFalcon(const ConfigReader &config) {
   ModelSpec spec = readSizes(config, "falcon", 0, /*defaultExpansion=*/4);
   bool grouped = config.boolean({"new_decoder_architecture"}, false);
   bool multiQuery = config.boolean({"multi_query"}, true);
-  int64_t kvHeads = config.integer({"num_kv_heads", "n_head_kv"}, 1, spec.heads);
+  int64_t kvHeads =
+      config.integer({"num_kv_heads", "n_head_kv"}, 1, spec.heads);
   spec.kvHeads = grouped ? kvHeads : multiQuery ? 1 : spec.heads;
   if (spec.heads % spec.kvHeads != 0)
     config.refuse("num_kv_heads", "is " + std::to_string(spec.kvHeads) +
@@ -33,7 +35,8 @@ ModelSpec readFalcon(const ConfigReader &config) {
   setEmbedding(spec, config, "transformer.word_embeddings", "lm_head", true);
   spec.norm = readLayerNorm(config, /*bias=*/true);
   spec.finalNorm = "transformer.ln_f";
-  int64_t norms = config.integer({"num_ln_in_parallel_attn"}, 1, grouped ? 2 : 1);
+  int64_t norms =
+      config.integer({"num_ln_in_parallel_attn"}, 1, grouped ? 2 : 1);
   bool twoNorms = grouped && norms == 2;
   spec.attentionNorm = layer + (twoNorms ? "ln_attn" : "input_layernorm");
   if (twoNorms)
@@ -53,10 +56,15 @@ ModelSpec readFalcon(const ConfigReader &config) {
     setRope(spec, config);
     return spec;
   }
-  // With slopes and biases rounded to bf16 (BLOOM's ALiBi is not) logits were
-  // 0.12 off transformers'.
-  config.refuse("alibi", "is true; Falcon with ALiBi does not match "
-                         "transformers yet and is not supported");
+  // Biases are made in bf16 and scaled like the scores. (transformers' eager
+  // attention adds them twice, as scores and with the mask; its default, sdpa,
+  // and Falcon's own code do so once.)
+  config.has({"rope_parameters", "rope_scaling"});
+  config.has({"rope_theta"});
+  spec.bf16Slopes = true;
+  for (float slope : alibiSlopes(spec.heads))
+    spec.slopes.push_back(qrt::bfloatToFloat(qrt::floatToBfloat(slope)));
+  return spec;
 }
 
 } // namespace qcc

@@ -28,7 +28,12 @@ ModelSpec readGptNeoX(const ConfigReader &config) {
   spec.output = {layer + "attention.dense", spec.hidden, spec.hidden, bias};
   setMlp(spec, layer + "mlp.dense_h_to_4h", layer + "mlp.dense_4h_to_h", true);
   spec.activation = readActivation(config, "gelu");
-  setRope(spec, config, {.partial = 0.25, .thetaField = "rotary_emb_base"});
+  // transformers 4 saved theta under both names, at times.
+  bool isNamedTheta =
+      config.has({"rope_theta"}) && !config.has({"rotary_emb_base"});
+  setRope(spec, config,
+          {.partial = 0.25,
+           .thetaField = isNamedTheta ? "rope_theta" : "rotary_emb_base"});
   return spec;
 }
 
@@ -48,6 +53,7 @@ ModelSpec readGptJ(const ConfigReader &config) {
                {"q_proj", "k_proj", "v_proj", "out_proj"}, false, false);
   setMlp(spec, layer + "mlp.fc_in", layer + "mlp.fc_out", true);
   spec.activation = readActivation(config, "gelu_new");
+  config.has({"scale_attn_weights"}); // they always are
   bool isSaid = config.fields().contains("rotary_dim");
   int64_t rotary =
       config.integer({"rotary_dim"}, 2, isSaid ? spec.headDim : 64);

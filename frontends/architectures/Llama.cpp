@@ -116,6 +116,8 @@ ModelSpec readSmolLM3(const ConfigReader &config) {
     config.refuse("num_key_value_heads", "is missing");
   setRope(spec, config, {.theta = 2000000});
 
+  config.has({"max_window_layers"}); // layer_types says it
+
   // no_rope_layers says 1 for the layers that do rotate.
   int64_t interval = config.integer({"no_rope_layer_interval"}, 1, 4);
   const nlohmann::json *rotates = config.find({"no_rope_layers"});

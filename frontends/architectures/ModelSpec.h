@@ -114,7 +114,7 @@ struct ModelSpec {
   QkNormSpec qkNorm;
   std::vector<RopeSpec> ropes;
   std::vector<float> slopes; ///< ALiBi, one a head; empty: none
-  bool bf16Slopes = false;   ///< biases are rounded as Falcon's
+  bool bf16Slopes = false;   ///< biases are made in bf16, as Falcon's
   float attentionSoftCap = 0;
   Projection gate, up, down; ///< gate: only in gated MLPs
   tfm::Activation activation = tfm::Activation::Silu;

@@ -63,7 +63,10 @@ ModelSpec readMpt(const ConfigReader &config) {
     if (attention->string({"attn_type"}, "multihead_attention") !=
         "multihead_attention")
       attention->refuse("attn_type", "is no multihead_attention");
-    most = double(attention->integer({"alibi_bias_max"}, 1, 8));
+    // transformers takes 8 whatever this says; MPT's own code does not.
+    most = attention->number({"alibi_bias_max"}, 8);
+    if (most <= 0)
+      attention->refuse("alibi_bias_max", "is not positive");
     spec.clipQkv = float(attention->number({"clip_qkv"}, 0));
     if (attention->has({"softmax_scale"}))
       for (LayerSpec &each : spec.layers)

@@ -42,6 +42,7 @@ private:
   }
   std::vector<float> factorTensor(const char *name) const;
   json ropeScaling() const;
+  std::optional<double> yarnAttentionFactor(double factor) const;
   void addSizes();
   void addRope();
   void addWindows();
@@ -73,6 +74,22 @@ std::vector<float> ConfigBuilder::factorTensor(const char *name) const {
                       std::to_string(value) + ", no factor",
                   meta.file);
   return values;
+}
+
+/// What YaRN multiplies cos and sin by, where the file says more than the
+/// factor. llama-context.cpp: attn_factor multiplies the usual one;
+/// yarn_attn_factor is what the conversion makes of attention_factor.
+std::optional<double> ConfigBuilder::yarnAttentionFactor(double factor) const {
+  auto more = meta.number(key("rope.scaling.attn_factor"));
+  auto said = meta.number(key("rope.scaling.yarn_attn_factor"));
+  auto allDimensions = meta.number(key("rope.scaling.yarn_log_multiplier"));
+  if (!more && !said && !allDimensions)
+    return std::nullopt;
+  auto scale = [&](double weight) {
+    return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1;
+  };
+  double usual = scale(1) / scale(allDimensions.value_or(0));
+  return said.value_or(usual) * more.value_or(1);
 }
 
 /// The scaling of the rotary embedding, as transformers' rope_scaling says it;
@@ -111,8 +128,9 @@ json ConfigBuilder::ropeScaling() const {
     scaling["factor"] = *factor;
   if (original)
     scaling["original_max_position_embeddings"] = *original;
-  if (attention)
-    scaling["attention_factor"] = *attention;
+  if (kind == "yarn" && factor)
+    if (auto attentionFactor = yarnAttentionFactor(*factor))
+      scaling["attention_factor"] = *attentionFactor;
   for (auto [gguf, field] : {std::pair("yarn_beta_fast", "beta_fast"),
                              std::pair("yarn_beta_slow", "beta_slow")})
     if (auto value =
@@ -331,7 +349,7 @@ void ConfigBuilder::addOwn() {
     config["attn_config"] = {
         {"alibi", true},
         {"alibi_bias_max",
-         meta.integer(key("attention.max_alibi_bias")).value_or(8)}};
+         meta.number(key("attention.max_alibi_bias")).value_or(8)}};
     if (auto clip = meta.number(key("attention.clamp_kqv")))
       config["attn_config"]["clip_qkv"] = *clip;
   }

@@ -29,6 +29,9 @@ readGgufTokenizerFields(const GgufMetadata &metadata) {
 
   GgufTokenizerFields fields;
   fields.model = metadata.string(key("model")).value_or("");
+  // llama.cpp's names for a model of ids alone.
+  if (fields.model == "none" || fields.model == "no_vocab")
+    return std::nullopt;
   fields.pre = metadata.string(key("pre")).value_or("");
   fields.tokens = metadata.strings(key("tokens"));
   fields.merges = metadata.strings(key("merges"));

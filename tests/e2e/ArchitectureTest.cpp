@@ -42,8 +42,7 @@ void writeCheckpoint(const std::filesystem::path &folder, const json &model) {
     size_t count = 1;
     for (size_t size : tensor[1])
       count *= size;
-    std::vector<float> values =
-        uniform(tensor[0].get<std::string>(), count);
+    std::vector<float> values = uniform(tensor[0].get<std::string>(), count);
     float centre = tensor[2], width = tensor[3];
     for (float &value : values)
       value = centre + width * value;
@@ -64,8 +63,8 @@ void writeCheckpoint(const std::filesystem::path &folder, const json &model) {
 
 class Architecture : public testing::TestWithParam<std::string> {};
 
-TEST_P(Architecture, LogitsInF32) {
-  json model = json::parse(readFile(inputs() / (GetParam() + ".json")));
+/// Compiles what `model` describes and compares its logits.
+void expectLogits(const json &model) {
   TemporaryFolder folder;
   writeCheckpoint(folder.folder, model);
   Outcome compiled =
@@ -73,14 +72,24 @@ TEST_P(Architecture, LogitsInF32) {
                       "--cpu-variants", "x86-64-v3", "--dtype", "f32",
                       "--quiet", "-o", folder.path("model.qbin")});
   ASSERT_EQ(compiled.status, 0) << compiled.err;
-  Outcome ran =
-      qrt({"logits", folder.path("model.qbin"), "--token-ids",
-           joinIds(model["input_ids"].get<std::vector<double>>()), "-o",
-           folder.path("out.safetensors")});
+  Outcome ran = qrt({"logits", folder.path("model.qbin"), "--token-ids",
+                     joinIds(model["input_ids"].get<std::vector<double>>()),
+                     "-o", folder.path("out.safetensors")});
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_LE(relativeError(readTensor(folder.path("out.safetensors"), "logits"),
                           model["logits"].get<std::vector<double>>()),
             2e-5);
+}
+
+TEST_P(Architecture, LogitsInF32) {
+  expectLogits(json::parse(readFile(inputs() / (GetParam() + ".json"))));
+}
+
+/// transformers 5 does not tie a head that the checkpoint has and that differs.
+TEST(TiedHead, IsTheCheckpointsIfThatDiffers) {
+  json model = json::parse(readFile(inputs() / "olmo2.json"));
+  model["config"]["tie_word_embeddings"] = true;
+  expectLogits(model);
 }
 
 /// The names of all files.
@@ -99,6 +108,38 @@ INSTANTIATE_TEST_SUITE_P(All, Architecture, testing::ValuesIn(names()),
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
+
+/// Fields of published configurations that no code of transformers reads.
+TEST(PublishedConfig, MaySayWhatChangesNothing) {
+  const std::pair<const char *, json> cases[] = {
+      {"gemma2", {{"cache_implementation", "hybrid"},
+                  {"sliding_window_size", 4096}}},
+      {"gptj", {{"rotary", true}, {"scale_attn_weights", true}}},
+      {"cohere2", {{"layer_switch", 4},
+                   {"order_of_interleaved_layers", "local_attn_first"},
+                   {"position_embedding_type", "rope_gptj"},
+                   {"rotary_pct", 1.0},
+                   {"use_embedding_sharing", true},
+                   {"use_gated_activation", true},
+                   {"use_parallel_block", true},
+                   {"use_parallel_embedding", true}}},
+      {"smollm3", {{"max_window_layers", 28}}},
+      {"nemotron", {{"rope_percent", 0.5}}},
+      {"phi3-longrope", {{"full_attn_mod", 1}, {"interpolate_factor", 1}}},
+      {"gpt-bigcode-mha", {{"pad_key_length", true},
+                           {"validate_runner_input", true}}},
+  };
+  for (const auto &[name, fields] : cases) {
+    json model = json::parse(readFile(inputs() / (std::string(name) + ".json")));
+    model["config"].update(fields);
+    TemporaryFolder folder;
+    writeFile(folder.folder / "config.json", model["config"].dump());
+    Outcome outcome = qcc::test::qcc({"compile", folder.folder,
+                                      "--random-weights", "1", "--emit",
+                                      "tfm"});
+    EXPECT_EQ(outcome.status, 0) << name << ": " << outcome.err;
+  }
+}
 
 //===----------------------------------------------------------------------===//
 // Configurations that are refused
@@ -121,9 +162,8 @@ TEST_P(RefusedConfig, IsNamed) {
   model["config"].merge_patch(GetParam().changes);
   TemporaryFolder folder;
   writeCheckpoint(folder.folder, model);
-  Outcome outcome =
-      qcc::test::qcc({"compile", folder.folder, "--target", "cpu", "--quiet",
-                      "-o", folder.path("out.qbin")});
+  Outcome outcome = qcc::test::qcc({"compile", folder.folder, "--target", "cpu",
+                                    "--quiet", "-o", folder.path("out.qbin")});
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(outcome.err.starts_with("qcc: error: ")) << outcome.err;
   EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
@@ -133,51 +173,84 @@ TEST_P(RefusedConfig, IsNamed) {
 }
 
 const BadConfig badConfigs[] = {
-    {"UnknownType", "olmo2", {{"model_type", "olmo9"}},
+    {"UnknownType",
+     "olmo2",
+     {{"model_type", "olmo9"}},
      "architecture 'olmo9' is not supported"},
-    {"RemoteCode", "olmo2",
+    {"RemoteCode",
+     "olmo2",
      {{"model_type", "mine"}, {"auto_map", {{"AutoModel", "mine.Mine"}}}},
      "defined by code in the checkpoint (auto_map)"},
-    {"Experts", "olmo2", {{"model_type", "mixtral"}, {"num_local_experts", 8}},
+    {"Experts",
+     "olmo2",
+     {{"model_type", "mixtral"}, {"num_local_experts", 8}},
      "is a mixture of experts (field 'num_local_experts')"},
-    {"Vision", "olmo2",
+    {"Vision",
+     "olmo2",
      {{"model_type", "llava"}, {"vision_config", {{"hidden_size", 8}}}},
      "reads more than text (field 'vision_config')"},
-    {"Encoder", "olmo2", {{"is_encoder_decoder", true}},
+    {"Encoder",
+     "olmo2",
+     {{"is_encoder_decoder", true}},
      "field 'is_encoder_decoder' is true"},
-    {"MaskedModel", "olmo2", {{"architectures", {"BertForMaskedLM"}}},
+    {"MaskedModel",
+     "olmo2",
+     {{"architectures", {"BertForMaskedLM"}}},
      "is BertForMaskedLM, no causal language model"},
-    {"UnknownField", "olmo2", {{"logit_twist", 0.5}},
+    {"UnknownField",
+     "olmo2",
+     {{"logit_twist", 0.5}},
      "field 'logit_twist' (0.5) is not known"},
-    {"UnknownRope", "llama-yarn", {{"rope_parameters", {{"rope_type", "spin"}}}},
+    {"UnknownRope",
+     "llama-yarn",
+     {{"rope_parameters", {{"rope_type", "spin"}}}},
      "field 'rope_type' is 'spin'"},
-    {"UnknownRopeField", "llama-yarn", {{"rope_parameters", {{"twist", 2}}}},
+    {"UnknownRopeField",
+     "llama-yarn",
+     {{"rope_parameters", {{"twist", 2}}}},
      "field 'twist' (2) is not known"},
-    {"PartialWithoutUse", "olmo2", {{"partial_rotary_factor", 0.5}},
+    {"PartialWithoutUse",
+     "olmo2",
+     {{"partial_rotary_factor", 0.5}},
      "which this architecture has no use for"},
-    {"FewFactors", "phi3-longrope",
+    {"FewFactors",
+     "phi3-longrope",
      {{"rope_parameters", {{"long_factor", {1.0}}}}},
      "field 'long_factor' is no list of 2 positive numbers"},
-    {"MissingFactor", "llama-dynamic",
-     {{"rope_parameters", {{"factor", nullptr}}}}, "field 'factor' is missing"},
-    {"LayerType", "olmo3",
-     {{"layer_types", {"a", "full_attention", "full_attention",
-                       "full_attention"}}},
+    {"MissingFactor",
+     "llama-dynamic",
+     {{"rope_parameters", {{"factor", nullptr}}}},
+     "field 'factor' is missing"},
+    {"LayerType",
+     "olmo3",
+     {{"layer_types",
+       {"a", "full_attention", "full_attention", "full_attention"}}},
      "field 'layer_types' holds \"a\""},
-    {"LayerTypesCount", "olmo3", {{"layer_types", {"full_attention"}}},
+    {"LayerTypesCount",
+     "olmo3",
+     {{"layer_types", {"full_attention"}}},
      "does not name a type for each of the 4 layers"},
-    {"FewerLayers", "olmo2", {{"num_hidden_layers", 1}},
+    {"FewerLayers",
+     "olmo2",
+     {{"num_hidden_layers", 1}},
      "no part of the model that its configuration describes"},
-    {"MoreLayers", "olmo2", {{"num_hidden_layers", 3}},
+    {"MoreLayers",
+     "olmo2",
+     {{"num_hidden_layers", 3}},
      "tensor 'model.layers.2.self_attn.q_proj.weight' is missing"},
     {"OtherHeads", "olmo2", {{"num_key_value_heads", 4}}, "k_proj.weight"},
-    {"MissingBias", "olmo2", {{"attention_bias", true}},
+    {"MissingBias",
+     "olmo2",
+     {{"attention_bias", true}},
      "q_proj.bias' is missing"},
-    {"ExtraBias", "llama-bias", {{"attention_bias", false}},
-     "k_proj.bias'"},
-    {"UntiedHead", "cohere2", {{"tie_word_embeddings", false}},
+    {"ExtraBias", "llama-bias", {{"attention_bias", false}}, "k_proj.bias'"},
+    {"UntiedHead",
+     "cohere2",
+     {{"tie_word_embeddings", false}},
      "tensor 'lm_head.weight' is missing"},
-    {"NoAlibi", "mpt-clip", {{"attn_config", {{"alibi", false}}}},
+    {"NoAlibi",
+     "mpt-clip",
+     {{"attn_config", {{"alibi", false}}}},
      "MPT without ALiBi"},
     {"WindowCount", "gemma2", {{"sliding_window", -1}}, "sliding_window"},
     {"RotaryDim", "gptj", {{"rotary_dim", 10}}, "field 'rotary_dim' is 10"},

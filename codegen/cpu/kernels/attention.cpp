@@ -116,8 +116,8 @@ struct Block {
         v = fma(toFloat(offset - last), slope, v);
       if (config->alibi == AlibiBf16) {
         I32x16 absolute = offset + splat(int32_t(first));
-        v = fma(roundToBfloat(toFloat(absolute) * splat(slope)), config->scale,
-                v);
+        F32x16 bias = roundToBfloat(toFloat(absolute)) * splat(slope);
+        v = fma(roundToBfloat(bias), config->scale, v);
       }
       v = ((offset > last) | (offset < begin)) ? splat(kMasked) : v;
       store(s + t * 16, v);

@@ -69,7 +69,7 @@ enum Activation : int32_t {
 /// What krn_map does: x * value, value * tanh(x / value), x within +-value.
 enum Map : int32_t { MapScale = 0, MapSoftCap = 1, MapClamp = 2 };
 /// Biases of attention: none, slope * relative position, or the product of
-/// slope and absolute position rounded to bf16, times the scale of the scores.
+/// slope and absolute position in bf16, times the scale of the scores.
 enum Alibi : int32_t { AlibiNone = 0, AlibiExact = 1, AlibiBf16 = 2 };
 /// What a scale or an unscaled element is stored as.
 enum Element : int32_t { ElemF32 = 0, ElemF16 = 1, ElemBF16 = 2 };

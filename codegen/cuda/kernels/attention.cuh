@@ -223,9 +223,9 @@ private:
                 (K::softCap * log2e);
           if (K::alibi == 1)
             s += slope[i] * log2e * float(position - limit[i]);
-          // Falcon's: the product is rounded to bf16, then scaled.
+          // Falcon's: a product in bf16, then scaled.
           if (K::alibi == 2)
-            s += fromBfloat(toBfloat(slope[i] * float(position))) *
+            s += roundToBfloat(slope[i] * roundToBfloat(float(position))) *
                  (K::scale * log2e);
           const bool seen = position <= limit[i] &&
                             (K::window == 0 || position > limit[i] - K::window);

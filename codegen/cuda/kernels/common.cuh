@@ -194,6 +194,7 @@ QCC_DEVICE uint16_t toBfloat(float x) {
 QCC_DEVICE float fromBfloat(uint16_t h) {
   return __uint_as_float(uint32_t(h) << 16);
 }
+QCC_DEVICE float roundToBfloat(float x) { return fromBfloat(toBfloat(x)); }
 /// `low` in the low half.
 template <bool IsBfloat>
 QCC_DEVICE uint32_t packPair(float low, float high) {

@@ -243,9 +243,9 @@ private:
                 (K::softCap * log2e);
           if (K::alibi == 1)
             s += slope * log2e * float(position - limit[i]);
-          // Falcon's: the product is rounded to bf16, then scaled.
+          // Falcon's: a product in bf16, then scaled.
           if (K::alibi == 2)
-            s += fromBfloat(toBfloat(slope * float(position))) *
+            s += roundToBfloat(slope * roundToBfloat(float(position))) *
                  (K::scale * log2e);
           if (IsMasked) {
             const bool seen =

@@ -35,6 +35,9 @@ CASES = {
         short_factor=[1.0, 1.1], long_factor=[1.5, 3.0]))),
     "gemma2": ("gemma2", LLAMA, dict(head_dim=12, query_pre_attn_scalar=10, sliding_window=5,
                                      attn_logit_softcapping=2.0, final_logit_softcapping=3.0)),
+    "falcon-rw": ("falcon", dict(vocab_size=40, hidden_size=36, num_hidden_layers=2, num_attention_heads=3, bos_token_id=1,
+                                 eos_token_id=2),
+                  dict(alibi=True, bias=True, multi_query=False, parallel_attn=False)),
     "opt-350m": ("opt", OPT, dict(do_layer_norm_before=False, word_embed_proj_dim=16)),
     "bloom-6": ("bloom", dict(vocab_size=40, hidden_size=36, n_layer=2, n_head=6, bos_token_id=1, eos_token_id=2),
                 dict(apply_residual_connection_post_layernorm=True)),
@@ -52,6 +55,13 @@ CASES = {
     "olmo3": ("olmo3", LLAMA, dict(sliding_window=5, num_hidden_layers=4)),
     "granite": ("granite", LLAMA, dict(embedding_multiplier=3.0, logits_scaling=4.0, residual_multiplier=0.22,
                                        attention_multiplier=0.1)),
+    "olmo3-v4": ("olmo3", LLAMA, dict(sliding_window=5, num_hidden_layers=4, rope_parameters=dict(
+        full_attention=YARN, sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+    "gemma3-v4": ("gemma3_text", LLAMA, dict(
+        head_dim=12, query_pre_attn_scalar=12, sliding_window=4, num_hidden_layers=3,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters=dict(
+            full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1e6),
+            sliding_attention=dict(rope_type="default", rope_theta=1e4)))),
     "smollm3": ("smollm3", LLAMA, dict(no_rope_layer_interval=2)),
     "cohere-qk": ("cohere", LLAMA, dict(use_qk_norm=True)),
     "cohere2": ("cohere2", LLAMA, dict(sliding_window=5, num_hidden_layers=4)),
@@ -78,7 +88,9 @@ def uniform(name, count):
 def generate(name):
     model_type, base, changes = CASES[name]
     config = CONFIG_MAPPING[model_type](**{**base, **changes})
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    # Falcon's eager attention adds ALiBi's biases twice.
+    attention = "sdpa" if model_type == "falcon" else "eager"
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
     tensors = []
     for key, parameter in model.named_parameters():
         is_norm = "norm" in key or ".ln" in key
@@ -97,6 +109,12 @@ def generate(name):
     for key in ("transformers_version", "id2label", "label2id"):
         saved.pop(key, None)
     saved["architectures"] = [type(model).__name__]
+    if name.endswith("-v4"):  # as transformers 4 wrote it
+        full, sliding = (saved["rope_parameters"][f"{kind}_attention"] for kind in ("full", "sliding"))
+        saved.update(rope_theta=full.pop("rope_theta"), rope_scaling=full)
+        if model_type == "gemma3_text":
+            saved["rope_local_base_freq"] = sliding["rope_theta"]
+        del saved["rope_parameters"]
     text = json.dumps({"config": saved, "tensors": tensors, "input_ids": ids,
                        "logits": [float(f"{x:.8g}") for x in logits.flatten().tolist()]})
     (pathlib.Path(__file__).parent / f"{name}.json").write_text(text + "\n")

@@ -24,15 +24,15 @@ struct Case {
   int64_t heads, kvHeads, headDim, window;
   int32_t kvElement;
   float softCap;
-  bool alibi;
+  int32_t alibi; ///< an Alibi
   std::vector<Sequence> sequences;
 
   std::string describe() const {
-    std::string text = std::to_string(heads) + "/" + std::to_string(kvHeads) +
-                       " heads of " + std::to_string(headDim) + " window " +
-                       std::to_string(window) + " element " +
-                       std::to_string(kvElement) + " cap " +
-                       std::to_string(softCap) + (alibi ? " alibi" : "");
+    std::string text =
+        std::to_string(heads) + "/" + std::to_string(kvHeads) + " heads of " +
+        std::to_string(headDim) + " window " + std::to_string(window) +
+        " element " + std::to_string(kvElement) + " cap " +
+        std::to_string(softCap) + " alibi " + std::to_string(alibi);
     for (const Sequence &s : sequences)
       text += " [" + std::to_string(s.past) + "+" + std::to_string(s.tokens) +
               "/" + std::to_string(s.capacity) + "]";
@@ -115,8 +115,11 @@ std::vector<double> reference(const Case &c, const Cache &cache, const float *q,
     s *= double(scale);
     if (c.softCap > 0)
       s = double(c.softCap) * std::tanh(s / double(c.softCap));
-    if (c.alibi)
+    if (c.alibi == AlibiExact)
       s += double(slope) * double(p);
+    if (c.alibi == AlibiBf16)
+      s += double(scale) *
+           double(roundTo(ElemBF16, slope * roundTo(ElemBF16, float(p))));
     scores.push_back(s);
     most = std::max(most, s);
   }
@@ -219,13 +222,13 @@ TEST(AttentionTest, Prompts) {
   std::mt19937 random(1);
   for (int64_t dim : {16, 64, 80, 128})
     for (uint32_t tokens : {1u, 7u, 65u, 150u})
-      check({6, 2, dim, 0, ElemF32, 0, false, {{0, tokens, 160}}}, random);
+      check({6, 2, dim, 0, ElemF32, 0, AlibiNone, {{0, tokens, 160}}}, random);
 }
 
 TEST(AttentionTest, HeadDims) {
   std::mt19937 random(2);
   for (int64_t dim : {8, 20, 32, 96, 112, 192, 256})
-    check({4, 4, dim, 0, ElemF32, 0, false, {{37, 3, 48}}}, random);
+    check({4, 4, dim, 0, ElemF32, 0, AlibiNone, {{37, 3, 48}}}, random);
 }
 
 TEST(AttentionTest, DecodeSeveralSequences) {
@@ -237,35 +240,38 @@ TEST(AttentionTest, DecodeSeveralSequences) {
            0,
            element,
            0,
-           false,
+           AlibiNone,
            {{0, 1, 16}, {15, 1, 16}, {16, 1, 32}, {300, 2, 304}, {63, 1, 64}}},
           random);
 }
 
 TEST(AttentionTest, OneKvHead) {
   std::mt19937 random(4);
-  check({71, 1, 64, 0, ElemF32, 0, false, {{90, 1, 96}}}, random);
-  check({71, 1, 64, 0, ElemF16, 0, false, {{0, 33, 48}}}, random);
+  check({71, 1, 64, 0, ElemF32, 0, AlibiNone, {{90, 1, 96}}}, random);
+  check({71, 1, 64, 0, ElemF16, 0, AlibiNone, {{0, 33, 48}}}, random);
 }
 
 TEST(AttentionTest, Windows) {
   std::mt19937 random(5);
   for (int64_t window : {1, 5, 16, 64, 100})
     for (uint32_t past : {0u, 3u, 130u})
-      check({4, 2, 32, window, ElemF32, 0, false, {{past, 70, 208}}}, random);
+      check({4, 2, 32, window, ElemF32, 0, AlibiNone, {{past, 70, 208}}},
+            random);
 }
 
 TEST(AttentionTest, SoftCapAndAlibi) {
   std::mt19937 random(6);
-  check({4, 2, 64, 0, ElemF32, 5.0f, false, {{10, 50, 64}}}, random);
-  check({4, 2, 64, 0, ElemF32, 0, true, {{10, 50, 64}}}, random);
-  check({8, 1, 64, 40, ElemBF16, 3.0f, true, {{0, 90, 96}}}, random);
+  check({4, 2, 64, 0, ElemF32, 5.0f, AlibiNone, {{10, 50, 64}}}, random);
+  check({4, 2, 64, 0, ElemF32, 0, AlibiExact, {{10, 50, 64}}}, random);
+  check({8, 1, 64, 40, ElemBF16, 3.0f, AlibiExact, {{0, 90, 96}}}, random);
+  // Positions above 256 are rounded, too.
+  check({6, 2, 64, 0, ElemF32, 0, AlibiBf16, {{260, 30, 304}}}, random);
 }
 
 /// A prompt in steps of any size gives the same bits as in one.
 TEST(AttentionTest, StepsDoNotMatter) {
   std::mt19937 random(7);
-  Case c{6, 2, 64, 50, ElemF32, 0, false, {{20, 90, 112}}};
+  Case c{6, 2, 64, 50, ElemF32, 0, AlibiNone, {{20, 90, 112}}};
   Inputs in(c, random);
   for (const Variant &variant : variants()) {
     std::vector<float> whole = in.run(variant, 1);
@@ -327,7 +333,7 @@ TEST(RopeTest, RotatesAndAppends) {
   for (const RopeCase &c : cases)
     for (const Variant &variant : variants()) {
       SCOPED_TRACE(variant.name + " dim " + std::to_string(c.dim));
-      Case shape{c.heads, c.kvHeads, c.dim, 0, c.element, 0, false, {}};
+      Case shape{c.heads, c.kvHeads, c.dim, 0, c.element, 0, AlibiNone, {}};
       std::vector<Cache> caches;
       caches.emplace_back(shape, Sequence{14, 5, 32}, random);
       caches.emplace_back(shape, Sequence{0, 17, 32}, random);

@@ -90,8 +90,8 @@ TEST(GgufNames, DependOnTheArchitecture) {
 
 TEST(GgufNames, TellWhatIsPermuted) {
   const GgufArchitecture &llama = *findGgufArchitecture("llama");
-  EXPECT_FALSE(isRotaryPermuted(*findGgufArchitecture("qwen2"),
-                                "blk.0.attn_q.weight"));
+  EXPECT_FALSE(
+      isRotaryPermuted(*findGgufArchitecture("qwen2"), "blk.0.attn_q.weight"));
   EXPECT_TRUE(isRotaryPermuted(llama, "blk.0.attn_q.weight"));
   EXPECT_TRUE(isRotaryPermuted(llama, "blk.31.attn_k.bias"));
   for (const char *name :
@@ -101,23 +101,22 @@ TEST(GgufNames, TellWhatIsPermuted) {
 }
 
 TEST_F(GgufCheckpointTest, MakesAConfiguration) {
-  EXPECT_EQ(config(llamaMetadata()),
-            json({{"model_type", "llama"},
-                  {"hidden_size", 8},
-                  {"num_hidden_layers", 1},
-                  {"num_attention_heads", 2},
-                  {"num_key_value_heads", 2},
-                  {"head_dim", 4},
-                  {"intermediate_size", 16},
-                  {"max_position_embeddings", 64},
-                  {"rms_norm_eps", 0.25},
-                  {"rope_theta", 10000.0},
-                  {"torch_dtype", "float32"},
-                  {"rope_dtype", "float32"},
-                  {"vocab_size", 5},
-                  {"tie_word_embeddings", true},
-                  {"attention_bias", false},
-                  {"mlp_bias", false}}));
+  EXPECT_EQ(config(llamaMetadata()), json({{"model_type", "llama"},
+                                           {"hidden_size", 8},
+                                           {"num_hidden_layers", 1},
+                                           {"num_attention_heads", 2},
+                                           {"num_key_value_heads", 2},
+                                           {"head_dim", 4},
+                                           {"intermediate_size", 16},
+                                           {"max_position_embeddings", 64},
+                                           {"rms_norm_eps", 0.25},
+                                           {"rope_theta", 10000.0},
+                                           {"torch_dtype", "float32"},
+                                           {"rope_dtype", "float32"},
+                                           {"vocab_size", 5},
+                                           {"tie_word_embeddings", true},
+                                           {"attention_bias", false},
+                                           {"mlp_bias", false}}));
 }
 
 TEST_F(GgufCheckpointTest, TakesWhatTheFileSays) {
@@ -152,13 +151,36 @@ TEST_F(GgufCheckpointTest, TakesWhatTheFileSays) {
       readGgufChat(static_cast<GgufCheckpoint &>(*checkpoint).metadata());
   EXPECT_EQ(chat.templates, (qrt::chat::NamedTexts{{"default", "{{ x }}"},
                                                    {"rag", "{{ y }}"}}));
-  EXPECT_EQ(chat.specialTokens, (qrt::chat::NamedTexts{{"bos_token", "d"},
-                                                       {"eos_token", "e"}}));
+  EXPECT_EQ(chat.specialTokens,
+            (qrt::chat::NamedTexts{{"bos_token", "d"}, {"eos_token", "e"}}));
   EXPECT_TRUE(checkpoint->isGguf());
   EXPECT_TRUE(static_cast<GgufCheckpoint &>(*checkpoint).isQuantized());
   EXPECT_TRUE(
       checkpoint->find("model.layers.0.self_attn.q_proj.bias")->rotaryPermuted);
   EXPECT_FALSE(checkpoint->find("lm_head.weight")->rotaryPermuted);
+}
+
+TEST_F(GgufCheckpointTest, TakesAlibiAsANumber) {
+  GgufWriter writer;
+  writer.text("general.architecture", "mpt")
+      .u32("mpt.embedding_length", 8)
+      .u32("mpt.block_count", 1)
+      .u32("mpt.feed_forward_length", 32)
+      .u32("mpt.context_length", 64)
+      .u32("mpt.attention.head_count", 2)
+      .f32("mpt.attention.layer_norm_epsilon", 1e-5f)
+      .f32("mpt.attention.max_alibi_bias", 16);
+  EXPECT_EQ(config(writer)["attn_config"]["alibi_bias_max"], 16);
+}
+
+TEST_F(GgufCheckpointTest, MayHaveNoTokenizer) {
+  for (const char *none : {"none", "no_vocab"}) {
+    GgufWriter writer = llamaMetadata();
+    writer.text("tokenizer.ggml.model", none);
+    auto checkpoint = open(addEmbedding(writer));
+    EXPECT_FALSE(readGgufTokenizerFields(
+        static_cast<GgufCheckpoint &>(*checkpoint).metadata()));
+  }
 }
 
 TEST_F(GgufCheckpointTest, SaysTheStoredType) {
@@ -190,8 +212,15 @@ TEST_F(GgufCheckpointTest, SaysTheRopeScaling) {
                         .u32("llama.rope.scaling.original_context_length", 99)),
             json({{"rope_type", "yarn"},
                   {"factor", 8.0},
-                  {"attention_factor", 0.5},
+                  {"attention_factor", (0.1 * std::log(8.0) + 1) * 0.5},
                   {"original_max_position_embeddings", 99}}));
+  EXPECT_EQ(scaling(llamaMetadata()
+                        .text("llama.rope.scaling.type", "yarn")
+                        .f32("llama.rope.scaling.factor", 8)
+                        .f32("llama.rope.scaling.yarn_attn_factor", 0.75f)),
+            json({{"rope_type", "yarn"},
+                  {"factor", 8.0},
+                  {"attention_factor", 0.75}}));
   EXPECT_EQ(scaling(llamaMetadata().tensor("rope_freqs.weight", {2}, typeF32,
                                            rawBytes(std::vector<float>{1, 8}))),
             json({{"rope_type", "factors"}, {"factors", {1.0f, 8.0f}}}));
