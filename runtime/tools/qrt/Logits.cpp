@@ -13,6 +13,7 @@ namespace {
 struct LogitsVerb {
   CommonOptions common;
   std::string tokenIds, output;
+  uint32_t stepTokens = 128;
 
   void run();
 };
@@ -57,7 +58,7 @@ void LogitsVerb::run() {
   file.writeAt(0, asBytes(head.data(), head.size()));
   uint64_t offset = head.size();
   // A piece at a time: all rows of a large vocabulary may not fit in memory.
-  size_t piece = std::min<size_t>(model.executor().maxTokens(), 128);
+  size_t piece = std::min<size_t>(model.executor().maxTokens(), stepTokens);
   Progress progress("logits", ids.size(), common.quiet);
   for (size_t at = 0; at < ids.size(); at += piece) {
     auto part = std::span(ids).subspan(at, std::min(piece, ids.size() - at));
@@ -84,6 +85,11 @@ void addLogits(CLI::App &app) {
   command
       ->add_option("-o,--output", verb->output, "The safetensors file to write")
       ->required();
+  command
+      ->add_option("--step-tokens", verb->stepTokens,
+                   "Tokens of a step; 1 decodes")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1U << 20));
   command->footer("Example: qrt logits falcon.qbin --token-ids 1,2,3 -o "
                   "logits.safetensors");
   command->callback([verb] { verb->run(); });
