@@ -117,8 +117,12 @@ Session::Session(Model &model, uint32_t context)
 
 void Session::reserveLogits(size_t count) {
   try {
-    if (rowsOfLogits.size() < count)
-      rowsOfLogits.resize(count);
+    if (logitRoom >= count)
+      return;
+    LogitMemory larger = owner.executor().allocateLogits(count);
+    std::copy_n(rowsOfLogits.get(), logitCount, larger.get());
+    rowsOfLogits = std::move(larger);
+    logitRoom = count;
   } catch (const std::bad_alloc &) {
     throw Error("not enough memory: the logits need " +
                 std::to_string((count * sizeof(float) >> 20) + 1) + " MiB");
@@ -130,8 +134,9 @@ void Session::feed(std::span<const int32_t> tokens, LogitRows rows) {
   // Checked here already, so that a hopeless step reserves no logits.
   if (tokens.size() <= capacity())
     reserveLogits(sequence.rowCount() * owner.vocabulary());
+  sequence.logits = rowsOfLogits.get();
   try {
-    owner.executor().step({&sequence, 1}, rowsOfLogits, &cancelled);
+    owner.executor().step({&sequence, 1}, {}, &cancelled);
   } catch (...) {
     takeCancel();
     throw;
@@ -144,26 +149,18 @@ void stepSessions(Model &model, std::span<Session *const> sessions,
   if (sessions.size() == 1)
     return sessions[0]->feed(sequences[0].tokens, sequences[0].rows);
   std::vector<StepSequence> step(sequences.begin(), sequences.end());
-  size_t vocabulary = model.vocabulary(), total = 0;
   for (size_t i = 0; i < step.size(); ++i) {
     Session &session = *sessions[i];
     if (&session.owner != &model)
       throw UsageError("a session of the step belongs to another model");
     step[i].cache = session.kv.get();
-    size_t count = step[i].rowCount() * vocabulary;
     if (step[i].tokens.size() <= session.capacity())
-      session.reserveLogits(count);
-    total += count;
+      session.reserveLogits(step[i].rowCount() * model.vocabulary());
+    step[i].logits = session.rowsOfLogits.get();
   }
-  std::vector<float> logits(total);
-  model.executor().step(step, logits);
-  const float *from = logits.data();
-  for (size_t i = 0; i < step.size(); ++i) {
-    size_t count = step[i].rowCount() * vocabulary;
-    std::copy_n(from, count, sessions[i]->rowsOfLogits.begin());
-    sessions[i]->logitCount = count;
-    from += count;
-  }
+  model.executor().step(step, {});
+  for (size_t i = 0; i < step.size(); ++i)
+    sessions[i]->logitCount = step[i].rowCount() * model.vocabulary();
 }
 
 } // namespace qrt

@@ -92,7 +92,7 @@ public:
   void feed(std::span<const int32_t> tokens, LogitRows rows = LogitRows::Last);
   /// [rows of the last feed()][vocabulary]; valid until the next.
   std::span<const float> logits() const {
-    return std::span(rowsOfLogits).first(logitCount);
+    return {rowsOfLogits.get(), logitCount};
   }
 
   /// Makes the feed() that runs, or else the next one, throw an Error of kind
@@ -111,8 +111,8 @@ private:
 
   Model &owner;
   std::unique_ptr<KvCache> kv;
-  std::vector<float> rowsOfLogits;
-  size_t logitCount = 0;
+  LogitMemory rowsOfLogits;
+  size_t logitRoom = 0, logitCount = 0;
   std::atomic<bool> cancelled = false;
 };
 

@@ -83,12 +83,20 @@ std::unique_ptr<KvCache> CpuExecutor::createCache(uint32_t capacity) {
   return std::make_unique<CpuKvCache>(capacity, stored, kvBytesPerToken());
 }
 
-void CpuExecutor::runParts(std::span<const Part> parts, float *logits) {
+void CpuExecutor::runParts(std::span<const Part> parts) {
   ids.clear();
   positions.clear();
   rows.clear();
   sequences.clear();
+  // The kernels write all rows to one place.
+  float *logits = nullptr, *next = nullptr;
+  bool isOnePlace = true;
   for (const Part &part : parts) {
+    if (part.logitRows) {
+      logits = logits ? logits : part.logits;
+      isOnePlace &= !next || next == part.logits;
+      next = part.logits + size_t(part.logitRows) * vocabulary();
+    }
     auto &cache = static_cast<CpuKvCache &>(*part.cache);
     auto first = uint32_t(ids.size()), count = uint32_t(part.tokens.size());
     sequences.push_back(
@@ -99,6 +107,10 @@ void CpuExecutor::runParts(std::span<const Part> parts, float *logits) {
       positions.push_back(int32_t(part.past + i));
     for (uint32_t i = count - part.logitRows; i < count; ++i)
       rows.push_back(int32_t(first + i));
+  }
+  if (!isOnePlace) {
+    together.resize(rows.size() * vocabulary());
+    logits = together.data();
   }
   const qrt_entry *entry = variant.entries;
   while (entry->max_tokens < ids.size())
@@ -123,6 +135,13 @@ void CpuExecutor::runParts(std::span<const Part> parts, float *logits) {
   step.barrier_context = &team.barrier();
   step.outlier_statistics = outliers;
   team.run([&](uint32_t thread) { entry->run(&step, thread); });
+  if (isOnePlace)
+    return;
+  for (const Part &part : parts) {
+    size_t count = size_t(part.logitRows) * vocabulary();
+    std::copy_n(logits, count, part.logits);
+    logits += count;
+  }
 }
 
 } // namespace qrt

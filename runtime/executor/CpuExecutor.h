@@ -38,7 +38,7 @@ public:
   uint32_t level() const { return variant.cpu_level; }
 
 protected:
-  void runParts(std::span<const Part> parts, float *logits) override;
+  void runParts(std::span<const Part> parts) override;
   void runTeam(const std::function<void(uint32_t)> &work) override {
     team.run(work);
   }
@@ -54,6 +54,8 @@ private:
   // The tables of a step; kept, so that a step of a token allocates nothing.
   std::vector<int32_t> ids, positions, rows;
   std::vector<qrt_sequence> sequences;
+  /// Where the kernels leave logits that go to several places.
+  std::vector<float> together;
 };
 
 } // namespace qrt

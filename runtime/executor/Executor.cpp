@@ -31,7 +31,8 @@ static void checkStep(std::span<const StepSequence> sequences,
         throw UsageError("token id " + std::to_string(token) +
                          " is outside the vocabulary of " +
                          std::to_string(vocabulary));
-    rows += sequence.rowCount();
+    if (!sequence.logits)
+      rows += sequence.rowCount();
   }
   std::ranges::sort(caches);
   if (std::ranges::adjacent_find(caches) != caches.end())
@@ -50,19 +51,19 @@ void Executor::step(std::span<const StepSequence> sequences,
   std::vector<Part> parts;
   parts.reserve(sequences.size());
   float *row = logits.data();
-  uint32_t tokens = 0, rows = 0;
+  uint32_t tokens = 0;
   auto flush = [&] {
     if (parts.empty())
       return;
     if (cancelled && cancelled->load(std::memory_order_relaxed))
       throw Error("interrupted", "", "", ErrorKind::Cancelled);
-    runParts(parts, row);
-    row += size_t(rows) * vocabulary();
+    runParts(parts);
     parts.clear();
-    tokens = rows = 0;
+    tokens = 0;
   };
   for (const StepSequence &sequence : sequences) {
     size_t done = 0, count = sequence.tokens.size();
+    float *to = sequence.logits ? sequence.logits : row;
     while (done < count) {
       if (tokens == maxTokens())
         flush();
@@ -73,15 +74,21 @@ void Executor::step(std::span<const StepSequence> sequences,
                                                                      : 0;
       parts.push_back({sequence.cache, sequence.tokens.subspan(done, here),
                        sequence.cache->length() + uint32_t(done), wanted,
-                       sequence.cache->length() + uint32_t(count)});
+                       sequence.cache->length() + uint32_t(count), to});
       tokens += uint32_t(here);
-      rows += wanted;
+      to += size_t(wanted) * vocabulary();
       done += here;
     }
+    if (!sequence.logits)
+      row = to;
   }
   flush();
   for (const StepSequence &sequence : sequences)
     sequence.cache->used += uint32_t(sequence.tokens.size());
+}
+
+LogitMemory Executor::allocateLogits(size_t count) {
+  return {new float[count], [](float *memory) { delete[] memory; }};
 }
 
 void Executor::parallel(const std::function<void(uint32_t)> &work) {

@@ -50,6 +50,9 @@ struct StepSequence {
   KvCache *cache = nullptr;
   std::span<const int32_t> tokens; ///< at least one
   LogitRows rows = LogitRows::Last;
+  /// Where its logits go: [rowCount()][vocabulary]. Null: behind those of the
+  /// sequence in front, in the buffer given to step().
+  float *logits = nullptr;
 
   uint64_t rowCount() const {
     return rows == LogitRows::All    ? tokens.size()
@@ -63,6 +66,9 @@ struct OutlierStatistics {
   uint64_t linears = 0; ///< products, each of all tokens of a call
   uint64_t columns = 0; ///< outlier columns of all of them
 };
+
+/// Memory for logits.
+using LogitMemory = std::unique_ptr<float[], std::function<void(float *)>>;
 
 /// Runs one model on one device.
 class Executor {
@@ -80,13 +86,16 @@ public:
   /// A cache with room for `capacity` >= 1 positions. Throws qrt::Error if
   /// there is not enough memory.
   virtual std::unique_ptr<KvCache> createCache(uint32_t capacity) = 0;
+  /// Memory for `count` values that logits reach without a detour, such as
+  /// pinned memory. The executor must outlive it. Throws std::bad_alloc.
+  virtual LogitMemory allocateLogits(size_t count);
   /// Calls work(thread) on every thread; for work between steps, such as
   /// reductions over logits. `work` must not throw.
   void parallel(const std::function<void(uint32_t)> &work);
 
   /// Appends every sequence's tokens to its cache and writes the logits that
-  /// were asked for to `logits` [sum of rowCount()][vocabulary()], sequence by
-  /// sequence. All or nothing: when it throws, no cache has changed its length.
+  /// were asked for to StepSequence::logits, or where that is null to `logits`
+  /// [sum of rowCount()][vocabulary()], sequence by sequence. All or nothing: when it throws, no cache has changed its length.
   /// Throws qrt::UsageError for a token outside the vocabulary, a full or a
   /// repeated cache; qrt::Error of kind Cancelled once `*cancelled` is set.
   /// May be called by several threads; steps run one after the other.
@@ -101,10 +110,10 @@ protected:
     uint32_t past;      ///< positions in the cache before this call
     uint32_t logitRows; ///< how many of its last tokens want logits
     uint32_t length;    ///< positions once the step's last call is done
+    float *logits;      ///< [logitRows][vocabulary()]
   };
-  /// Runs the kernels once on at most maxTokens() tokens. The rows of all
-  /// parts are consecutive; `logits` is that of the first.
-  virtual void runParts(std::span<const Part> parts, float *logits) = 0;
+  /// Runs the kernels once on at most maxTokens() tokens.
+  virtual void runParts(std::span<const Part> parts) = 0;
   virtual void runTeam(const std::function<void(uint32_t)> &work) = 0;
 
 private:

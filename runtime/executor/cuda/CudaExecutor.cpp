@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kAlignment = 256;
 /// Entries of so few tokens are captured as graphs.
 constexpr uint32_t kMostGraphTokens = 64;
-/// Rows of logits that are copied through pinned memory.
+/// Logits of up to so many rows lie in pinned memory.
 constexpr uint32_t kPinnedRows = 8;
 
 uint64_t aligned(uint64_t bytes) {
@@ -289,7 +289,6 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
                 double(total - weightBytes) / (1 << 30));
   memory = Buffer(device, total, "weights and working memory", hint);
   stepImage = PinnedBuffer(device, stepBytes);
-  logitsImage = PinnedBuffer(device, uint64_t(kPinnedRows) * words * 4);
   driver.check(driver.fill(memory.address() + countersAt, 0,
                            aligned(counterBytes), device.stream()),
                "cannot clear memory");
@@ -491,6 +490,15 @@ std::unique_ptr<KvCache> CudaExecutor::createCache(uint32_t capacity) {
   return cache;
 }
 
+LogitMemory CudaExecutor::allocateLogits(size_t count) {
+  if (count > size_t(kPinnedRows) * words)
+    return Executor::allocateLogits(count);
+  device.use();
+  auto memory = std::make_shared<PinnedBuffer>(device, count * sizeof(float));
+  return {reinterpret_cast<float *>(memory->data()),
+          [this, memory](float *) { device.tryUse(); }};
+}
+
 void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
                            uint32_t logitRows) const {
   // Kernels for sm_90 and newer wait for earlier ones themselves.
@@ -602,7 +610,7 @@ void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
                "cannot send a step");
 }
 
-void CudaExecutor::runParts(std::span<const Part> parts, float *logits) {
+void CudaExecutor::runParts(std::span<const Part> parts) {
   device.use();
   uint32_t tokens = 0, rows = 0;
   for (const Part &part : parts) {
@@ -621,16 +629,19 @@ void CudaExecutor::runParts(std::span<const Part> parts, float *logits) {
                  "a graph does not start");
   else
     enqueue(*entry, tokens, rows);
-  uint64_t bytes = uint64_t(rows) * words * 4;
-  bool isPinned = bytes <= logitsImage.size();
-  if (rows)
-    driver.check(driver.copyToHost(isPinned ? logitsImage.data()
-                                            : reinterpret_cast<char *>(logits),
-                                   logitRows.address(), bytes, device.stream()),
-                 "cannot fetch logits");
+  // One copy a sequence: memory of two may be neighbours, but a copy must not
+  // reach from one allocation into the next.
+  uint64_t from = logitRows.address();
+  for (const Part &part : parts) {
+    if (part.logitRows == 0)
+      continue;
+    uint64_t bytes = uint64_t(part.logitRows) * words * sizeof(float);
+    driver.check(
+        driver.copyToHost(part.logits, from, bytes, device.stream()),
+        "cannot fetch logits");
+    from += bytes;
+  }
   driver.check(driver.synchronize(device.stream()), "a step failed");
-  if (rows && isPinned)
-    std::memcpy(logits, logitsImage.data(), bytes);
 }
 
 } // namespace qrt

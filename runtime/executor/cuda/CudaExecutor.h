@@ -35,13 +35,14 @@ public:
   uint64_t kvBytesPerToken() const override { return kvBytes; }
   OutlierStatistics outlierStatistics() const override;
   std::unique_ptr<KvCache> createCache(uint32_t capacity) override;
+  LogitMemory allocateLogits(size_t count) override;
 
   /// The target of the artifact in use: "sm_90".
   const std::string &target() const { return targetName; }
   const cuda::Device &gpu() const { return device; }
 
 protected:
-  void runParts(std::span<const Part> parts, float *logits) override;
+  void runParts(std::span<const Part> parts) override;
   void runTeam(const std::function<void(uint32_t)> &work) override { work(0); }
 
 private:
@@ -100,7 +101,7 @@ private:
   uint64_t counterBytes = 0, partialBytes = 0;
   uint64_t promptArenaBytes = 0;
   cuda::Buffer logitRows, promptArena;
-  cuda::PinnedBuffer stepImage, logitsImage;
+  cuda::PinnedBuffer stepImage;
 };
 
 } // namespace qrt

@@ -122,6 +122,26 @@ TEST_P(CpuExecutorTest, mixesRowsWanted) {
   EXPECT_EQ(likeliestOfRows(logits), expected);
 }
 
+/// As sessions have them: each its own memory, neighbours or not.
+TEST_P(CpuExecutorTest, leavesLogitsWhereSequencesWantThem) {
+  auto first = executor->createCache(32), second = executor->createCache(32),
+       third = executor->createCache(32);
+  std::vector<int32_t> a = tokens(20, 0), b = tokens(3, 9), c = tokens(5, 4);
+  auto own = executor->allocateLogits(kFakeVocabulary),
+       other = executor->allocateLogits(3 * kFakeVocabulary);
+  std::vector<float> logits(kFakeVocabulary);
+  executor->step({{{first.get(), a, LogitRows::Last, own.get()},
+                   {second.get(), b, LogitRows::All, other.get()},
+                   {third.get(), c, LogitRows::Last}}},
+                 logits);
+  EXPECT_EQ(likeliest({own.get(), kFakeVocabulary}), fakeGreedy(a, 1)[0]);
+  std::vector<int32_t> expected = {fakeGreedy({b[0]}, 1)[0],
+                                   fakeGreedy({b[0], b[1]}, 1)[0],
+                                   fakeGreedy(b, 1)[0]};
+  EXPECT_EQ(likeliestOfRows({other.get(), 3 * kFakeVocabulary}), expected);
+  EXPECT_EQ(likeliest(logits), fakeGreedy(c, 1)[0]);
+}
+
 TEST_P(CpuExecutorTest, forgetsWhatIsTruncated) {
   auto cache = executor->createCache(64);
   std::vector<int32_t> prompt = tokens(12, 2), other = tokens(6, 20);
