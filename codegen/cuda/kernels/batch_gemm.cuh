@@ -36,6 +36,11 @@ struct BatchGemm {
   static constexpr int slices = Chunks::chunkK / 64;
   static constexpr int tileStride = slotChunks * Chunks::tileBytes;
   static constexpr int codesBytes = kBatchTiles * tileStride;
+  /// Behind a slot's codes: its scales and zero points.
+  using Rows = WideRows<K, tileStride>;
+  static constexpr int slotGroups = Rows::groupsIn(slotChunks);
+  static constexpr int scalesBytes =
+      kBatchTiles * slotGroups * (Rows::scaleLine + Rows::zeroLine);
   static constexpr int tableBytes = isTableCode(code) ? kPairTableBytes : 0;
   static constexpr int rowBlocks = (K::tiles + kBatchTiles - 1) / kBatchTiles;
   static constexpr int units = rowBlocks * Chunks::chunks;
@@ -67,7 +72,8 @@ private:
   template <int N>
   struct For {
     static constexpr int xBytes = slotChunks * slices * N * 128;
-    static constexpr int slotBytes = (xBytes + codesBytes + 1023) / 1024 * 1024;
+    static constexpr int slotBytes =
+        (xBytes + codesBytes + scalesBytes + 1023) / 1024 * 1024;
     static constexpr int slots = smaller(8, ring / slotBytes);
     static_assert(slots >= 2);
 
@@ -124,8 +130,8 @@ private:
         const int firstTile = unit / Chunks::chunks * kBatchTiles,
                   chunk = unit % Chunks::chunks, count = countAt(unit);
         const uint32_t to = base + i % slots * slotBytes + xBytes;
-        if (thread < kBatchTiles)
-          WideRows<K>::fetch(a, firstTile + thread, chunk, count);
+        Rows::template copyScales<kBatchTiles, 128, slotGroups>(
+            a, to + codesBytes, firstTile, chunk, count, thread);
         // Tiles' parts of a slot lie together where it is full.
         if (Chunks::isDense && count == slotChunks)
           copySlot(to, codes, firstTile, chunk, thread);
@@ -190,14 +196,11 @@ private:
     consume(const Args &a, uint32_t base, uint32_t table, uint32_t full,
             uint32_t empty, Run mine, int tokens, uint32_t *arrived) {
       const int warp = threadIdx.x / 32;
-      WideRows<K, tileStride> rows(a, warp, table + threadIdx.x % 32 * 4);
+      Rows rows(a, warp, table + threadIdx.x % 32 * 4);
       waitForEarlier();
       uint32_t i = 0;
-      int inSlot = 0, count = 0;
+      int inSlot = 0, count = 0, firstGroup = 0;
       uint32_t at = 0;
-      if (mine.begin < mine.end)
-        rows.ask(mine.begin / Chunks::chunks * kBatchTiles,
-                 mine.begin % Chunks::chunks);
       for (int unit = mine.begin; unit < mine.end;) {
         const int rowBlock = unit / Chunks::chunks,
                   firstTile = rowBlock * kBatchTiles;
@@ -211,18 +214,17 @@ private:
             inSlot = 0;
             waitBarrier(full + 8 * (i % slots), i / slots & 1);
             at = base + i % slots * slotBytes;
+            firstGroup = Rows::groupOf(chunk * Chunks::chunkSteps);
           }
-          rows.take();
-          if (unit + 1 < mine.end)
-            rows.ask((unit + 1) / Chunks::chunks * kBatchTiles,
-                     (unit + 1) % Chunks::chunks);
-          RowsOperand w[WideRows<K>::products];
+          rows.template takeShared<kBatchTiles, slotGroups>(
+              at + xBytes + codesBytes, chunk, firstGroup);
+          RowsOperand w[Rows::products];
           rows.load(at + xBytes + inSlot * Chunks::tileBytes, w);
           settle(w);
           wgmmaFence();
           const uint64_t x = tokensDescriptor(at + inSlot * slices * N * 128);
 #pragma unroll
-          for (int p = 0; p < WideRows<K>::products; ++p)
+          for (int p = 0; p < Rows::products; ++p)
             wgmma<N, code == BF16>(sums, w[p],
                                    x + p / 4 * (N * 128 / 16) + p % 4 * 2,
                                    chunk > begin || p > 0);

@@ -244,6 +244,16 @@ QCC_DEVICE uint32_t loadShared4(uint32_t address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
   return v;
 }
+QCC_DEVICE uint32_t loadShared2(uint32_t address) {
+  uint16_t v;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address));
+  return v;
+}
+QCC_DEVICE uint32_t loadShared1(uint32_t address) {
+  uint32_t v;
+  asm volatile("ld.shared.u8 %0, [%1];" : "=r"(v) : "r"(address));
+  return v;
+}
 QCC_DEVICE uint32_t bothHalves(float x) { return packPair<false>(x, x); }
 
 /// Elements of k that a step of `code` (codes.cuh) has.

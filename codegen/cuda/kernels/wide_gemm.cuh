@@ -153,6 +153,73 @@ public:
           pointer<const char>(a.v[1]) +
           (int64_t(tile) * K::groups + group) * size));
   }
+  /// Bytes of a group's scales of a tile, and of its zero points.
+  static constexpr int scaleLine =
+      isFloat ? 0 : K::scaleType == ElementF32 ? 64 : 32;
+  static constexpr int zeroLine = !isFloat && K::hasZero ? 16 : 0;
+  /// The group that a step of a row belongs to, and the most groups of some
+  /// chunks in a row.
+  static __device__ __forceinline__ int groupOf(int step) {
+    return smaller(step / Chunks::steps, int(K::unitsPerRow) - 1) /
+           K::unitsPerGroup;
+  }
+  static constexpr int groupsIn(int chunks) {
+    constexpr int groupSteps = Chunks::steps * K::unitsPerGroup;
+    return (chunks * Chunks::chunkSteps + groupSteps - 2) / groupSteps + 1;
+  }
+  /// One of `Threads` threads copies its share of the scales and zero points of
+  /// `count` chunks of `Tiles` tiles into shared memory: [tile][MostGroups]
+  /// lines of scales, then of zero points.
+  template <int Tiles, int Threads, int MostGroups>
+  static __device__ __forceinline__ void copyScales(const Args &a, uint32_t to,
+                                                    int firstTile, int chunk,
+                                                    int count, int thread) {
+    if (isFloat)
+      return;
+    const int first = groupOf(chunk * Chunks::chunkSteps),
+              groups = groupOf((chunk + count) * Chunks::chunkSteps - 1) + 1 -
+                       first;
+    constexpr int pieces = (scaleLine + zeroLine) / 16;
+    for (int i = thread; i < Tiles * MostGroups * pieces; i += Threads) {
+      const int line = i / pieces, piece = i % pieces;
+      const int tile = line / MostGroups, group = line % MostGroups;
+      if (group >= groups)
+        continue;
+      const bool isZero = piece * 16 >= scaleLine;
+      const bool inside = firstTile + tile < K::tiles;
+      const int64_t from =
+          inside ? int64_t(firstTile + tile) * K::groups + first + group : 0;
+      copyAsync16(isZero ? to + Tiles * MostGroups * scaleLine + line * 16
+                         : to + line * scaleLine + piece * 16,
+                  pointer<const char>(a.v[isZero ? 2 : 1]) +
+                      (isZero ? from * 16 : from * scaleLine + piece * 16),
+                  inside);
+    }
+  }
+  /// Takes the scales of a chunk from where copyScales has put them; the first
+  /// group there is `first`.
+  template <int Tiles, int MostGroups>
+  __device__ __forceinline__ void takeShared(uint32_t from, int chunk,
+                                             int first) {
+    if (isFloat)
+      return;
+#pragma unroll
+    for (int s = 0; s < scaleSteps; ++s) {
+      const int group = groupOf(chunk * Chunks::chunkSteps + s) - first;
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int line = tileOf[r] * MostGroups + group;
+        asked[s][r] =
+            K::scaleType == ElementF32
+                ? loadShared4(from + line * scaleLine + rowOf[r] * 4)
+                : loadShared2(from + line * scaleLine + rowOf[r] * 2);
+        if (K::hasZero)
+          askedZero[s][r] = loadShared1(
+              from + Tiles * MostGroups * scaleLine + line * 16 + rowOf[r]);
+      }
+    }
+    take();
+  }
   /// Takes what was asked for.
   __device__ __forceinline__ void take() {
 #pragma unroll
