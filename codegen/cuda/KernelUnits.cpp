@@ -302,8 +302,10 @@ void EntryGenerator::add(krn::StageOp op) {
       const qrt::Format &format =
           gemm.getWeight().getType().getFormat().getValue();
       code = format.code;
+      // Table codes of gemm.cuh are unsigned, those of gemv.cuh are not.
       needsSums |=
-          format.zero || (format.isQuantized() && !qrt::isIntCode(format.code));
+          format.zero || (tokens > kMostGemvTokens && format.isQuantized() &&
+                          !qrt::isIntCode(format.code));
     }
   if (!code)
     refuse(op, "stages what no gemm reads");

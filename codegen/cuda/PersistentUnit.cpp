@@ -246,14 +246,14 @@ void Generator::findRests() {
 void Generator::add(krn::StageOp op) {
   krn::StagedType staged = op.getOutput().getType();
   std::optional<qrt::Code> code;
-  bool needsSums = false;
+  bool needsSums = false, isTable = false;
   for (Operation *user : op.getOutput().getUsers())
     if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
       const qrt::Format &format =
           gemm.getWeight().getType().getFormat().getValue();
       code = format.code;
-      needsSums |=
-          format.zero || (format.isQuantized() && !qrt::isIntCode(format.code));
+      needsSums |= format.zero;
+      isTable |= format.isQuantized() && !qrt::isIntCode(format.code);
     }
   if (!code)
     refuse(op, "stages what no gemm reads");
@@ -286,6 +286,7 @@ void Generator::add(krn::StageOp op) {
   c.integer("paddedGroup", layout.paddedGroup);
   int64_t elements = layout.rowBlocks * (isFloat ? 4 : 8);
   c.flag("isPadded", elements != staged.getColumns());
+  c.flag("isTable", isTable);
   c.flag("needsSums", needsSums);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt", layout.scalesAt(tokens));

@@ -5,6 +5,20 @@
 using namespace mlir;
 using namespace qcc;
 
+/// On CUDA, activations for table codes lie in another order than for integers
+/// of as many bits.
+static bool hasTableCodes(Value weight) {
+  const qrt::Format &format =
+      cast<qnt::PackedType>(weight.getType()).getFormat().getValue();
+  return format.isQuantized() && !qrt::isIntCode(format.code);
+}
+static bool isForTableCodes(krn::StageOp stage) {
+  return llvm::any_of(stage.getOutput().getUsers(), [](Operation *user) {
+    auto gemm = dyn_cast<krn::GemmOp>(user);
+    return gemm && hasTableCodes(gemm.getWeight());
+  });
+}
+
 krn::StageOp EntryBuilder::stageInput(qnt::FusedGemmOp op, krn::StagedType type,
                                       Mapping &map) {
   Location loc = op.getLoc();
@@ -30,7 +44,9 @@ krn::StageOp EntryBuilder::stageInput(qnt::FusedGemmOp op, krn::StagedType type,
         stage.getNormOffsetAttr() == op.getNormOffsetAttr() &&
         stage.getOutput().getType() == type &&
         stage.getGatherAttr() == gather &&
-        stage.getOutlierThresholdAttr() == threshold)
+        stage.getOutlierThresholdAttr() == threshold &&
+        (!isCuda ||
+         isForTableCodes(stage) == hasTableCodes(op.getWeight())))
       return stage;
 
   Value staged = krn::StagedBufferOp::create(

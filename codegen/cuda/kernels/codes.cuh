@@ -165,6 +165,80 @@ QCC_DEVICE Operand planeOf(const LaneCodes<Code> &codes) {
           lookUp<Code, Shift>(w.x >> 16, f.x >> 16),
           lookUp<Code, Shift>(w.y >> 16, f.y >> 16)};
 }
+
+/// The same tables for products whose sums of eight and eight codes are added
+/// by the tensor cores: entries are 16128 v = 128 upper + lower, and part
+/// `Half` has codes 8 Half .. 8 Half + 7. Codes of the other part select the
+/// sign of the entry with their low three bits, 0 or -1; where that is -1, the
+/// entry that it meets is 1 more.
+constexpr int kTableUnit = 16128;
+template <int Code>
+__host__ __device__ constexpr int planeEntry(int code, bool isUpper) {
+  // From the tables above, which are rounded to 1/8191; these values are not.
+  constexpr float nf4[16] = {
+      -1.0F,        -0.69619280F, -0.52507305F, -0.39491749F,
+      -0.28444138F, -0.18477343F, -0.09105004F, 0.0F,
+      0.07958030F,  0.16093020F,  0.24611230F,  0.33791524F,
+      0.44070983F,  0.56261700F,  0.72295684F,  1.0F};
+  constexpr float fp4[8] = {0.0F,        0.00520833F, 0.66666667F, 1.0F,
+                            0.33333333F, 0.5F,        0.16666667F, 0.25F};
+  const float v = Code == NF4 ? nf4[code]
+                  : code < 8  ? fp4[code % 8]
+                              : -fp4[code % 8];
+  const float scaled = v * float(kTableUnit);
+  const int fixed = int(scaled < 0 ? scaled - 0.5F : scaled + 0.5F);
+  const int upper = (fixed + 128 * 128) / 128 - 128; // rounds down
+  return isUpper ? upper : fixed - 128 * upper;
+}
+template <int Code>
+__host__ __device__ constexpr uint32_t signedTableWord(int half, int i,
+                                                       bool isUpper) {
+  uint32_t word = 0;
+  for (int j = 4 * i; j < 4 * i + 4; ++j) {
+    const int other = planeEntry<Code>(8 * (1 - half) + j, isUpper);
+    const int entry = planeEntry<Code>(8 * half + j, isUpper) + (other < 0);
+    word |= uint32_t(entry & 255) << (j % 4 * 8);
+  }
+  return word;
+}
+/// Part `Half` of four codes (the low 16 bits of `w`, whose highest bits are
+/// flipped for the second part).
+template <int Code, bool IsUpper, int Half>
+QCC_DEVICE uint32_t lookUpPart(uint32_t w) {
+  return permute(signedTableWord<Code>(Half, 0, IsUpper),
+                 signedTableWord<Code>(Half, 1, IsUpper), w);
+}
+/// Adds a step's products of table codes to the sums of both planes; `b` is in
+/// the order of planeOf.
+template <int Code>
+QCC_DEVICE void multiplyTable(const LaneCodes<Code> &codes, uint2 b,
+                              int (&upper)[4], int (&lower)[4]) {
+  const uint2 w = codes.line[0], v = {w.x >> 16, w.y >> 16};
+  mmaS8(upper, lookUpPart<Code, true, 0>(w.x), lookUpPart<Code, true, 0>(w.y),
+        lookUpPart<Code, true, 0>(v.x), lookUpPart<Code, true, 0>(v.y), b.x,
+        b.y);
+  mmaS8(lower, lookUpPart<Code, false, 0>(w.x), lookUpPart<Code, false, 0>(w.y),
+        lookUpPart<Code, false, 0>(v.x), lookUpPart<Code, false, 0>(v.y), b.x,
+        b.y);
+  const uint2 f = {w.x ^ 0x88888888U, w.y ^ 0x88888888U},
+              h = {f.x >> 16, f.y >> 16};
+  mmaS8(upper, lookUpPart<Code, true, 1>(f.x), lookUpPart<Code, true, 1>(f.y),
+        lookUpPart<Code, true, 1>(h.x), lookUpPart<Code, true, 1>(h.y), b.x,
+        b.y);
+  mmaS8(lower, lookUpPart<Code, false, 1>(f.x), lookUpPart<Code, false, 1>(f.y),
+        lookUpPart<Code, false, 1>(h.x), lookUpPart<Code, false, 1>(h.y), b.x,
+        b.y);
+}
+/// What an integer sum of a unit is in: its codes are so many times too large.
+__host__ __device__ constexpr float sumUnit(int code) {
+  return isTableCode(code)   ? 1.0F / float(kTableUnit)
+         : isFloatCode(code) ? 1.0F
+                             : 1.0F / float(codeFactor(code));
+}
+/// A row's sum of a unit of integer codes, in units of sumUnit; `upper` and
+/// `lower` are of the two halves of activations.
+QCC_DEVICE int joinHalves(int upper, int lower) { return 256 * upper + lower; }
+
 /// A block of activations in that order.
 QCC_DEVICE uint2 tableOrder(uint2 x) {
   return {permute(x.x, x.y, 0x5140), permute(x.x, x.y, 0x7362)};

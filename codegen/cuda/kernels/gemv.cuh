@@ -393,9 +393,7 @@ private:
             x + token * int64_t(K::rowBlocks) * 16 + at);
       if constexpr (isTable) {
         b = tableOrder(b);
-        Operand high = planeOf<code, 7>(codes), low = planeOf<code, 0>(codes);
-        mmaS8(upper, high.a0, high.a1, high.a2, high.a3, b.x, b.y);
-        mmaS8(lower, low.a0, low.a1, low.a2, low.a3, b.x, b.y);
+        multiplyTable(codes, b, upper, lower);
       } else {
         Operand w = operandOf<code, J>(codes);
         if constexpr (code == F16)
@@ -413,19 +411,19 @@ private:
   static __device__ __forceinline__ float
   unitSum(const char *x, const int (&upper)[4], const int (&lower)[4], int set,
           int r, int t, int u, float zero) {
-    int total = 256 * upper[2 * r] + upper[2 * r + 1];
-    if (!isTable && !K::hasZero)
-      return float(total) * (1.0F / codeFactor(code));
+    const int total = joinHalves(upper[2 * r], upper[2 * r + 1]);
+    if constexpr (isTable)
+      return fmaf(float(total), 128.0F,
+                  float(joinHalves(lower[2 * r], lower[2 * r + 1]))) *
+             sumUnit(code);
+    if (!K::hasZero)
+      return float(total) * sumUnit(code);
     const int token = set * 4 + t;
     int xSum = 0;
     if (token < K::maxTokens)
       xSum = reinterpret_cast<const int *>(
           x + K::sumsAt)[token * K::unitsPerRow + u];
-    if (isTable)
-      return (float(total - 64 * xSum) * 128.0F +
-              float(256 * lower[2 * r] + lower[2 * r + 1])) *
-             (1.0F / 8191.0F);
-    return float(total) * (1.0F / codeFactor(code)) -
+    return float(total) * sumUnit(code) -
            (zero - float(K::defaultZero)) * float(xSum);
   }
 

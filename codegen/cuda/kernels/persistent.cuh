@@ -254,6 +254,24 @@ QCC_DEVICE float consumerReduce(float x, float *rooms, uint32_t &turn) {
   return IsMax ? warpMax(y) : warpSum(y);
 }
 
+/// The sum of one number and the largest of another.
+QCC_DEVICE void consumerReduceBoth(float &sum, float &largest, float *rooms,
+                                   uint32_t &turn) {
+  static_assert(kConsumerWarps <= 16);
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  float *room = rooms + 32 * (turn++ & 1);
+  sum = warpSum(sum);
+  largest = warpMax(largest);
+  if (lane == 0) {
+    room[warp] = sum;
+    room[16 + warp] = largest;
+  }
+  syncConsumers();
+  const bool exists = lane < kConsumerWarps;
+  sum = warpSum(exists ? room[lane] : 0.0F);
+  largest = warpMax(exists ? room[16 + lane] : 0.0F);
+}
+
 /// `x`, of which the compiler knows nothing: what is computed from it stays in
 /// its phase instead of in registers throughout the step.
 QCC_DEVICE int opaque(int x) {

@@ -87,10 +87,7 @@ struct UnitSums {
     if constexpr (J < laneBlocks(code)) {
       uint2 b = x[J];
       if constexpr (isTable) {
-        b = tableOrder(b);
-        Operand high = planeOf<code, 7>(codes), low = planeOf<code, 0>(codes);
-        mmaS8(upper, high.a0, high.a1, high.a2, high.a3, b.x, b.y);
-        mmaS8(lower, low.a0, low.a1, low.a2, low.a3, b.x, b.y);
+        multiplyTable(codes, b, upper, lower);
       } else {
         Operand w = operandOf<code, J>(codes);
         if constexpr (code == F16)
@@ -104,7 +101,8 @@ struct UnitSums {
     }
   }
 
-  /// Adds a unit's products to `v`. `sums`: those of the activations' units.
+  /// Adds a unit's products to `v`, in units of sumUnit. `sums`: those of the
+  /// activations' units.
   static __device__ __forceinline__ void
   add(const Codes &codes, const Activations &x, const float (&scale)[2],
       const float (&zero)[2], const int *sums, int k, int lane,
@@ -123,20 +121,19 @@ struct UnitSums {
           v[set][r] += sum[2 * r] + sum[2 * r + 1];
       } else {
         int xSum = 0;
-        if (isTable || K::hasZero)
+        if (K::hasZero)
           xSum = sums[smaller(set * 4 + lane % 4, K::maxTokens - 1) *
                           K::unitsPerRow +
                       k];
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
-          const int total = 256 * upper[2 * r] + upper[2 * r + 1];
-          float unit = float(total) * (1.0F / codeFactor(code));
+          float unit = float(joinHalves(upper[2 * r], upper[2 * r + 1]));
           if (isTable)
-            unit = (float(total - 64 * xSum) * 128.0F +
-                    float(256 * lower[2 * r] + lower[2 * r + 1])) *
-                   (1.0F / 8191.0F);
-          else if (K::hasZero)
-            unit -= (zero[r] - float(K::defaultZero)) * float(xSum);
+            unit = fmaf(unit, 128.0F,
+                        float(joinHalves(lower[2 * r], lower[2 * r + 1])));
+          if (K::hasZero)
+            unit -= (zero[r] - float(K::defaultZero)) *
+                    float(codeFactor(code) * xSum);
           v[set][r] += scale[r] * unit;
         }
       }
@@ -461,7 +458,8 @@ private:
       const int64_t at = int64_t(token) * K::outputStride + column;
       const bool isSecond = K::canSplit && tile * units < round.begin,
                  isFirst = K::canSplit && (tile + 1) * units > round.stop;
-      const float xScale = K::code == BF16 ? 1.0F : xScales[token];
+      const float xScale =
+          K::code == BF16 ? 1.0F : xScales[token] * sumUnit(K::code);
       const bool isEarly = K::maxTokens == 1 && i < kConsumers &&
                            round.from == round.begin / units;
       const float more =

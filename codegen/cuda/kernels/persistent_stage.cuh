@@ -54,6 +54,20 @@ struct PersistentStage {
       }
   }
 
+  /// The same for pieces of two rows: use(first, second).
+  template <class Use>
+  static __device__ __forceinline__ void zip(int thread,
+                                             float (&first)[count][width],
+                                             float (&second)[count][width],
+                                             Use use) {
+#pragma unroll
+    for (int n = 0; n < count; ++n)
+#pragma unroll
+      for (int p = 0; p < pieces; ++p)
+        if (elementOf(n * kConsumers + thread, p * pieceElements) >= 0)
+          use(&first[n][p * pieceElements], &second[n][p * pieceElements]);
+  }
+
   static __device__ __forceinline__ void load(const float *from, float *to) {
     if constexpr (pieceElements == 4) {
       const float4 v = __ldcg(reinterpret_cast<const float4 *>(from));
@@ -82,6 +96,13 @@ struct PersistentStage {
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
     each(thread, values, [&](int k, float *v) { load(x + k, v); });
+    // The norm's weights come as far as the row: they are asked for with it,
+    // where registers have room for both.
+    constexpr bool isEarly =
+        K::norm != NormNone && !K::hasNormBias && count * width <= 24;
+    float weights[isEarly ? count : 1][width];
+    if constexpr (isEarly)
+      each(thread, weights, [&](int k, float *w) { load(weight + k, w); });
     if (K::hasRest)
       each(thread, values, [&](int k, float *v) {
         float more[pieceElements];
@@ -97,7 +118,9 @@ struct PersistentStage {
       for (int u = thread; u < K::units; u += kConsumers)
         sums[u] = 0;
 
-    float mean = 0, inverse = 1;
+    constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
+    float mean = 0, inverse = 1, factor = 1, largest = top;
+    bool isScaled = K::code == BF16;
     if (K::norm == NormLayer) {
       float sum = 0;
       each(thread, values, [&](int, float *v) {
@@ -107,7 +130,31 @@ struct PersistentStage {
       });
       mean = consumerReduce<false>(sum, rooms, turn) * (1.0F / K::columns);
     }
-    if (K::norm != NormNone) {
+    if constexpr (K::norm == NormRms && isEarly) {
+      // v w / rms: the largest of them is that of v w, divided.
+      float squares = 0;
+      largest = 0;
+      zip(thread, values, weights, [&](float *v, float *w) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i) {
+          squares += v[i] * v[i];
+          v[i] *= w[i] + K::normOffset;
+          largest = fmaxf(largest, fabsf(v[i]));
+        }
+      });
+      consumerReduceBoth(squares, largest, rooms, turn);
+      inverse = rsqrtf(squares * (1.0F / K::columns) + K::epsilon);
+      largest *= inverse;
+      if (K::code == BF16)
+        largest = top;
+      else
+        isScaled = true;
+      each(thread, values, [&](int, float *v) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          v[i] *= inverse;
+      });
+    } else if constexpr (K::norm != NormNone) {
       float squares = 0;
       each(thread, values, [&](int, float *v) {
 #pragma unroll
@@ -117,22 +164,28 @@ struct PersistentStage {
       inverse = rsqrtf(consumerReduce<false>(squares, rooms, turn) *
                            (1.0F / K::columns) +
                        K::epsilon);
-      each(thread, values, [&](int k, float *v) {
-        float w[pieceElements], b[pieceElements];
-        load(weight + k, w);
-        if (K::hasNormBias)
-          load(bias + k, b);
+      const auto normalize = [&](float *v, const float *w, const float *b) {
 #pragma unroll
         for (int i = 0; i < pieceElements; ++i) {
           v[i] = (v[i] - mean) * inverse * (w[i] + K::normOffset);
           if (K::hasNormBias)
             v[i] += b[i];
         }
-      });
+      };
+      if constexpr (isEarly) {
+        zip(thread, values, weights,
+            [&](float *v, float *w) { normalize(v, w, nullptr); });
+      } else {
+        each(thread, values, [&](int k, float *v) {
+          float w[pieceElements], b[pieceElements];
+          load(weight + k, w);
+          if (K::hasNormBias)
+            load(bias + k, b);
+          normalize(v, w, b);
+        });
+      }
     }
-    constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
-    float factor = 1, largest = top;
-    if (K::code != BF16) {
+    if (!isScaled) {
       largest = 0;
       each(thread, values, [&](int, float *v) {
 #pragma unroll
@@ -140,8 +193,9 @@ struct PersistentStage {
           largest = fmaxf(largest, fabsf(v[i]));
       });
       largest = consumerReduce<true>(largest, rooms, turn);
-      factor = largest > 1e-30F ? top / largest : 0.0F;
     }
+    if (K::code != BF16)
+      factor = largest > 1e-30F ? top / largest : 0.0F;
     if (thread == 0)
       reinterpret_cast<float *>(staged + K::scalesAt)[m] =
           largest * (1.0F / top);
@@ -180,7 +234,13 @@ struct PersistentStage {
         if (K::needsSums)
           atomicAdd(&sums[block / K::unitBlocks], sum);
       }
-      blocks[block] = {words[0], words[1], words[2], words[3]};
+      if constexpr (K::isTable) {
+        const uint2 upper = tableOrder({words[0], words[1]}),
+                    lower = tableOrder({words[2], words[3]});
+        blocks[block] = {upper.x, upper.y, lower.x, lower.y};
+      } else {
+        blocks[block] = {words[0], words[1], words[2], words[3]};
+      }
     }
   }
 };
