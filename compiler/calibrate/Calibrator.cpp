@@ -137,7 +137,8 @@ public:
              const CalibrateOptions &options)
       : module(module), symbols(module), tokens(tokens), state(state),
         options(options), parameters(base, state), reader(parameters),
-        team(options.threads) {
+        team(options.threads),
+        store(state.path(), options.activationMemory) {
     FailureOr<Program> found = Program::of(module);
     if (failed(found))
       throw Error("the calibrator found no program");
@@ -191,6 +192,7 @@ private:
   CalibratedParameters parameters;
   WeightReader reader;
   qrt::ThreadTeam team;
+  ActivationStore store;
   Program program;
   SmallVector<func::CallOp> calls;
   llvm::DenseMap<Operation *, Plan> plans;
@@ -214,7 +216,7 @@ void Calibrator::compute(Plan &plan, size_t step, bool original) {
     segment = std::make_unique<Segment>(target, values, tokens.count(),
                                         options.threads);
   }
-  Activations output(tokens.count(), columnsOf(target));
+  Activations output = store.make(tokens.count(), columnsOf(target));
   segment->run(
       tokens,
       [&](Value value) -> const Activations & {
@@ -296,12 +298,12 @@ void Calibrator::calibrateReaders(const PlanStep &step) {
   if (targets.empty())
     return;
   const Activations &x = kept.find(step.target)->second;
-  Hessian hessian(x.columns);
+  Hessian hessian(x.columns());
   constexpr int64_t kRows = 4096;
   for (int64_t first = 0; first < tokens.count(); first += kRows) {
     if (options.cancelled && *options.cancelled)
       throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
-    hessian.add(x.data() + first * x.columns,
+    hessian.add(x.data() + first * x.columns(),
                 std::min(kRows, tokens.count() - first), options.threads);
   }
   hessian.scale(2.0 / double(tokens.samples));
@@ -337,8 +339,8 @@ void Calibrator::runLayer(Plan &plan, Value result) {
   // First all Hessians, of the layer as it was; then what it gives now.
   llvm::DenseMap<Value, Activations> given;
   for (auto &[value, activations] : kept) {
-    Activations copy(tokens.count(), activations.columns);
-    std::copy_n(activations.data(), tokens.count() * activations.columns,
+    Activations copy = store.make(tokens.count(), activations.columns());
+    std::copy_n(activations.data(), tokens.count() * activations.columns(),
                 copy.data());
     given[value] = std::move(copy);
   }
@@ -398,7 +400,7 @@ void Calibrator::run() {
       compute(first, 0, false);
       std::swap(call, none);
     } else if (!at) {
-      kept[operand] = Activations(tokens.count(), columnsOf(operand));
+      kept[operand] = store.make(tokens.count(), columnsOf(operand));
       state.loadActivations(kept[operand]);
     } else if (at != operand) {
       throw Error("the calibrator knows no ops between layers");
@@ -437,7 +439,7 @@ void Calibrator::run() {
       at = call.getResult(0);
       kept[at] = std::move(output);
     }
-    state.finishLayer(result ? &kept[at] : nullptr, tokens.count());
+    state.finishLayer(result ? &kept[at] : nullptr);
   }
 }
 

@@ -4,7 +4,8 @@
 // compiler's own kernels: up to the inputs of a linear, whose Hessian it sums
 // and whose weight it then quantizes, and on from there with the quantized
 // weight, so that later linears see what they will see. Every product runs
-// once, for all tokens; one layer's weights and activations are in memory.
+// once, for all tokens; one layer's weights are in memory, and of its
+// activations as much as is allowed.
 //
 //===----------------------------------------------------------------------===//
 
@@ -48,6 +49,9 @@ private:
 
 struct CalibrateOptions {
   unsigned threads = 1;
+  /// Bytes of activations that stay in memory; more goes into files in the
+  /// state's folder. Changes nothing in the results.
+  uint64_t activationMemory = UINT64_MAX;
   const std::atomic<bool> *cancelled = nullptr;
   /// Called after each weight, with the share of all that is done.
   std::function<void(double done, const std::string &name, double error)>

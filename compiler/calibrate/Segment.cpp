@@ -11,6 +11,7 @@
 #include "passes/fuse/Pipeline.h"
 #include "passes/layout/Pipeline.h"
 #include "passes/lower/Pipeline.h"
+#include "runtime/executor/Memory.h"
 #include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
 
@@ -362,7 +363,7 @@ void Segment::run(const CalibrationTokens &tokens,
       step.positions = positions.data();
       step.sequences = sequences.data();
       step.logit_rows = rows.data();
-      step.logits = output.data() + (sample * length + past) * output.columns;
+      step.logits = output.data() + (sample * length + past) * output.columns();
       step.weights = pointers.data();
       step.arena = arena.data();
       step.barrier = [](void *barrier, uint32_t) {

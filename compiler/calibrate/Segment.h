@@ -12,9 +12,9 @@
 #ifndef QCC_COMPILER_CALIBRATE_SEGMENT_H
 #define QCC_COMPILER_CALIBRATE_SEGMENT_H
 
+#include "compiler/calibrate/ActivationStore.h"
 #include "compiler/weights/Sources.h"
 #include "runtime/artifact/KernelLibrary.h"
-#include "runtime/executor/Memory.h"
 #include "runtime/support/ThreadTeam.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -34,18 +34,6 @@ struct CalibrationTokens {
   std::vector<int32_t> ids; ///< [samples][length]
   int64_t samples = 0, length = 0;
   int64_t count() const { return samples * length; }
-};
-
-/// A value for every token: [tokens][columns] f32.
-struct Activations {
-  Activations() = default;
-  Activations(int64_t tokens, int64_t columns)
-      : columns(columns), memory(uint64_t(tokens * columns) * sizeof(float),
-                                 "the calibration's activations", true) {}
-  float *data() const { return reinterpret_cast<float *>(memory.data()); }
-
-  int64_t columns = 0;
-  qrt::Memory memory;
 };
 
 /// Where a segment's weights come from: the value of @weights for a leaf of

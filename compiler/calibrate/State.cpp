@@ -157,10 +157,9 @@ CalibratedWeight read(Cursor &from, bool withCodes) {
   return weight;
 }
 
-std::span<const uint8_t> bytesOf(const Activations &activations,
-                                 int64_t tokens) {
+std::span<const uint8_t> bytesOf(const Activations &activations) {
   return {reinterpret_cast<const uint8_t *>(activations.data()),
-          size_t(tokens * activations.columns) * sizeof(float)};
+          activations.bytes()};
 }
 
 void writeFile(const std::string &path, uint64_t fingerprint, uint64_t layer,
@@ -193,7 +192,8 @@ Head headOf(std::span<const uint8_t> file) {
 bool isOurs(const fs::path &path) {
   std::string name = path.filename().string();
   return name.starts_with("layer-") || name.starts_with("activations.bin") ||
-         name.starts_with("tokens.bin") || name.starts_with("float.qbin");
+         name.starts_with("tokens.bin") || name.starts_with("float.qbin") ||
+         name.starts_with("spill-");
 }
 
 } // namespace
@@ -304,7 +304,7 @@ void CalibrationState::loadActivations(const Activations &out) const {
   std::span<const uint8_t> content;
   if (head.layer > 0)
     content = file.bytes().subspan(sizeof(Head));
-  if (content.empty() || content.size() > out.memory.size() ||
+  if (content.empty() || content.size() != out.bytes() ||
       qrt::checksum(content) != head.checksum)
     throw Error("damaged calibration state", folder, "remove that folder");
   std::memcpy(out.data(), content.data(), content.size());
@@ -314,8 +314,7 @@ void CalibrationState::add(const std::string &name, CalibratedWeight weight) {
   open[name] = std::make_shared<const CalibratedWeight>(std::move(weight));
 }
 
-void CalibrationState::finishLayer(const Activations *activations,
-                                   int64_t tokens) {
+void CalibrationState::finishLayer(const Activations *activations) {
   Bytes bytes;
   std::map<std::string, Place> added;
   for (auto &[name, weight] : open) {
@@ -330,7 +329,7 @@ void CalibrationState::finishLayer(const Activations *activations,
     writeFile(layerPath(layers), fingerprint, uint64_t(layers), bytes.data);
     // The layer counts from here on.
     writeFile(folder + "/activations.bin", fingerprint, uint64_t(layers) + 1,
-              activations ? bytesOf(*activations, tokens)
+              activations ? bytesOf(*activations)
                           : std::span<const uint8_t>());
   } catch (const Error &error) {
     throw Error(std::string("the calibration's state cannot be kept: ") +

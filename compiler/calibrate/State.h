@@ -36,6 +36,7 @@ public:
   /// another calibration is cleared away, with a line on stderr unless `quiet`.
   CalibrationState(std::string folder, uint64_t fingerprint, bool quiet);
 
+  const std::string &path() const { return folder; }
   /// How many layers are finished.
   int64_t finished() const { return layers; }
   /// The activations behind the last finished layer. Throws qrt::Error.
@@ -46,7 +47,7 @@ public:
   /// Ends the layer: writes its weights and then `activations`, what it
   /// returns (null: nothing will read them). Throws qrt::Error, for instance
   /// for a full disk; the state is then that of the layer before.
-  void finishLayer(const Activations *activations, int64_t tokens);
+  void finishLayer(const Activations *activations);
 
   /// A weight of any layer so far. Throws qrt::Error.
   std::shared_ptr<const CalibratedWeight> weight(const std::string &name) const;

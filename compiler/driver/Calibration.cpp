@@ -6,6 +6,7 @@
 #include "compiler/calibrate/SelfText.h"
 #include "compiler/driver/Progress.h"
 #include "compiler/driver/Version.h"
+#include "runtime/executor/Memory.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
@@ -45,6 +46,7 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
   original.output = folder + "/float.qbin";
   original.dtype = options.dtype;
   original.targets = {"cpu"};
+  original.cpuVariants = {"native"};
   original.randomSeed = options.randomSeed;
   original.threads = options.threads;
   original.cancelled = options.cancelled;
@@ -161,6 +163,9 @@ void Calibration::run(const CompileOptions &options, LoadedModel &loaded,
   CalibrateOptions how;
   how.threads = threads;
   how.cancelled = options.cancelled;
+  how.activationMemory = options.calibration.memory
+                             ? uint64_t(*options.calibration.memory) << 20
+                             : qrt::physicalMemory() / 2;
   how.progress = [&](double done, const std::string &name, double error) {
     constexpr int64_t kSteps = 1000000;
     char text[32];

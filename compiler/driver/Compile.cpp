@@ -339,15 +339,18 @@ std::vector<std::string> targetsOf(const CompileOptions &options) {
 std::vector<qrt_cpu_level> cpuVariantsOf(const CompileOptions &options) {
   std::vector<qrt_cpu_level> variants;
   std::string names;
+  std::vector<std::string> wanted = options.cpuVariants;
+  for (std::string &name : wanted)
+    if (name == "native")
+      name = qrt::cpuLevelName(qrt::cpuLevel());
   for (qrt_cpu_level level : CompileCpuOptions().variants) {
     std::string name(qrt::cpuLevelName(level));
-    names += (names.empty() ? "" : ", ") + name;
-    if (options.cpuVariants.empty() ||
-        std::ranges::find(options.cpuVariants, name) !=
-            options.cpuVariants.end())
+    names += name + ", ";
+    if (wanted.empty() || std::ranges::find(wanted, name) != wanted.end())
       variants.push_back(level);
   }
-  for (const std::string &name : options.cpuVariants)
+  names += "native";
+  for (const std::string &name : wanted)
     if (std::ranges::none_of(variants, [&](qrt_cpu_level level) {
           return qrt::cpuLevelName(level) == name;
         }))

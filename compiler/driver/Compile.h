@@ -19,6 +19,9 @@ struct CalibrationRequest {
   std::string data; ///< empty: the default
   std::string device = "cpu";
   std::optional<int64_t> samples, length;
+  /// MiB of activations in memory, the rest is in files; default: half of what
+  /// the machine has.
+  std::optional<int64_t> memory;
   uint64_t seed = 0;
 };
 
@@ -37,7 +40,8 @@ struct CompileOptions {
   std::string activations;          ///< empty: the target's default
   std::string kvDtype;              ///< empty: f32, or f16 with a CUDA target
   std::vector<std::string> targets; ///< empty: what the machine has
-  /// CPU variants to compile, by the names of qrt::cpuLevelName; empty: all.
+  /// CPU variants to compile, by the names of qrt::cpuLevelName, or
+  /// "native" for this machine's; empty: all.
   std::vector<std::string> cpuVariants;
   std::optional<uint64_t> randomSeed;
   unsigned threads = 0; ///< 0: all

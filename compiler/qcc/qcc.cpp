@@ -43,7 +43,7 @@ struct CompileCommand {
   bool actOrder = false, staticGroups = false, groupAware = false,
        trueSequential = false;
   double damp = 0;
-  int64_t samples = 0, sequenceLength = 0;
+  int64_t samples = 0, sequenceLength = 0, calibrationMemory = 0;
   int64_t bits = 0, groupSize = 0, blockSize = 0;
   double outlierThreshold = 0;
   uint64_t randomSeed = 0;
@@ -84,7 +84,7 @@ struct CompileCommand {
     app->add_option("--target", targets, "Targets, separated by commas");
     app->add_option("--cpu-variants", cpuVariants,
                     "Of the target cpu, separated by commas: x86-64-v3, "
-                    "x86-64-v4, amx (all)");
+                    "x86-64-v4, amx, native (all)");
     app->add_option("--random-weights", randomSeed,
                     "Make weights from this seed");
     app->add_option("--threads", options.threads, "Threads (all)");
@@ -135,6 +135,11 @@ struct CompileCommand {
         ->check(CLI::Range(int64_t(2), int64_t(1) << 20));
     app->add_option("--seed", data.seed, "Seed of the calibration data (0)")
         ->group(group);
+    app->add_option("--calibration-memory", calibrationMemory,
+                    "MiB of activations in memory, the rest goes into files "
+                    "beside the artifact (half of the machine's)")
+        ->group(group)
+        ->check(CLI::Range(int64_t(0), int64_t(1) << 30));
     app->add_option("--calibration-device", data.device,
                     "Where the calibration runs: cpu")
         ->group(group);
@@ -159,10 +164,13 @@ struct CompileCommand {
       options.calibration.samples = samples;
     if (given("--sequence-length"))
       options.calibration.length = sequenceLength;
+    if (given("--calibration-memory"))
+      options.calibration.memory = calibrationMemory;
     if (calibrates)
       return;
-    for (const char *name : {"--calibration", "--samples", "--sequence-length",
-                             "--seed", "--calibration-device"})
+    for (const char *name :
+         {"--calibration", "--samples", "--sequence-length", "--seed",
+          "--calibration-memory", "--calibration-device"})
       if (given(name))
         throw UsageError(std::string(name) + " does not apply to the scheme '" +
                          options.scheme + "'");

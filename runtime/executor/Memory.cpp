@@ -13,9 +13,7 @@ namespace qrt {
 
 static constexpr uint64_t kHugePage = uint64_t(2) << 20;
 
-/// What the machine has at all; a block beyond it can never be used, even if
-/// the system would promise it.
-static uint64_t physicalMemory() {
+uint64_t physicalMemory() {
   long pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
   if (pages <= 0 || size <= 0)
     return UINT64_MAX / 2;
@@ -26,6 +24,8 @@ Memory::Memory(uint64_t bytes, const char *what, bool dense) : length(bytes) {
   if (bytes == 0)
     return;
   bool isLarge = bytes >= kHugePage;
+  // A block beyond what there is at all can never be used, even if the system
+  // would promise it.
   if (bytes <= physicalMemory()) {
     mapped = bytes + (isLarge ? kHugePage : 0);
     mapping = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE,

@@ -32,6 +32,9 @@ private:
   size_t length = 0;
 };
 
+/// Bytes of memory that the machine has.
+uint64_t physicalMemory();
+
 } // namespace qrt
 
 #endif // QRT_EXECUTOR_MEMORY_H

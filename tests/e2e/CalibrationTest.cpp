@@ -115,6 +115,15 @@ protected:
   TemporaryFolder folder;
 };
 
+TEST_F(Calibration, GivesTheSameWithActivationsInFiles) {
+  Outcome inMemory = compile("memory.qbin", {"--cpu-variants", "native"});
+  ASSERT_EQ(inMemory.status, 0) << inMemory.err;
+  Outcome inFiles = compile("files.qbin", {"--cpu-variants", "native",
+                                           "--calibration-memory", "0"});
+  ASSERT_EQ(inFiles.status, 0) << inFiles.err;
+  EXPECT_TRUE(bytes("memory.qbin") == bytes("files.qbin"));
+}
+
 TEST_F(Calibration, GoesOnAfterBeingKilled) {
   Outcome ran = compile("whole.qbin", {"--quant-log", folder.path("a.csv"),
                                        "--threads", "3"});
