@@ -175,6 +175,7 @@ class Bench:
                 and not row["name"].startswith("qcc defaults")):
             options += [f"--no-{name}" for name in PLAIN
                         if f"--{name}" not in options]
+            options += ["--refine", 0]
         start = time.monotonic()
         file = "".join(c if c.isalnum() else "-" for c in row["name"])
         artifact = self.compile(f"{self.model}-{file}.qbin", row["scheme"],

@@ -250,6 +250,8 @@ void Calibrator::quantize(qnt::GptqOp gptq, const Hessian &hessian,
   how.staticGroups = gptq.getStaticGroups();
   how.damp = gptq.getDamp().convertToDouble();
   how.scales.mse = gptq.getMse();
+  if (auto sweeps = gptq->getAttrOfType<IntegerAttr>(qnt::kRefineAttrName))
+    how.refineSweeps = sweeps.getInt();
   how.threads = options.threads;
   how.cancelled = options.cancelled;
   auto [it, isNew] = factors.try_emplace(format.groupSize(columns));

@@ -130,6 +130,7 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
   quantize.staticGroups = gptq.staticGroups;
   quantize.damp = gptq.damp;
   quantize.trueSequential = gptq.trueSequential;
+  quantize.refine = gptq.refine;
   quantize.outlierThreshold = outlierThreshold(options, quantize);
   buildQuantizePipeline(pm, quantize);
   if (last == Phase::Quantize)

@@ -17,6 +17,7 @@ namespace qcc {
 static constexpr bool kGroupAwareOrder = true, kTrueSequential = true,
                       kGptqMse = true;
 static constexpr double kDamp = 0.01;
+static constexpr int64_t kRefine = 1;
 
 const std::vector<SchemeInfo> &schemes() {
   static const std::vector<SchemeInfo> known = {
@@ -72,6 +73,7 @@ static void refuseGptq(const SchemeOptions &options, const std::string &name) {
   refuse(options.groupAwareOrder.has_value(), "--group-aware-order", name);
   refuse(options.trueSequential.has_value(), "--true-sequential", name);
   refuse(options.damp.has_value(), "--damp", name);
+  refuse(options.refine.has_value(), "--refine", name);
 }
 
 GptqRule gptqRule(const SchemeOptions &options) {
@@ -87,6 +89,7 @@ GptqRule gptqRule(const SchemeOptions &options) {
   rule.damp = options.damp.value_or(kDamp);
   if (!(rule.damp >= 0 && rule.damp <= 1))
     throw UsageError("--damp is not between 0 and 1");
+  rule.refine = options.refine.value_or(kRefine);
   return rule;
 }
 

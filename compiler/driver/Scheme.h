@@ -30,6 +30,7 @@ struct SchemeOptions {
   std::optional<bool> groupAwareOrder;
   std::optional<bool> trueSequential;
   std::optional<double> damp;
+  std::optional<int64_t> refine; ///< sweeps
   /// They are meant for modules that a rule calibrates: other schemes pass
   /// over them.
   bool gptqElsewhere = false;
@@ -41,6 +42,7 @@ struct GptqRule {
   bool staticGroups = false;
   bool trueSequential = false;
   double damp = 0;
+  int64_t refine = 0;
 };
 
 /// The options of GPTQ with its defaults. Throws qrt::UsageError for options

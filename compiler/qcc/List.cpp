@@ -25,7 +25,7 @@ void listEverything() {
             "--act-order,\n"
             "        --static-groups, --no-group-aware-order), "
             "--true-sequential, --damp 0.01,\n"
-            "        --calibration wikitext2 (self where it is not found; c4, "
+            "        --refine 1, --calibration wikitext2 (self where it is not found; c4, "
             "c4-new, ptb,\n"
             "        ptb-new, FILE), --samples 128, --sequence-length 2048, "
             "--seed 0\n"

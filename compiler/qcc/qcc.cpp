@@ -43,6 +43,7 @@ struct CompileCommand {
   bool actOrder = false, staticGroups = false, groupAware = false,
        trueSequential = false;
   double damp = 0;
+  int64_t refine = 0;
   int64_t samples = 0, sequenceLength = 0, calibrationMemory = 0;
   int64_t bits = 0, groupSize = 0, blockSize = 0;
   double outlierThreshold = 0;
@@ -120,6 +121,10 @@ struct CompileCommand {
         ->group(group);
     app->add_option("--damp,--percdamp", damp, "Damping of the Hessian")
         ->group(group);
+    app->add_option("--refine", refine,
+                    "Sweeps of coordinate descent over codes and scales (1)")
+        ->group(group)
+        ->check(CLI::Range(int64_t(0), int64_t(1000)));
     CalibrationRequest &data = options.calibration;
     app->add_option("--calibration,--dataset", data.data,
                     "wikitext2, c4, c4-new, ptb, ptb-new, self, or a .txt or "
@@ -160,6 +165,8 @@ struct CompileCommand {
       scheme.trueSequential = trueSequential;
     if (given("--damp"))
       scheme.damp = damp;
+    if (given("--refine"))
+      scheme.refine = refine;
     if (given("--samples"))
       options.calibration.samples = samples;
     if (given("--sequence-length"))

@@ -31,6 +31,22 @@ void multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
               1.0f, a, int(lda), b, int(ldb), 0.0f, c, int(ldc));
 }
 
+void multiplyByTransposed(int64_t m, int64_t n, int64_t k, const float *a,
+                          int64_t lda, const float *b, int64_t ldb, float *c,
+                          int64_t ldc) {
+  useOneThread();
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, int(m), int(n), int(k),
+              1.0f, a, int(lda), b, int(ldb), 0.0f, c, int(ldc));
+}
+
+void subtractMultiple(int64_t m, int64_t n, int64_t k, const float *a,
+                      int64_t lda, const float *b, int64_t ldb, float *c,
+                      int64_t ldc) {
+  useOneThread();
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(m), int(n), int(k),
+              -1.0f, a, int(lda), b, int(ldb), 1.0f, c, int(ldc));
+}
+
 void solveUpper(int64_t m, int64_t n, const float *r, int64_t ldr, float *y,
                 int64_t ldy) {
   useOneThread();

@@ -20,6 +20,14 @@ void multiplyTransposed(int64_t m, int64_t n, int64_t k, const float *a,
 /// c [m][n] = a b for a [m][k] and b [k][n].
 void multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
               const float *b, int64_t ldb, float *c, int64_t ldc);
+/// c [m][n] = a b^T for a [m][k] and b [n][k].
+void multiplyByTransposed(int64_t m, int64_t n, int64_t k, const float *a,
+                          int64_t lda, const float *b, int64_t ldb, float *c,
+                          int64_t ldc);
+/// c [m][n] -= a b for a [m][k] and b [k][n].
+void subtractMultiple(int64_t m, int64_t n, int64_t k, const float *a,
+                      int64_t lda, const float *b, int64_t ldb, float *c,
+                      int64_t ldc);
 /// x = y R^-1 in place for y [m][n] and an upper triangular R [n][n].
 void solveUpper(int64_t m, int64_t n, const float *r, int64_t ldr, float *y,
                 int64_t ldy);

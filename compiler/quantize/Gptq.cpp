@@ -3,13 +3,14 @@
 // Rows do not depend on each other. A task takes kTaskRows of them through all
 // columns, block by block: one product spreads the errors of all earlier
 // blocks, then the columns of the block follow one after the other, 16 rows to
-// a vector.
+// a vector. GptqRefine.cpp goes over the result again.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/quantize/Gptq.h"
 
 #include "compiler/quantize/DenseAlgebra.h"
+#include "compiler/quantize/GptqRefine.h"
 #include "compiler/quantize/Parallel.h"
 #include "compiler/quantize/ScaleRounding.h"
 #include "compiler/quantize/Simd.h"
@@ -35,7 +36,7 @@ struct BlockOfRows {
   const float *scale, *zero;
   float *spread; ///< in: errors of earlier columns times R; out: of all
   float *error;  ///< out: W - Q
-  int32_t *code; ///< out: 0 ... maxCode
+  float *steps;  ///< out: codes less zero points
   float maxCode;
 };
 
@@ -64,7 +65,7 @@ struct QuantizeBlock {
       loss = loss + left * left;
       squares = squares + error * error;
       error.store(block->error + k * kLanes);
-      convert<int32_t>(code + zero).store(block->code + k * kLanes);
+      code.store(block->steps + k * kLanes);
       for (int64_t j = k + 1; j < block->columns; ++j) {
         float *to = block->spread + j * kLanes;
         (F32<N>::load(to) + error * row[j]).store(to);
@@ -83,7 +84,7 @@ public:
       : first(first), rows(rows), n(columns), format(format), factor(factor),
         options(options), result(result), groupCount(format.groupsPerRow(n)),
         maxCode(float((1 << format.codeBits()) - 1)),
-        weight(size_t(rows * n)), error(size_t(rows * n)),
+        weight(size_t(rows * n)), error(weight.size()), steps(weight.size()),
         scales(size_t(rows * groupCount)), zeros(scales.size()) {
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = 0; i < n; ++i) {
@@ -114,6 +115,9 @@ public:
       quantizeColumns(begin, end, reach);
       begin = end;
     }
+    if (options.refineSweeps > 0)
+      refineAll();
+    storeCodes();
     storeScales();
     // Of the damped Hessian: take what was added back out.
     statistics.squaredError =
@@ -189,11 +193,10 @@ private:
 
   void quantizeColumns(int64_t begin, int64_t end, int64_t reach) {
     int64_t width = end - begin;
-    std::vector<float> lanes(size_t(width * kLanes) * 5);
-    std::vector<int32_t> codes(size_t(width * kLanes));
+    std::vector<float> lanes(size_t(width * kLanes) * 6);
     float *original = lanes.data(), *scale = original + width * kLanes,
           *zero = scale + width * kLanes, *sums = zero + width * kLanes,
-          *errors = sums + width * kLanes;
+          *errors = sums + width * kLanes, *found = errors + width * kLanes;
     for (int64_t base = 0; base < rows; base += kLanes) {
       for (int64_t k = 0; k < width; ++k) {
         int64_t group = groupOf(begin + k);
@@ -211,28 +214,48 @@ private:
       }
       BlockOfRows block{width, corner(begin, begin), n,           original,
                         scale, zero,                 sums,        errors,
-                        codes.data(),                maxCode};
+                        found,                       maxCode};
       Sums lost = dispatch<QuantizeBlock>(&block);
       loss += lost.loss;
       squaredError += lost.error;
-      store(begin, width, base, errors, codes.data());
+      for (int64_t lane = 0; lane < std::min(kLanes, rows - base); ++lane)
+        for (int64_t k = 0; k < width; ++k) {
+          auto at = size_t((base + lane) * n + begin + k);
+          error[at] = errors[k * kLanes + lane];
+          steps[at] = found[k * kLanes + lane];
+        }
     }
   }
 
-  void store(int64_t begin, int64_t width, int64_t base, const float *errors,
-             const int32_t *codes) {
+  void refineAll() {
+    std::vector<int32_t> groups(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i)
+      groups[size_t(i)] = int32_t(groupOf(i));
+    loss = refine({rows, n, groupCount, maxCode, format.scale, groups.data(),
+                   weight.data(), zeros.data(), steps.data(), scales.data()},
+                  factor, options);
+    squaredError = 0;
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t i = 0; i < n; ++i) {
+        float scale = scales[size_t(row * groupCount + groups[size_t(i)])];
+        float left = weight[size_t(row * n + i)] -
+                     steps[size_t(row * n + i)] * scale;
+        squaredError += double(left) * double(left);
+      }
+  }
+
+  void storeCodes() {
     // int8 without zero points is stored in two's complement.
     int32_t middle =
         format.code == qrt::Code::Int8 && !format.zero ? 128 : 0;
     bool permuted = storesPermuted(options);
-    for (int64_t lane = 0; lane < std::min(kLanes, rows - base); ++lane) {
-      int64_t row = base + lane;
-      uint8_t *out = result.codes.data() + (first + row) * n;
-      for (int64_t k = 0; k < width; ++k) {
-        int64_t i = begin + k;
-        error[size_t(row * n + i)] = errors[k * kLanes + lane];
-        out[permuted ? i : factor.order[size_t(i)]] =
-            uint8_t(codes[k * kLanes + lane] - middle);
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t column = permuted ? i : factor.order[size_t(i)];
+      int64_t group = groupOf(i);
+      for (int64_t row = 0; row < rows; ++row) {
+        float zero = zeros[size_t(row * groupCount + group)];
+        result.codes[size_t((first + row) * n + column)] =
+            uint8_t(int32_t(steps[size_t(row * n + i)] + zero) - middle);
       }
     }
   }
@@ -268,7 +291,7 @@ private:
   const int64_t groupCount;
   const float maxCode;
   /// [rows][n] in the order of quantization.
-  std::vector<float> weight, error;
+  std::vector<float> weight, error, steps;
   std::vector<float> scales, zeros; ///< [rows][groups]
   std::vector<float> spread;
   QuantizeStatistics statistics;

@@ -49,6 +49,9 @@ struct GptqOptions {
   /// groups are found of the weight as it is where their block begins.
   int64_t block = 128;
   RtnOptions scales;
+  /// Sweeps of coordinate descent over codes and scales after the last column
+  /// (GptqRefine.h).
+  int64_t refineSweeps = 0;
   unsigned threads = 1;
   /// Checked now and then: a set flag ends it with an error of kind Cancelled.
   const std::atomic<bool> *cancelled = nullptr;
@@ -66,6 +69,9 @@ struct GptqFactor {
   std::vector<Group> groups;
   /// R [n][n] in that order; empty where the Hessian is of no use.
   std::vector<float> r;
+  /// With refineSweeps, the Hessian's blocks on its diagonal, damped, in the
+  /// same order: [n / block][block][block].
+  std::vector<float> corners;
   std::vector<uint8_t> dead; ///< by column of the weight: never an input
   double damp = 0;           ///< the damping that it took
   double added = 0;          ///< what that is, on the diagonal

@@ -2,6 +2,7 @@
 
 #include "compiler/quantize/Gptq.h"
 
+#include "compiler/quantize/GptqRefine.h"
 #include "compiler/quantize/Parallel.h"
 
 #include <algorithm>
@@ -159,6 +160,8 @@ GptqFactor factorHessian(const Hessian &hessian, int64_t groupSize,
       factor.r[size_t(i * n + j)] =
           float(matrix[size_t((n - 1 - i) * n + n - 1 - j)]);
   });
+  if (options.refineSweeps > 0)
+    factor.corners = hessianCorners(factor, options.block, options.threads);
   return factor;
 }
 

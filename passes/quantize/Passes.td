@@ -130,6 +130,8 @@ def QuantizeGptqPass : Pass<"qnt-quantize-gptq", "::mlir::ModuleOp"> {
            "Added to the Hessian's diagonal, in units of its mean">,
     Option<"trueSequential", "true-sequential", "bool", "false",
            "Modules see those before them in their layer quantized">,
+    Option<"refine", "refine", "int64_t", "0",
+           "Sweeps of coordinate descent over codes and scales afterwards">,
   ];
   let dependentDialects = ["::qcc::qnt::QNTDialect"];
   let statistics = [Statistic<"quantized", "quantized", "Weights quantized">];

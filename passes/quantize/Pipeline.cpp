@@ -22,6 +22,7 @@ void buildQuantizePipeline(mlir::OpPassManager &pm,
   gptq.staticGroups = options.staticGroups;
   gptq.damp = options.damp;
   gptq.trueSequential = options.trueSequential;
+  gptq.refine = options.refine;
   pm.addPass(createQuantizeGptqPass(gptq));
   QuantizeInt8PassOptions int8;
   int8.threshold = options.outlierThreshold;

@@ -34,6 +34,10 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
       *this, "true-sequential",
       llvm::cl::desc("gptq: modules see earlier ones quantized"),
       llvm::cl::init(false)};
+  Option<int64_t> refine{
+      *this, "refine",
+      llvm::cl::desc("gptq: sweeps over codes and scales afterwards"),
+      llvm::cl::init(0)};
   Option<double> outlierThreshold{
       *this, "outlier-threshold",
       llvm::cl::desc("int8: columns with such a magnitude multiply in float"),

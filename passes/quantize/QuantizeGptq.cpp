@@ -82,6 +82,9 @@ LogicalResult QuantizeGptq::checkOptions() {
   if (!(damp >= 0 && damp <= 1))
     return getOperation().emitError("a damping of ")
            << double(damp) << " is not between 0 and 1";
+  if (refine < 0)
+    return getOperation().emitError("sweeps to refine: ")
+           << int64_t(refine) << " is negative";
   return success();
 }
 
@@ -206,12 +209,15 @@ void QuantizeGptq::runOnOperation() {
           return flag ? b.getUnitAttr() : UnitAttr();
         };
         Value columns = isPermuted() ? orderFor(b, define) : Value();
-        return qnt::GptqOp::create(
+        auto gptq = qnt::GptqOp::create(
             b, define.getLoc(), types.codes, types.scales, types.zeros,
             define.getNameAttr(), define.getValue(), columns,
             scheme.getFormat(), b.getStringAttr(std::string(order)),
             b.getF64FloatAttr(damp),
             unit(scheme.getMse()), unit(staticGroups), unit(trueSequential));
+        if (refine > 0)
+          gptq->setAttr(qnt::kRefineAttrName, b.getI64IntegerAttr(refine));
+        return gptq;
       });
   if (failed(count) || (*count && isPermuted() && failed(passOrders())))
     return signalPassFailure();

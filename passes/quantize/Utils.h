@@ -18,6 +18,12 @@
 
 namespace qcc {
 
+namespace qnt {
+/// On qnt.gptq, an i64: sweeps of coordinate descent over codes and scales
+/// after the last column; none without it.
+inline constexpr llvm::StringLiteral kRefineAttrName = "qnt.refine";
+} // namespace qnt
+
 /// The functions and the weights of a program.
 struct Program {
   mlir::func::FuncOp weights, model;

@@ -33,7 +33,7 @@ void usePlainGptq(std::vector<std::string> &args) {
   auto has = [&](const char *option) {
     return std::find(args.begin(), args.end(), option) != args.end();
   };
-  std::vector<std::string> off;
+  std::vector<std::string> off = {"--refine", "0"};
   if (!has("--mse"))
     off.push_back("--no-mse");
   if (!has("--true-sequential"))

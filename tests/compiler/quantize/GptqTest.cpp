@@ -190,6 +190,36 @@ TEST(Gptq, equalsTheReferenceInEverySetting) {
   compareAll(path);
 }
 
+/// How much less than without is the error with three sweeps of refinement.
+double gainOfRefinement(const Goldens &goldens, Setting one) {
+  const GoldenTensor &weight = goldens[one.matrix + ".W"];
+  int64_t rows = weight.shape[0], columns = weight.shape[1];
+  std::vector<float> w = weight.floats();
+  Hessian hessian(columns, goldens[one.matrix + ".H"].floats().data());
+  double errors[2];
+  for (int64_t refined : {0, 1}) {
+    one.options.refineSweeps = 3 * refined;
+    GptqFactor factor = factorHessian(
+        hessian, one.format.groupSize(columns), one.options);
+    errors[refined] = quantizeGptq(w.data(), rows, columns, one.format, factor,
+                                   one.options)
+                          .statistics.relativeError();
+  }
+  return 1 - errors[1] / errors[0];
+}
+
+TEST(Gptq, gainsByRefinementOnRealInputs) {
+  Goldens goldens(testInput("quantize/gptq.safetensors"));
+  double sum = 0;
+  std::vector<Setting> settings = settingsOf(goldens);
+  for (const Setting &one : settings) {
+    double gain = gainOfRefinement(goldens, one);
+    EXPECT_GT(gain, 0) << one.name;
+    sum += gain;
+  }
+  EXPECT_GT(sum / double(settings.size()), 0.15);
+}
+
 /// A weight and inputs whose features correlate and differ in size.
 struct Example {
   Example(int64_t rows, int64_t columns, int64_t tokens, unsigned seed)
@@ -270,6 +300,7 @@ TEST(Gptq, doesNotDependOnThreads) {
   alone.add(example.x.data(), 300, 1);
   qrt::Format format = qrt::Format::parse("int4.g128.z");
   GptqOptions one, several;
+  one.refineSweeps = several.refineSweeps = 2;
   several.threads = 7;
   GptqFactor factor = factorHessian(alone, 128, one);
   GptqFactor same = factorHessian(example.hessian, 128, several);
@@ -281,6 +312,42 @@ TEST(Gptq, doesNotDependOnThreads) {
   EXPECT_EQ(a.scales, b.scales);
   EXPECT_EQ(a.zeros, b.zeros);
   EXPECT_EQ(a.statistics.squaredError, b.statistics.squaredError);
+}
+
+TEST(Gptq, refinesCodesAndScales) {
+  Example example(20, 150, 400, 5); // blocks, groups and lanes are ragged
+  for (const char *name : {"int4.g32", "int3.row.z", "int2.g64.z", "int8.g32"})
+    for (ColumnOrder order : {ColumnOrder::Natural, ColumnOrder::Activation,
+                              ColumnOrder::GroupAware})
+      for (bool isStatic : {false, true}) {
+        qrt::Format format = qrt::Format::parse(name);
+        GptqOptions options;
+        options.order = order;
+        options.staticGroups = isStatic;
+        options.block = 64;
+        double before = 0;
+        for (int64_t sweeps : {0, 1, 3}) {
+          options.refineSweeps = sweeps;
+          GptqFactor factor =
+              factorHessian(example.hessian, format.groupSize(150), options);
+          GptqResult result = quantizeGptq(example.w.data(), 20, 150, format,
+                                           factor, options);
+          double error = example.error(
+              result, format,
+              storesPermuted(options) ? &factor.order : nullptr);
+          EXPECT_NEAR(result.statistics.relativeError(), error,
+                      1e-4 * error + 1e-9)
+              << name;
+          // What falls is the error with the damping.
+          if (sweeps > 0) {
+            EXPECT_LT(error, 1.001 * before) << name;
+          }
+          before = error;
+          // Scales are still those of the format.
+          for (float scale : result.scales)
+            EXPECT_EQ(scale, qrt::roundToScaleType(scale, format.scale));
+        }
+      }
 }
 
 TEST(Gptq, keepsGroupsTogetherInGroupAwareOrder) {

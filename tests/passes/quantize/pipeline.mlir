@@ -8,7 +8,7 @@
 // CHECK: qnt-select{default=rtn:int8.row lm-head=rtn:int8.row rules={layers\.[0-9]{1,2}\.(q|k)$=rtn:int4.g32,down=bnb:nf4.b64}},
 // CHECK-NEXT: qnt-quantize-rtn,
 // CHECK-NEXT: qnt-quantize-bnb,
-// CHECK-NEXT: qnt-quantize-gptq{damp=1.000000e-02 order=natural static-groups=false true-sequential=false},
+// CHECK-NEXT: qnt-quantize-gptq{damp=1.000000e-02 order=natural refine=0 static-groups=false true-sequential=false},
 // CHECK-NEXT: qnt-quantize-int8{{.*}},
 // CHECK-NEXT: qnt-verify
 

@@ -1,5 +1,5 @@
 // RUN: qcc-opt %s --qnt-quantize-gptq="order=group-aware damp=0.05 true-sequential" | FileCheck %s
-// RUN: qcc-opt %s --qnt-quantize-gptq="order=activation static-groups" | FileCheck %s --check-prefix=STATIC
+// RUN: qcc-opt %s --qnt-quantize-gptq="order=activation static-groups refine=2" | FileCheck %s --check-prefix=STATIC
 
 // What is selected for gptq becomes an op that names the weight: the
 // calibrator finds the inputs of its linear by that. Other methods' weights are
@@ -10,7 +10,7 @@ func.func @weights() {
   // CHECK: %[[W:.*]] = tfm.param <"checkpoint"::"0">
   %0 = tfm.param <"checkpoint"::"0"> : tensor<64x96xbf16>
   // CHECK-NEXT: %[[C:.*]], %[[S:.*]], %[[Z:.*]] = qnt.gptq "layers.0.q" %[[W]] to <int4, group = 64, zero> order "group-aware" damp 5.000000e-02 {mse, true_sequential} : tensor<64x96xbf16> -> tensor<64x96xi8>, tensor<64x2xf16>, tensor<64x2xi8>
-  // STATIC: qnt.gptq "layers.0.q" %{{.*}} to <int4, group = 64, zero> order "activation" damp 1.000000e-02 {mse, static_groups}
+  // STATIC: qnt.gptq "layers.0.q" %{{.*}} to <int4, group = 64, zero> order "activation" damp 1.000000e-02 {mse, qnt.refine = 2 : i64, static_groups}
   // CHECK-NEXT: %[[P:.*]] = qnt.pack %[[C]], %[[S]], %[[Z]]
   // CHECK-NEXT: tfm.define "layers.0.q" = %[[P]] of "q"
   tfm.define "layers.0.q" = %0 of "q" {qnt.scheme = #qnt.scheme<"gptq", <int4, group = 64, zero>, mse>} : tensor<64x96xbf16>
