@@ -100,6 +100,20 @@ def defaults_rows(goldens):
     return rows
 
 
+def with_refined(rows, results):
+    """All rows, and with refinement those of gptq that are worse without."""
+    out = []
+    for row in rows:
+        out.append(row)
+        result = results.get((row["model"], row["name"]))
+        if (result and report.verdict(row, result)
+                and row["scheme"].startswith("gptq")
+                and not row["name"].startswith("qcc defaults")):
+            out.append({**row, "name": f"{row['name']}, --refine 1",
+                        "options": [*row["options"], "--refine", 1]})
+    return out
+
+
 class OutOfTime(Exception):
     pass
 
@@ -175,7 +189,8 @@ class Bench:
                 and not row["name"].startswith("qcc defaults")):
             options += [f"--no-{name}" for name in PLAIN
                         if f"--{name}" not in options]
-            options += ["--refine", 0]
+            if "--refine" not in options:
+                options += ["--refine", 0]
         start = time.monotonic()
         file = "".join(c if c.isalnum() else "-" for c in row["name"])
         artifact = self.compile(f"{self.model}-{file}.qbin", row["scheme"],
@@ -288,6 +303,10 @@ def main():
         # What takes longest goes first, so that the jobs end together.
         wanted.sort(key=lambda row: not row["scheme"].startswith("gptq"))
         complete = measure_all(arguments, wanted, results)
+        refined = [row for row in with_refined(wanted, results)
+                   if row not in wanted]
+        complete &= measure_all(arguments, refined, results)
+    rows = with_refined(rows, results)
     report.write(arguments.report, goldens["protocol"], rows, results,
                  arguments.models.split(","))
     worse = [row for row in rows if (row["model"], row["name"]) in results

@@ -24,7 +24,8 @@ options.
 The other gptq rows are the references' algorithm with the row's options and
 nothing more (`--refine 0`, `--no-mse` and so on); scales are f16 here and f32
 there. Reordering the calibration windows moves such a row by 3 to 4 % of its KL
-divergence either way.
+divergence either way. Where that makes it worse, the next row has one sweep of
+refinement, which is `qcc compile`'s default, and else the same options.
 
 Reproduce with
 
