@@ -30,8 +30,8 @@ namespace {
 
 /// What calibrates the value of a definition; null if nothing does.
 qnt::GptqOp gptqOf(tfm::DefineOp define) {
-  auto pack = define ? define.getValue().getDefiningOp<qnt::PackOp>()
-                     : qnt::PackOp();
+  auto pack =
+      define ? define.getValue().getDefiningOp<qnt::PackOp>() : qnt::PackOp();
   return pack ? pack.getCodes().getDefiningOp<qnt::GptqOp>() : qnt::GptqOp();
 }
 
@@ -53,12 +53,18 @@ public:
         if (auto gptq = pack.getCodes().getDefiningOp<qnt::GptqOp>())
           value = gptq.getInput();
     if (isa<RankedTensorType>(value.getType())) {
-      find(floats, value, [&] { return makeFloatSource(value, parameters); })
-          .read(first, rows, out);
+      find(floats, value, [&] {
+        return makeFloatSource(value, parameters);
+      }).read(first, rows, out);
       return;
     }
     PackedSource &source = find(packed, value, [&] {
-      return makePackedSource(value, parameters, "a layer's weight");
+      auto made = makePackedSource(value, parameters, "a layer's weight");
+      made->prepare([](int64_t count, const auto &work) {
+        for (int64_t i = 0; i < count; ++i)
+          work(i);
+      });
+      return made;
     });
     const qrt::Format &format = source.format();
     if (!format.isQuantized()) {
@@ -69,8 +75,11 @@ public:
     weight.codes.resize(size_t(rows * source.columns()));
     weight.scales.resize(size_t(rows * format.groupsPerRow(source.columns())));
     weight.zeros.resize(format.zero ? weight.scales.size() : 0);
-    source.read(first, rows, nullptr, weight.codes.data(),
-                weight.scales.data(), weight.zeros.data());
+    std::vector<uint8_t> scaleCodes(format.nested ? weight.scales.size() : 0);
+    source.read(first, rows, nullptr, weight.codes.data(), weight.scales.data(),
+                format.nested ? scaleCodes.data() : weight.zeros.data());
+    if (format.nested)
+      unnestScales(source, first, scaleCodes, weight);
     qrt::dequantize(weight, out);
     unpermute(value, rows, source.columns(), out);
   }
@@ -83,11 +92,30 @@ public:
   }
 
 private:
+  /// Gives `weight`, rows from `first` on, the scales that the codes of nested
+  /// ones stand for.
+  static void unnestScales(const PackedSource &source, int64_t first,
+                           const std::vector<uint8_t> &scaleCodes,
+                           qrt::PackedWeight &weight) {
+    NestedPlane nested = source.nestedScales();
+    int64_t groups = weight.format.groupsPerRow(source.columns());
+    for (size_t i = 0; i < scaleCodes.size(); ++i) {
+      int64_t row = first + int64_t(i) / groups;
+      int64_t group = row % 16 * groups + int64_t(i) % groups;
+      const NestedPlane::Tile &tile = nested.tiles[size_t(row / 16)];
+      size_t block = size_t((tile.origin + group) / weight.format.nested);
+      weight.scales[i] =
+          qrt::dynamicMap()[scaleCodes[i]] * nested.scales[block] + tile.offset;
+    }
+    weight.format.nested = 0;
+    weight.format.scale = qrt::ScaleType::F32;
+  }
+
   /// Puts columns that are stored in another order back into their places.
   void unpermute(Value value, int64_t rows, int64_t columns, float *out) {
     auto pack = value.getDefiningOp<qnt::PackOp>();
-    auto gptq = pack ? pack.getCodes().getDefiningOp<qnt::GptqOp>()
-                     : qnt::GptqOp();
+    auto gptq =
+        pack ? pack.getCodes().getDefiningOp<qnt::GptqOp>() : qnt::GptqOp();
     if (!gptq || !gptq.getColumns())
       return;
     const std::vector<int32_t> &order = orderOf(gptq.getName().str());
@@ -137,8 +165,7 @@ public:
              const CalibrateOptions &options)
       : module(module), symbols(module), tokens(tokens), state(state),
         options(options), parameters(base, state), reader(parameters),
-        team(options.threads),
-        store(state.path(), options.activationMemory) {
+        team(options.threads), store(state.path(), options.activationMemory) {
     FailureOr<Program> found = Program::of(module);
     if (failed(found))
       throw Error("the calibrator found no program");
@@ -414,12 +441,12 @@ void Calibrator::run() {
     kept[argument] = std::move(input);
     bool isLast = layer + 1 == layers;
     Value result;
-    Block *block = isHead ? headInput.getParentBlock()
-                          : &function.getBody().front();
+    Block *block =
+        isHead ? headInput.getParentBlock() : &function.getBody().front();
     if (!isHead && !isLast)
       result = block->getTerminator()->getOperand(0);
-    Operation *key = isHead ? program.model.getOperation()
-                            : function.getOperation();
+    Operation *key =
+        isHead ? program.model.getOperation() : function.getOperation();
     Plan &plan = plans[key];
     if (plan.steps.empty()) {
       if (isHead) {
@@ -429,8 +456,8 @@ void Calibrator::run() {
             step.readers.push_back(user);
         plan.steps.push_back(std::move(step));
       } else {
-        plan.steps = planSteps(*block, argument,
-                               block->getTerminator()->getOperand(0));
+        plan.steps =
+            planSteps(*block, argument, block->getTerminator()->getOperand(0));
       }
     }
     runLayer(plan, result);

@@ -31,7 +31,8 @@ static Value calibratedInput(Operation *op) {
 }
 
 static bool isProduct(Operation *op) {
-  return isa<tfm::LinearOp, qnt::DequantGemmOp, tfm::AttentionOp>(op);
+  return isa<tfm::LinearOp, qnt::DequantGemmOp, qnt::OutlierGemmOp,
+             tfm::AttentionOp>(op);
 }
 
 std::vector<PlanStep> planSteps(Block &block, ArrayRef<Value> given,
@@ -48,7 +49,8 @@ std::vector<PlanStep> planSteps(Block &block, ArrayRef<Value> given,
   auto add = [&](Value value) {
     auto it = readers.find(value);
     steps.push_back(
-        {value, it == readers.end() ? std::vector<Operation *>() : it->second,
+        {value,
+         it == readers.end() ? std::vector<Operation *>() : it->second,
          {}});
     kept.insert(value);
   };

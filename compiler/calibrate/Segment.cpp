@@ -58,8 +58,8 @@ public:
       : tokens(tokens), loc(UnknownLoc::get(context)), weights(context),
         model(context), module(ModuleOp::create(loc)) {
     OpBuilder top = OpBuilder::atBlockEnd(module->getBody());
-    auto weightsFunction = func::FuncOp::create(
-        top, loc, "weights", top.getFunctionType({}, {}));
+    auto weightsFunction =
+        func::FuncOp::create(top, loc, "weights", top.getFunctionType({}, {}));
     weights.setInsertionPointToStart(weightsFunction.addEntryBlock());
     modelFunction = func::FuncOp::create(
         top, loc, "model",
@@ -78,20 +78,20 @@ public:
 
   void takeTable(Value kept, size_t index) {
     auto type = cast<RankedTensorType>(kept.getType());
-    Value table = define(
-        "x" + std::to_string(index),
-        RankedTensorType::get({tokens, type.getDimSize(1)},
-                              Float32Type::get(model.getContext())));
-    mapping.map(kept, tfm::EmbeddingOp::create(model, loc, type, step, table,
-                                               model.getF32FloatAttr(1),
-                                               UnitAttr(),
-                                               model.getI64IntegerAttr(0))
-                          .getResult());
+    Value table =
+        define("x" + std::to_string(index),
+               RankedTensorType::get({tokens, type.getDimSize(1)},
+                                     Float32Type::get(model.getContext())));
+    mapping.map(kept,
+                tfm::EmbeddingOp::create(model, loc, type, step, table,
+                                         model.getF32FloatAttr(1), UnitAttr(),
+                                         model.getI64IntegerAttr(0))
+                    .getResult());
   }
 
   void takeWeight(Value leaf, size_t index) {
-    mapping.map(leaf, define("w" + std::to_string(index),
-                             floatsOf(leaf.getType())));
+    mapping.map(leaf,
+                define("w" + std::to_string(index), floatsOf(leaf.getType())));
   }
 
   void takeOther(Value value) {
@@ -102,18 +102,14 @@ public:
                   tfm::LayerCacheOp::create(model, loc, cache, 0).getResult());
   }
 
+  /// Weights are f32 here. What LLM.int8 does to activations is left out.
   void clone(Operation *op) {
-    if (auto gemm = dyn_cast<qnt::DequantGemmOp>(op)) {
-      Value bias = gemm.getBias() ? mapping.lookup(gemm.getBias()) : Value();
-      mapping.map(gemm.getResult(),
-                  tfm::LinearOp::create(model, op->getLoc(),
-                                        gemm.getResult().getType(),
-                                        mapping.lookup(gemm.getInput()),
-                                        mapping.lookup(gemm.getWeight()), bias)
-                      .getResult());
-      return;
-    }
-    model.clone(*op, mapping);
+    if (auto gemm = dyn_cast<qnt::DequantGemmOp>(op))
+      cloneAsLinear(gemm);
+    else if (auto gemm = dyn_cast<qnt::OutlierGemmOp>(op))
+      cloneAsLinear(gemm);
+    else
+      model.clone(*op, mapping);
   }
 
   OwningOpRef<ModuleOp> finish(Value target) {
@@ -125,6 +121,17 @@ public:
   }
 
 private:
+  template <typename Gemm>
+  void cloneAsLinear(Gemm gemm) {
+    Value bias = gemm.getBias() ? mapping.lookup(gemm.getBias()) : Value();
+    mapping.map(gemm.getResult(),
+                tfm::LinearOp::create(model, gemm.getLoc(),
+                                      gemm.getResult().getType(),
+                                      mapping.lookup(gemm.getInput()),
+                                      mapping.lookup(gemm.getWeight()), bias)
+                    .getResult());
+  }
+
   int64_t tokens;
   Location loc;
   OpBuilder weights, model;
@@ -177,9 +184,8 @@ void Segment::build(Value target, ArrayRef<Value> kept, int64_t tokens) {
   llvm::SetVector<Value> ends;
   sliceOf(target, kept, ops, ends);
   SmallVector<Operation *> ordered = ops.takeVector();
-  llvm::sort(ordered, [](Operation *a, Operation *b) {
-    return a->isBeforeInBlock(b);
-  });
+  llvm::sort(ordered,
+             [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
   SegmentBuilder builder(target.getContext(), tokens);
   for (Value value : ends) {
     if (isActivation(value)) {
@@ -249,12 +255,12 @@ void Segment::compile(unsigned threads) {
   CompileCpuOptions cpu;
   cpu.threads = threads;
   // f32 products gain nothing from AMX.
-  cpu.variants = {qrt_cpu_level(
-      std::min<uint32_t>(qrt::cpuLevel(), QRT_CPU_X86_64_V4))};
+  cpu.variants = {
+      qrt_cpu_level(std::min<uint32_t>(qrt::cpuLevel(), QRT_CPU_X86_64_V4))};
   std::vector<char> code =
       compileCpu(*module->getOps<krn::ProgramOp>().begin(), cpu);
-  kernels = std::make_unique<qrt::KernelLibrary>(std::span(
-      reinterpret_cast<const uint8_t *>(code.data()), code.size()));
+  kernels = std::make_unique<qrt::KernelLibrary>(
+      std::span(reinterpret_cast<const uint8_t *>(code.data()), code.size()));
 }
 
 /// The packed weights of one run, and the reader that gives their rows.
@@ -318,8 +324,8 @@ void Segment::run(const CalibrationTokens &tokens,
   const qrt_variant &variant = kernels->variant(qrt::cpuLevel());
   const qrt_entry &entry = variant.entries[0];
   qrt::Memory arena(
-      std::max<uint64_t>(64, entry.arena_bytes +
-                                 team.size() * entry.scratch_bytes),
+      std::max<uint64_t>(64,
+                         entry.arena_bytes + team.size() * entry.scratch_bytes),
       "the kernels' working memory", true);
   // Short sequences go together, long ones in pieces.
   int64_t length = tokens.length;
@@ -343,10 +349,9 @@ void Segment::run(const CalibrationTokens &tokens,
       positions.clear();
       sequences.clear();
       for (int64_t s = sample; s < last; ++s) {
-        sequences.push_back({uint32_t(ids.size()), uint32_t(take),
-                             uint32_t(past), capacity,
-                             caches.data() +
-                                 uint64_t(s - sample) * cacheBytes});
+        sequences.push_back(
+            {uint32_t(ids.size()), uint32_t(take), uint32_t(past), capacity,
+             caches.data() + uint64_t(s - sample) * cacheBytes});
         for (int64_t i = past; i < past + take; ++i) {
           ids.push_back(readsIds ? tokens.ids[size_t(s * length + i)]
                                  : int32_t(s * length + i));

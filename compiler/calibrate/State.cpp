@@ -80,7 +80,11 @@ public:
   }
   bool atEnd() const { return at == data.size(); }
   uint64_t position() const { return at; }
-  void seek(uint64_t to) { at = to; }
+  void seek(uint64_t to) {
+    if (to > data.size())
+      throw Error("damaged calibration state");
+    at = to;
+  }
 
 private:
   void take(void *to, size_t size) {
@@ -329,8 +333,7 @@ void CalibrationState::finishLayer(const Activations *activations) {
     writeFile(layerPath(layers), fingerprint, uint64_t(layers), bytes.data);
     // The layer counts from here on.
     writeFile(folder + "/activations.bin", fingerprint, uint64_t(layers) + 1,
-              activations ? bytesOf(*activations)
-                          : std::span<const uint8_t>());
+              activations ? bytesOf(*activations) : std::span<const uint8_t>());
   } catch (const Error &error) {
     throw Error(std::string("the calibration's state cannot be kept: ") +
                 error.what());

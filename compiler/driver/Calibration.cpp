@@ -34,10 +34,10 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
                                     const DataOptions &data,
                                     const std::string &folder,
                                     unsigned threads) {
-  uint64_t key = hashOf("self " + std::to_string(data.samples) + " " +
-                        std::to_string(data.length) + " " +
-                        std::to_string(data.seed) + " " +
-                        std::to_string(loaded.contentHash()));
+  uint64_t key =
+      hashOf("self " + std::to_string(data.samples) + " " +
+             std::to_string(data.length) + " " + std::to_string(data.seed) +
+             " " + std::to_string(loaded.contentHash()) + " " + options.dtype);
   makeStateFolder(folder);
   if (std::optional<CalibrationTokens> known = loadTokens(folder, key))
     return std::move(*known);
@@ -50,17 +50,18 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
   original.randomSeed = options.randomSeed;
   original.threads = options.threads;
   original.cancelled = options.cancelled;
+  original.noChatTemplate = true; // nothing chats with it
   original.quiet = true;
   compile(original);
   CalibrationTokens tokens;
   {
     Progress progress("calibration text", options.quiet);
-    tokens = writeSelfText(original.output, data.samples, data.length,
-                           data.seed, threads, options.cancelled,
-                           [&](double done) {
-                             constexpr int64_t kSteps = 1000000;
-                             progress.update(int64_t(done * kSteps), kSteps);
-                           });
+    tokens =
+        writeSelfText(original.output, data.samples, data.length, data.seed,
+                      threads, options.cancelled, [&](double done) {
+                        constexpr int64_t kSteps = 1000000;
+                        progress.update(int64_t(done * kSteps), kSteps);
+                      });
   }
   std::error_code error;
   std::filesystem::remove(original.output, error);
@@ -131,9 +132,9 @@ Calibration::Calibration(const CompileOptions &options, LoadedModel &loaded,
   loaded.contentHash = [source] { return source; };
   std::string folder = options.output + ".calibration";
   CalibrationTokens tokens = tokensFor(options, loaded, folder, threads);
-  uint64_t data = qrt::checksum(
-      {reinterpret_cast<const uint8_t *>(tokens.ids.data()),
-       tokens.ids.size() * sizeof(int32_t)});
+  uint64_t data =
+      qrt::checksum({reinterpret_cast<const uint8_t *>(tokens.ids.data()),
+                     tokens.ids.size() * sizeof(int32_t)});
   char text[96];
   std::snprintf(text, sizeof(text), "calibration=%lldx%lld:%016llx",
                 static_cast<long long>(tokens.samples),
@@ -145,8 +146,8 @@ Calibration::Calibration(const CompileOptions &options, LoadedModel &loaded,
   std::string inputs = description + kVersion + std::to_string(source) +
                        std::to_string(qrt::cpuLevel());
   llvm::raw_string_ostream(inputs) << quantized;
-  state = std::make_unique<CalibrationState>(folder, hashOf(inputs),
-                                             options.quiet);
+  state =
+      std::make_unique<CalibrationState>(folder, hashOf(inputs), options.quiet);
   reader = std::make_unique<CalibratedParameters>(*loaded.parameters, *state);
   run(options, loaded, quantized, threads, tokens);
 }
