@@ -251,10 +251,14 @@ LogicalResult NormOp::verify() {
                          << " columns do not divide into " << heads
                          << " slices";
   for (Value vector : {Value(getWeight()), Value(getBias())})
-    if (vector && failed(tfm::verifyNormVector(*this, "norm_c4: the norm",
-                                               vector.getType(), columns,
-                                               heads)))
+    if (vector &&
+        failed(tfm::verifyNormVector(*this, "norm_c4: the norm",
+                                     vector.getType(), columns, heads)))
       return failure();
+  if (getBias() &&
+      getBias().getType().getColumns() != getWeight().getType().getColumns())
+    return emitOpError("norm_c6: weight and bias are not both one for all "
+                       "slices, or both a part for each");
   return verifyColumns(*this, "norm_c5: the output", getOutput().getType(),
                        columns);
 }
@@ -284,6 +288,11 @@ LogicalResult ActivationOp::verify() {
 }
 
 LogicalResult MapOp::verify() {
+  float value = getValue().convertToFloat();
+  if (!std::isfinite(value) ||
+      (getKind() != tfm::MapKind::Scale && !(value > 0)))
+    return emitOpError() << "map_c2: " << value << " is no "
+                         << tfm::stringifyMapKind(getKind());
   return verifyColumns(*this, "map_c1: the output", getOutput().getType(),
                        getInput().getType().getColumns());
 }

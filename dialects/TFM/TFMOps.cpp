@@ -249,6 +249,10 @@ LogicalResult LayerNormOp::verify() {
   if (getBias() && failed(verifyNormVector(*this, "layer_norm_c2: the bias",
                                            getBias().getType(), width, heads)))
     return failure();
+  if (getBias() && storedShape(getBias().getType()).columns !=
+                       storedShape(getWeight().getType()).columns)
+    return emitOpError("layer_norm_c5: weight and bias are not both one for "
+                       "all slices, or both a part for each");
   return verifyEpsilon(*this, "layer_norm_c3", getEps());
 }
 

@@ -140,6 +140,10 @@ Value Glu::interleave(WeightStacker &stacker, func::FuncOp function,
       if (gated.gate.getResultNumber() == 1) {
         Value first = stack.getInputs()[0], second = stack.getInputs()[1];
         stack.getInputsMutable().assign({second, first});
+        if (ArrayAttr names = parts.front().getModulesAttr();
+            names && names.size() == 2)
+          parts.front().setModulesAttr(
+              ArrayAttr::get(&getContext(), {names[1], names[0]}));
       }
     }
     return gate.getWeight();
@@ -186,8 +190,7 @@ void Glu::runOnOperation() {
           TypeRange(gated.mul.getType()), gate.getInput(), weight,
           /*step=*/Value(), gate.getNormWeight(), gate.getNormBias(),
           /*bias=*/Value(), /*residual=*/Value(), gate.getOrder(),
-          gate.getNormAttr(),
-          gate.getEpsAttr(), gate.getNormOffsetAttr(),
+          gate.getNormAttr(), gate.getEpsAttr(), gate.getNormOffsetAttr(),
           gated.activation.getKindAttr(), b.getUnitAttr(),
           b.getDenseI64ArrayAttr({tfm::features(gated.mul.getType())}),
           gate.getMultiplierAttr(), gate.getSoftCapAttr(),

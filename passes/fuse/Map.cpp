@@ -5,6 +5,8 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
+#include <cmath>
+
 namespace qcc {
 
 #define GEN_PASS_DEF_MAPPASS
@@ -32,6 +34,10 @@ struct FoldMap : OpRewritePattern<tfm::MapOp> {
       return rewriter.notifyMatchFailure(op, "the gemm has other readers");
     if (gemm.getResidual() || gemm.getSoftCap().convertToFloat() != 0)
       return rewriter.notifyMatchFailure(op, "the gemm has an epilogue");
+    if (op.getKind() == tfm::MapKind::Scale &&
+        !std::isfinite(gemm.getMultiplier().convertToFloat() *
+                       op.getValue().convertToFloat()))
+      return rewriter.notifyMatchFailure(op, "the scales' product overflows");
     if (op.getKind() == tfm::MapKind::Clamp)
       return rewriter.notifyMatchFailure(op, "no epilogue clamps");
     rewriter.modifyOpInPlace(gemm, [&] {

@@ -200,8 +200,9 @@ void StackLinears::stack(WeightStacker &stacker, func::FuncOp function,
   }
   OpBuilder b(first);
   auto stacked = qnt::FusedGemmOp::create(
-      b, b.getFusedLoc(locations), results, key.input, weight, /*step=*/Value(),
-      bias, key.order, splits);
+      // What the key names, an earlier stack may have replaced.
+      b, b.getFusedLoc(locations), results, first.getInput(), weight,
+      /*step=*/Value(), bias, first.getOrder(), splits);
   if (key.outlierThreshold)
     stacked.setOutlierThresholdAttr(key.outlierThreshold);
   for (auto [gemm, result] : llvm::zip(gemms, stacked.getResults())) {

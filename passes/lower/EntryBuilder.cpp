@@ -144,20 +144,37 @@ LogicalResult EntryBuilder::lowerRun(ArrayRef<func::CallOp> calls,
   Block &body = block.getBody().front();
 
   SmallVector<Value> weightArguments;
-  Value input;
-  std::optional<int64_t> layer;
+  BlockArgument input, cache;
   for (BlockArgument argument : body.getArguments()) {
     if (isa<qnt::PackedType>(argument.getType()))
       weightArguments.push_back(argument);
-    else if (isa<RankedTensorType>(argument.getType()))
-      input = argument;
     else if (isa<tfm::CacheType>(argument.getType()))
-      layer = first.getOperand(argument.getArgNumber())
-                  .getDefiningOp<tfm::LayerCacheOp>()
-                  .getLayer();
+      cache = argument;
+    else if (isa<RankedTensorType>(argument.getType())) {
+      if (input)
+        return first.emitOpError("calls a block of two activations");
+      input = argument;
+    }
   }
-  if (!input || !layer)
+  if (!input || !cache)
     return first.emitOpError("calls a block without activations or cache");
+  auto layerOf = [&](func::CallOp call) {
+    auto taken = call.getOperand(cache.getArgNumber())
+                     .getDefiningOp<tfm::LayerCacheOp>();
+    return taken ? int64_t(taken.getLayer()) : -1;
+  };
+  int64_t layer = layerOf(first);
+  // One buffer, written in place, goes from layer to layer.
+  for (size_t i = 0; i < calls.size(); ++i) {
+    func::CallOp call = calls[i];
+    Value taken = call.getOperand(input.getArgNumber());
+    if (layer < 0 || layerOf(call) != layer + int64_t(i))
+      return call.emitOpError("does not take the cache of the next layer");
+    if (i > 0 && taken != func::CallOp(calls[i - 1]).getResult(0))
+      return call.emitOpError("does not take what the call before it gives");
+    if (!taken.hasOneUse())
+      return call.emitOpError("takes activations that are read elsewhere, too");
+  }
 
   SmallVector<int64_t> table;
   int64_t stride = 0;
@@ -174,18 +191,18 @@ LogicalResult EntryBuilder::lowerRun(ArrayRef<func::CallOp> calls,
         it->second = kDiffers;
     }
     if (i == 1)
-      stride = kvOffsets[*layer + 1] - kvOffsets[*layer];
-    if (*layer + int64_t(i) + 1 >= int64_t(kvOffsets.size()))
+      stride = kvOffsets[layer + 1] - kvOffsets[layer];
+    if (layer + int64_t(i) + 1 >= int64_t(kvOffsets.size()))
       return call.emitOpError("has no cache of its own");
   }
 
   Location loc = first.getLoc();
-  Value operand = first.getOperand(cast<BlockArgument>(input).getArgNumber());
+  Value operand = first.getOperand(input.getArgNumber());
   Value x = map.lookup(operand);
   if (!x)
     return first.emitOpError("takes activations that nothing computes");
-  auto repeat = krn::RepeatOp::create(b, loc, int64_t(calls.size()), *layer,
-                                      table, kvOffsets[*layer], stride);
+  auto repeat = krn::RepeatOp::create(b, loc, int64_t(calls.size()), layer,
+                                      table, kvOffsets[layer], stride);
   Block *region = b.createBlock(&repeat.getBody());
   Mapping inner;
   inner[input] = x;

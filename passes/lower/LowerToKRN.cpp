@@ -49,6 +49,10 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
     SmallVector<int64_t> kvOffsets = {0};
     Type kvElement = Float32Type::get(&getContext());
     for (auto cache : model.getOps<tfm::LayerCacheOp>()) {
+      if (int64_t(cache.getLayer()) + 1 != int64_t(kvOffsets.size())) {
+        cache.emitOpError("stands out of order: layers are numbered from 0 on");
+        return signalPassFailure();
+      }
       kvOffsets.push_back(kvOffsets.back() + cacheBytes(cache.getType()));
       kvElement = cache.getType().getElement();
     }
