@@ -75,7 +75,7 @@ int32_t Sampler::sample(std::span<const float> logits) {
     return greedy(logits);
   candidates.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    float logit = penalized(logits[i], i) / options.temperature;
+    float logit = penalized(logits[i], i);
     if (logit > -INFINITY) // and no NaN
       candidates.push_back({logit, int32_t(i)});
   }
@@ -98,7 +98,9 @@ int32_t Sampler::sample(std::span<const float> logits) {
   for (const Candidate &candidate : candidates) {
     // An infinite logit leaves only the infinite ones.
     double difference =
-        double(candidate.logit) == highest ? 0 : candidate.logit - highest;
+        double(candidate.logit) == highest
+            ? 0
+            : (double(candidate.logit) - highest) / double(options.temperature);
     weights.push_back(std::exp(difference));
     total += weights.back();
   }

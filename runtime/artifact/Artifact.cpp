@@ -297,8 +297,9 @@ void Artifact::verifyOperands(
             (name + ".offset").c_str());
     if (operand.kind() != fb::OperandKind::Tensor)
       continue;
-    check(operand.tensor(), 0, root->tensors()->size() - 1,
-          (name + ".tensor").c_str());
+    if (operand.tensor() >= root->tensors()->size())
+      refuse(place + name + ".tensor",
+             "is " + std::to_string(operand.tensor()));
     check(operand.offset(), 0,
           root->tensors()->Get(operand.tensor())->data()->length(),
           (name + ".offset").c_str());

@@ -60,7 +60,7 @@ public:
       return {};
     uint64_t start = place + load<uint32_t>(bytes, place);
     auto size = load<uint32_t>(bytes, start);
-    if (size > (bytes.size() - start) / elementSize)
+    if (size > (bytes.size() - start - 4) / elementSize)
       throw Damage{"has a vector that ends behind it"};
     return {start + 4, size};
   }
@@ -123,8 +123,9 @@ enum Type : uint8_t {
 };
 
 /// Buffers of a field and its children, in the order that a batch lists them.
-uint32_t buffersOf(const Table &one, int depth = 0) {
-  if (depth > 32)
+/// `left`: so many more fields may be looked at.
+uint32_t buffersOf(const Table &one, uint32_t &left, int depth = 0) {
+  if (depth > 32 || left-- == 0)
     throw Damage{"nests its columns too deep"};
   if (one.table(field::kDictionary))
     return 2;
@@ -153,7 +154,7 @@ uint32_t buffersOf(const Table &one, int depth = 0) {
   }
   Table::Vector children = one.vector(field::kChildren, 4);
   for (uint32_t i = 0; i < children.size; ++i)
-    count += buffersOf(one.element(children, i), depth + 1);
+    count += buffersOf(one.element(children, i), left, depth + 1);
   return count;
 }
 
@@ -166,6 +167,7 @@ struct Column {
 Column findColumn(const Table &from, std::string_view name) {
   Table::Vector fields = from.vector(schema::kFields, 4);
   Column column;
+  uint32_t left = 1 << 16;
   for (uint32_t i = 0; i < fields.size; ++i) {
     Table one = from.element(fields, i);
     if (one.text(field::kName) == name) {
@@ -176,7 +178,7 @@ Column findColumn(const Table &from, std::string_view name) {
       column.isLarge = type == kLargeUtf8;
       return column;
     }
-    column.firstBuffer += buffersOf(one);
+    column.firstBuffer += buffersOf(one, left);
   }
   throw Damage{"has no such column"};
 }

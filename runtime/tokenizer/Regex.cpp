@@ -28,7 +28,7 @@ constexpr std::string_view wordClass =
 constexpr std::pair<std::string_view, std::string_view> posixClasses[] = {
     {"alpha", "\\p{Alphabetic}"}, {"alnum", "\\p{Alphabetic}\\p{Nd}"},
     {"digit", "\\p{Nd}"},         {"lower", "\\p{Lowercase}"},
-    {"punct", "[:punct:]"},       {"space", "\\p{White_Space}"},
+    {"punct", "\\p{P}\\p{S}"},    {"space", "\\p{White_Space}"},
     {"upper", "\\p{Uppercase}"},  {"word", wordClass},
     {"xdigit", "0-9a-fA-F"}};
 

@@ -97,8 +97,9 @@ static std::vector<int32_t> sampleC4(const TextRecords &records,
   constexpr int kPieces = 256;
   bool isEnough = false;
   for (std::string_view text : records.texts)
-    isEnough |=
-        text.size() >= context && tokenizer.encode(text).size() > context;
+    if ((isEnough =
+             text.size() >= context && tokenizer.encode(text).size() > context))
+      break;
   if (!isEnough)
     throw Error("no record of the data set has more than " +
                     std::to_string(context) + " tokens",

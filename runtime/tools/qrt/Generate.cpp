@@ -4,6 +4,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/tools/qrt/Support.h"
 
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -17,7 +18,7 @@ namespace {
 struct GenerateVerb {
   CommonOptions common;
   std::optional<std::string> prompt;
-  std::string promptFile, tokenIds;
+  std::optional<std::string> promptFile, tokenIds;
   bool noEcho = false;
   std::optional<uint64_t> seed;
   std::optional<uint32_t> maxNewTokens;
@@ -49,7 +50,15 @@ void addSampling(CLI::App &verb, GenerateOptions &options,
                   "Leave out what has less than this share of the likeliest");
   verb.add_option("--repetition-penalty", options.sampling.repetitionPenalty,
                   "Above 1: less of what stands there already");
-  verb.add_option("--seed", seed, "Same seed, same text (default: random)");
+  verb.add_option("--seed", seed, "Same seed, same text (default: random)")
+      ->check([](const std::string &text) -> std::string {
+        uint64_t value;
+        const char *end = text.data() + text.size();
+        auto [next, error] = std::from_chars(text.data(), end, value);
+        return error == std::errc() && next == end
+                   ? ""
+                   : "'" + text + "' is no integer from 0 to 2^64 - 1";
+      });
   verb.add_option("--stop", options.stop, "Stop before this text; repeatable")
       ->expected(1)
       ->take_all();
@@ -78,8 +87,8 @@ void GenerateVerb::add(CLI::App &verb) {
 }
 
 void GenerateVerb::readPrompt(const Model &model) {
-  if (!tokenIds.empty()) {
-    promptIds = parseTokenIds(tokenIds);
+  if (tokenIds) {
+    promptIds = parseTokenIds(*tokenIds);
     for (int32_t id : promptIds)
       if (id < 0 || uint32_t(id) >= model.vocabulary())
         throw UsageError("token id " + std::to_string(id) +
@@ -91,12 +100,12 @@ void GenerateVerb::readPrompt(const Model &model) {
   }
   if (prompt)
     promptText = *prompt;
-  else if (!promptFile.empty())
-    promptText = readFile(promptFile);
+  else if (promptFile)
+    promptText = readFile(*promptFile);
   else if (!::isatty(STDIN_FILENO))
     promptText = readFile("-");
   // Nothing on standard input is no prompt: scripts run with /dev/null there.
-  if (promptText.empty() && !prompt && promptFile.empty())
+  if (promptText.empty() && !prompt && !promptFile)
     promptText = "Hello, my name is";
   promptIds = model.encodePrompt(promptText);
 }
@@ -132,7 +141,7 @@ void GenerateVerb::run() {
   auto echo = [&, done = !streams || noEcho]() mutable {
     if (std::exchange(done, true))
       return;
-    std::fputs(promptText.c_str(), stdout);
+    std::fwrite(promptText.data(), 1, promptText.size(), stdout);
     if (!hasText)
       for (int32_t id : promptIds)
         std::printf("%d ", id);
