@@ -19,8 +19,8 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
     config.refuse("num_hidden_layers", "is " + std::to_string(layers) +
                                            ", more than " +
                                            std::to_string(mostLayers));
-  spec.heads = config.integer(
-      {"num_attention_heads", "n_head", "num_heads", "n_heads"});
+  spec.heads =
+      config.integer({"num_attention_heads", "n_head", "num_heads", "n_heads"});
   spec.kvHeads = config.integer({"num_key_value_heads"}, 1, spec.heads);
   if (!config.has({"head_dim"}) && !defaultHeadDim &&
       spec.hidden % spec.heads != 0)
@@ -39,8 +39,9 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
   ConfigReader::Names inner = {"intermediate_size", "ffn_hidden_size",
                                "ffn_dim", "n_inner"};
   spec.intermediate =
-      defaultExpansion ? config.integer(inner, 1, defaultExpansion * spec.hidden)
-                       : config.integer(inner);
+      defaultExpansion
+          ? config.integer(inner, 1, defaultExpansion * spec.hidden)
+          : config.integer(inner);
   spec.context = config.integer(
       {"max_position_embeddings", "n_positions", "max_seq_len"}, 1, 0);
   LayerSpec layer;
@@ -51,7 +52,7 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
 }
 
 tfm::Activation readActivation(const ConfigReader &config,
-                               const std::string &fallback) {
+                               const std::string &fallback, const char *only) {
   static const std::pair<const char *, tfm::Activation> table[] = {
       {"silu", tfm::Activation::Silu},
       {"swish", tfm::Activation::Silu},
@@ -76,7 +77,8 @@ tfm::Activation readActivation(const ConfigReader &config,
   };
   static constexpr ConfigReader::Names fields = {
       "hidden_act", "hidden_activation", "activation_function", "activation"};
-  std::string name = config.string(fields, fallback);
+  std::string name =
+      only ? config.string({only}, fallback) : config.string(fields, fallback);
   for (auto &[spelling, activation] : table)
     if (name == spelling)
       return activation;
@@ -124,8 +126,8 @@ void setFusedQkv(ModelSpec &spec, const std::string &module, QkvOrder order,
   int64_t q = spec.heads / spec.kvHeads * inGroup * d, kv = inGroup * d;
   int64_t count = groups / inGroup;
   auto slice = [&](int64_t offset, int64_t size) {
-    return Projection{module,      size * count, spec.hidden, bias, rows,
-                      offset,      size,         q + 2 * kv};
+    return Projection{module, size * count, spec.hidden, bias,
+                      rows,   offset,       size,        q + 2 * kv};
   };
   spec.query = slice(0, q);
   spec.key = slice(q, kv);

@@ -23,9 +23,11 @@ namespace qcc {
 ModelSpec readSizes(const ConfigReader &config, const std::string &name,
                     int64_t defaultHeadDim = 0, int64_t defaultExpansion = 0);
 
-/// transformers' names of activation functions (its ACT2FN).
+/// transformers' names of activation functions (its ACT2FN). `only`: the one
+/// field that the model's code reads; null: whichever is there.
 tfm::Activation readActivation(const ConfigReader &config,
-                               const std::string &fallback);
+                               const std::string &fallback,
+                               const char *only = nullptr);
 
 /// An RMS norm or a layer norm whose eps stands in one of transformers' fields.
 NormSpec readRmsNorm(const ConfigReader &config, double defaultEps = 1e-6);

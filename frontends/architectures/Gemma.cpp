@@ -45,8 +45,8 @@ static ModelSpec readFourNorms(const ConfigReader &config, const char *name,
                                double defaultCap, double defaultLogitCap) {
   ModelSpec spec = readFamily(config, name);
   const std::string layer = "model.layers.{}.";
-  if (!config.has({"hidden_activation", "hidden_act"}))
-    spec.activation = tfm::Activation::GeluTanh;
+  spec.activation =
+      readActivation(config, "gelu_pytorch_tanh", "hidden_activation");
   spec.attentionOutNorm = layer + "post_attention_layernorm";
   spec.mlpNorm = layer + "pre_feedforward_layernorm";
   spec.mlpOutNorm = layer + "post_feedforward_layernorm";
@@ -81,8 +81,8 @@ ModelSpec readGemma3(const ConfigReader &config) {
   spec.qkNorm = {QkNormSpec::Head, spec.norm, attention + "q_norm",
                  attention + "k_norm"};
   std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
-  int64_t pattern =
-      config.integer({"sliding_window_pattern", "_sliding_window_pattern"}, 1, 6);
+  int64_t pattern = config.integer(
+      {"sliding_window_pattern", "_sliding_window_pattern"}, 1, 6);
   if (slides.empty())
     for (int64_t i = 0; i < spec.layerCount(); ++i)
       slides.push_back((i + 1) % pattern != 0);

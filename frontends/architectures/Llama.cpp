@@ -51,7 +51,8 @@ ModelSpec readMistral(const ConfigReader &config) {
 /// Qwen's windows: of layers from max_window_layers on, or those that
 /// layer_types names, and only with use_sliding_window.
 static void setQwenWindows(ModelSpec &spec, const ConfigReader &config) {
-  int64_t window = config.integer({"sliding_window"}, 1, 4096);
+  bool isSaid = config.fields().contains("sliding_window"); // null: none
+  int64_t window = config.integer({"sliding_window"}, 1, isSaid ? 0 : 4096);
   int64_t first = config.integer({"max_window_layers"}, 0, 28);
   std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
   if (!config.boolean({"use_sliding_window"}, false))
@@ -121,16 +122,16 @@ ModelSpec readSmolLM3(const ConfigReader &config) {
   // no_rope_layers says 1 for the layers that do rotate.
   int64_t interval = config.integer({"no_rope_layer_interval"}, 1, 4);
   const nlohmann::json *rotates = config.find({"no_rope_layers"});
-  if (rotates && (!rotates->is_array() ||
-                  rotates->size() != spec.layers.size()))
+  if (rotates &&
+      (!rotates->is_array() || rotates->size() != spec.layers.size()))
     config.refuse("no_rope_layers", "does not say 0 or 1 for each layer");
   std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
   bool hasWindow = config.boolean({"use_sliding_window"}, false);
   int64_t window = config.integer({"sliding_window"}, 1, 0);
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     LayerSpec &layer = spec.layers[i];
-    bool hasRope = rotates ? (*rotates)[i] == 1
-                           : (int64_t(i) + 1) % interval != 0;
+    bool hasRope =
+        rotates ? (*rotates)[i] == 1 : (int64_t(i) + 1) % interval != 0;
     if (!hasRope)
       layer.rope = LayerSpec::kNoRope;
     if (hasWindow && (slides.empty() ? !hasRope : bool(slides[i])))

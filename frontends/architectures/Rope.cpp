@@ -67,16 +67,19 @@ RopeReader::RopeReader(const ConfigReader &config, ModelSpec &spec,
     config.refuse("rope_theta", "is " + std::to_string(theta));
 
   double whole = defaults.partial ? defaults.partial : 1;
-  double partial = config.number({"partial_rotary_factor", "rotary_pct"}, whole);
+  double partial =
+      config.number({"partial_rotary_factor", "rotary_pct"}, whole);
   if (scaling)
     partial = scaling->number({"partial_rotary_factor"}, partial);
-  dimensions = int64_t(double(spec.headDim) * partial);
+  // A count that came as a ratio must come back whole.
+  dimensions = int64_t(double(spec.headDim) * partial + 1e-9);
   if (dimensions < 1 || dimensions > spec.headDim ||
       (!defaults.partial && partial != 1))
     config.refuse("partial_rotary_factor",
                   "is " + std::to_string(partial) +
-                      (defaults.partial ? "" : ", which this architecture has "
-                                               "no use for"));
+                      (defaults.partial ? ""
+                                        : ", which this architecture has "
+                                          "no use for"));
   rope.rotary = (dimensions + 1) / 2 * 2;
   if (rope.rotary > spec.headDim)
     config.refuse("head_dim", "gives " + std::to_string(dimensions) +
@@ -144,6 +147,7 @@ void RopeReader::scaleYarn() {
       scaling->has({"factor"})
           ? this->factor()
           : double(config.integer({"max_position_embeddings"})) / original;
+  spec.context = std::max(spec.context, int64_t(original * factor));
   auto mscale = [&](double weight) {
     return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1;
   };
@@ -178,14 +182,14 @@ void RopeReader::scaleYarn() {
 /// Ding et al. 2024 (arXiv 2402.13753), as Phi-3 uses it.
 void RopeReader::scaleLong() {
   int64_t original = originalLength();
-  double factor =
-      scaling->has({"factor"})
-          ? scaling->number({"factor"})
-          : double(config.integer({"max_position_embeddings"})) /
-                double(original);
+  double factor = scaling->has({"factor"})
+                      ? scaling->number({"factor"})
+                      : double(config.integer({"max_position_embeddings"})) /
+                            double(original);
   double attention =
-      factor <= 1 ? 1
-                  : std::sqrt(1 + std::log(factor) / std::log(double(original)));
+      factor <= 1
+          ? 1
+          : std::sqrt(1 + std::log(factor) / std::log(double(original)));
   rope.attentionFactor =
       float(scaling->number({"attention_factor"}, attention));
   std::vector<double> shorts = factorList("short_factor"),
@@ -210,11 +214,13 @@ RopeSpec RopeReader::read() {
   if (kind == "su")
     kind = "longrope"; // its first name
   if (kind != "default" && !defaults.allowsScaling)
-    at().refuse("rope_type", "is '" + kind +
-                                 "', which this architecture has no use for");
+    at().refuse("rope_type",
+                "is '" + kind + "', which this architecture has no use for");
   if (kind == "linear") {
     for (double &frequency : frequencies)
       frequency /= factor();
+    spec.context =
+        std::max(spec.context, int64_t(double(spec.context) * factor()));
   } else if (kind == "dynamic") {
     rope.original = config.integer({"max_position_embeddings"});
     scaling->has({"original_max_position_embeddings"});

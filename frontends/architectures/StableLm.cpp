@@ -45,7 +45,7 @@ ModelSpec readStarcoder2(const ConfigReader &config) {
   spec.gate = {};
   setMlp(spec, layer + "mlp.c_fc", layer + "mlp.c_proj", bias);
   spec.activation = readActivation(config, "gelu_pytorch_tanh");
-  for (const char *ignored : {"norm_type", "mlp_type"})
+  for (const char *ignored : {"norm_type", "mlp_type", "scale_attn_weights"})
     config.has({ignored});
   setWindows(spec, config.integer({"sliding_window"}, 1, 0));
   setRope(spec, config);

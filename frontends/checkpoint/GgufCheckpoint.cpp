@@ -15,13 +15,23 @@ using qrt::Error;
 
 namespace qcc {
 
-/// What ends a text: besides eos the end of a turn and of a message.
+/// What ends a text: besides eos the end of a turn and of a message, and the
+/// tokens whose names llama.cpp (llama-vocab.cpp) takes for such ends.
 static json makeGenerationConfig(const GgufMetadata &meta) {
   json ids = json::array();
   for (const char *name : {"eos_token_id", "eot_token_id", "eom_token_id"})
     if (auto id = meta.integer(std::string("tokenizer.ggml.") + name);
         id && std::ranges::find(ids, json(*id)) == ids.end())
       ids.push_back(*id);
+  static constexpr std::string_view kEnds[] = {
+      "<|eot_id|>",    "<|im_end|>",         "<|end|>",    "<|return|>",
+      "<|call|>",      "<end_of_turn>",      "<|eom_id|>", "<EOT>",
+      "<|endoftext|>", "<end_of_utterance>", "_<EOT>",     "<|end_of_text|>"};
+  std::vector<std::string> tokens = meta.strings("tokenizer.ggml.tokens");
+  for (int64_t id = 0; id < int64_t(tokens.size()); ++id)
+    if (std::ranges::find(kEnds, tokens[size_t(id)]) != std::end(kEnds) &&
+        std::ranges::find(ids, json(id)) == ids.end())
+      ids.push_back(id);
   return ids.empty() ? json() : json{{"eos_token_id", ids}};
 }
 

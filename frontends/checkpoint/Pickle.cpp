@@ -412,9 +412,15 @@ private:
       need(0, 1);
       std::vector<Ref> entries;
       if (!items.empty()) // a list of pairs, from Python 2
-        for (Ref pair : expect(items[0], Value::List, "a dict's content").items)
-          for (const auto &both = values[pair].items; Ref item : both)
-            entries.push_back(item);
+        for (Ref pair :
+             expect(items[0], Value::List, "a dict's content").items) {
+          const auto &both = values[pair].items;
+          copied += both.size();
+          if (both.size() != 2 || copied > 2 * kMaxValues)
+            fail("the pickle has a dict whose content is no list of pairs, or "
+                 "is too long");
+          entries.insert(entries.end(), both.begin(), both.end());
+        }
       return push({Value::Dict, 0, {}, pairs(std::move(entries))});
     }
     case Known::RebuildTensor:
@@ -521,6 +527,7 @@ private:
   uint64_t at, opcodeAt = 0;
   bool isDone = false;
 
+  size_t copied = 0; ///< references that calls of OrderedDict have copied
   std::vector<Value> values;
   std::vector<PickledStorage> storages;
   std::vector<PickledTensor> tensors;

@@ -75,8 +75,12 @@ TensorInfo locate(const PickledTensor &tensor, Range data,
   info.bytes = count > 0 ? (span + 1) * size : 0;
 
   // Strides of dimensions of one element say nothing.
-  if (count > 0 && !isDense(info.shape, tensor.strides))
+  if (count > 0 && !isDense(info.shape, tensor.strides)) {
     info.strides = tensor.strides;
+    for (size_t i = 0; i < info.shape.size(); ++i)
+      if (info.shape[i] == 1)
+        info.strides[i] = 0;
+  }
   return info;
 }
 

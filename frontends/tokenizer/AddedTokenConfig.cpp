@@ -90,7 +90,7 @@ static void readNamed(const JsonView &document, SpecialTokens &special) {
         read("", tokens[i]);
     if (tokens.isObject()) // Names that only one model knows.
       for (const auto &[name, token] : tokens.json().items())
-        read("", tokens.find(name.c_str()));
+        read(name, tokens.find(name.c_str()));
   }
 }
 
