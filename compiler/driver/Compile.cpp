@@ -79,11 +79,13 @@ std::string activationsOf(const CompileOptions &options) {
   const std::string &given = options.activations;
   if (given.empty() || given == "i16") // as qcc inspect names it
     return "i16";
+  if (given == "f32" && targetsOf(options).back() != "cpu")
+    throw Error("--activations f32 is not supported on CUDA targets");
   if (given == "f32")
     return "f32";
   if (given == "bf16" || given == "f16" || given == "int8")
     throw Error("--activations " + given +
-                " is not supported on the target cpu; f32 is");
+                " is not supported; f32 is, on the target cpu");
   throw UsageError("unknown --activations '" + given + "'",
                    "known are f32, bf16, f16 and int8");
 }
@@ -266,9 +268,11 @@ private:
     for (const std::string &target : targetsOf(options)) {
       if (target == "cpu")
         continue;
-      CudaCode code = compileCuda(program, target, cuda);
-      describeCudaKernels(program, *code.kernels);
-      addKernels(program, std::move(code.kernels),
+      // Code generation writes into GEMMs what they became on this target.
+      OwningOpRef<krn::ProgramOp> own = program.clone();
+      CudaCode code = compileCuda(*own, target, cuda);
+      describeCudaKernels(*own, *code.kernels);
+      addKernels(*own, std::move(code.kernels),
                  {reinterpret_cast<const uint8_t *>(code.bytes.data()),
                   code.bytes.size()});
     }
@@ -303,6 +307,10 @@ private:
                     manifest.tensors.push_back(
                         describeTensor(tensor, writer.append(tensor.data, 64)));
                     log.add(tensor);
+                    for (const QuantizeStatistics &part : tensor.statistics)
+                      if (part.needsF32Scales())
+                        llvm::errs() << "qcc: warning: '" << tensor.name
+                                     << "' has scales out of f16's range\n";
                   });
     log.finish();
   }
@@ -399,6 +407,8 @@ void compile(const CompileOptions &options) {
   if (options.emit == "llvm" && targets.front() != "cpu")
     throw UsageError("--emit llvm needs the target cpu");
   bool prints = !options.emit.empty() || options.printPipeline;
+  if (prints && !options.quantLog.empty())
+    throw UsageError("--quant-log needs an artifact to be made");
   if (!prints && options.output.empty())
     throw UsageError("-o FILE.qbin is missing");
 

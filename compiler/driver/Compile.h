@@ -39,7 +39,7 @@ struct CompileOptions {
   std::string dtype;                ///< f32, f16, bf16; empty: the checkpoint's
   std::string activations;          ///< empty: the target's default
   std::string kvDtype;              ///< empty: f32, or f16 with a CUDA target
-  std::vector<std::string> targets; ///< empty: what the machine has
+  std::vector<std::string> targets; ///< empty: cpu
   /// CPU variants to compile, by the names of qrt::cpuLevelName, or
   /// "native" for this machine's; empty: all.
   std::vector<std::string> cpuVariants;

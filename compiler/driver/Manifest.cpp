@@ -124,6 +124,11 @@ static std::vector<std::string> normalizedOptions(const LoadedModel &loaded,
   }
   if (!o.lmHead.empty())
     options.push_back("lm-head=" + o.lmHead);
+  if (o.outlierThreshold)
+    options.push_back("outlier-threshold=" +
+                      std::to_string(*o.outlierThreshold));
+  if (!o.pipeline.empty())
+    options.push_back("pipeline=" + o.pipeline);
   if (o.randomSeed)
     options.push_back("random-weights=" + std::to_string(*o.randomSeed));
   for (size_t i = 0; i < o.modules.size(); ++i)
@@ -145,6 +150,8 @@ void fillManifest(qrt::fb::ManifestT &manifest, const LoadedModel &loaded,
   model->head_dim = uint32_t(spec.headDim);
   model->intermediate = uint32_t(spec.intermediate);
   model->context = uint32_t(spec.context);
+  if (!spec.positions.empty()) // a table's rows: no session can be longer
+    model->positions = uint32_t(spec.context);
   model->bos_id = loaded.bosId;
   model->eos_ids = loaded.eosIds;
   for (const auto &tensor : manifest.tensors)

@@ -197,6 +197,9 @@ void printText(const ordered_json &all) {
             function["local_bytes"].get<unsigned long long>(),
             function["static_shared_bytes"].get<unsigned long long>() +
                 function["dynamic_shared_bytes"].get<unsigned long long>());
+    if (kernels.contains("notes"))
+      for (const ordered_json &note : kernels["notes"])
+        std::printf("  note: %s\n", note.get<std::string>().c_str());
     for (const ordered_json &entry : kernels["entries"]) {
       std::printf("  @%s: up to %llu tokens, arena %llu bytes, scratch %llu "
                   "a thread\n",
@@ -213,7 +216,8 @@ void printText(const ordered_json &all) {
       }
     }
   }
-  const ordered_json &provenance = all["provenance"];
+  const ordered_json provenance =
+      all.value("provenance", ordered_json::object());
   std::printf("\nprovenance   qcc %s, source %s\n",
               provenance.value("qcc_version", "").c_str(),
               provenance.value("source_hash", "").c_str());

@@ -75,7 +75,8 @@ void tokenizeInput(const TokenizeOptions &options) {
       std::vector<int32_t> ids;
       bool valid = value.is_array();
       for (const json &id : value) {
-        valid = valid && id.is_number_integer();
+        valid = valid && id.is_number_integer() &&
+                id.get<int64_t>() == id.get<int32_t>();
         if (valid)
           ids.push_back(id.get<int32_t>());
       }

@@ -303,8 +303,7 @@ int runCommand(int argc, char **argv) {
   TemplateOptions templating;
   chatTemplate->footer("Example: qcc template llama-3-8b-instruct --messages "
                        "chat.json --add-generation-prompt");
-  chatTemplate
-      ->add_option("model", templating.model, "Model, or a .jinja file")
+  chatTemplate->add_option("model", templating.model, "Model, or a .jinja file")
       ->required();
   chatTemplate
       ->add_option("--messages", templating.messages,

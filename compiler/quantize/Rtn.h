@@ -35,10 +35,10 @@ struct GroupParameters {
   int32_t zero;
 };
 
-/// Scale and zero point for the `count` finite values at `w`, `stride`
-/// elements apart; the scale is rounded to format.scale (and never 0). Adds to
-/// the scale counters of `statistics` if that is not null. GPTQ calls this for
-/// each group as it comes to it.
+/// Scale and zero point for the `count` finite values at `w`; the scale is
+/// rounded to format.scale (and never 0). Adds to the scale counters of
+/// `statistics` if that is not null. GPTQ calls this for each group as it comes
+/// to it.
 GroupParameters findGroupParameters(const float *w, int64_t count,
                                     const qrt::Format &format,
                                     const RtnOptions &options,

@@ -37,9 +37,8 @@ struct QuantizeStatistics {
     return squaredNorm > 0 ? squaredError / squaredNorm : 0;
   }
 
-  /// True if the weight should be quantized again with f32 scales: a scale was
-  /// too large, or the groups whose scales were too small are a noticeable
-  /// part of the weight.
+  /// True if scales of f16 hurt the weight: a scale was too large, or the
+  /// groups whose scales were too small are a noticeable part of the weight.
   bool needsF32Scales() const {
     return overflowedScales > 0 || underflowedNorm > 1e-6 * squaredNorm;
   }

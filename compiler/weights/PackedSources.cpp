@@ -57,6 +57,14 @@ public:
             uint8_t *) override {
     input->read(first, count, values);
     checkFinite(values, count, columns(), name, first);
+    if (format().code != qrt::Code::F16)
+      return;
+    // From half a step above the largest f16 on, rounding gives infinity.
+    for (int64_t i = 0; i < count * columns(); ++i)
+      if (std::abs(values[i]) >= 65520.0F)
+        throw qrt::Error("weight '" + name + "' holds " +
+                             std::to_string(values[i]) + ", too large for f16",
+                         "", "use --dtype bf16 or f32");
   }
   std::vector<QuantizeStatistics> statistics() const override { return {{}}; }
 
