@@ -357,11 +357,21 @@ FailureOr<krn::GemmConfig> cpu::gemmConfig(krn::GemmOp op, int64_t maxTokens) {
   return config;
 }
 
+static LogicalResult checkHeads(Operation *op, tfm::CacheType cache) {
+  if (cache.getDim() <= krn::kMaxHeadDim)
+    return success();
+  return op->emitOpError() << "has heads of " << cache.getDim()
+                           << " dimensions; up to " << krn::kMaxHeadDim
+                           << " can be compiled";
+}
+
 FailureOr<krn::RopeAppendConfig> cpu::ropeAppendConfig(krn::RopeAppendOp op) {
   if ((op.getTable() && failed(checkDense(op, "rope table", op.getTable()))) ||
       failed(checkVectors(op, {op.getQNorm(), op.getKNorm()})))
     return failure();
   auto cache = cast<tfm::CacheType>(op.getCache());
+  if (failed(checkHeads(op, cache)))
+    return failure();
   krn::RopeAppendConfig config = {};
   config.heads = op.getHeads();
   config.kvHeads = cache.getHeads();
@@ -382,6 +392,8 @@ FailureOr<krn::AttentionConfig> cpu::attentionConfig(krn::AttentionOp op) {
   if (failed(checkVectors(op, {op.getSlopes()})))
     return failure();
   auto cache = cast<tfm::CacheType>(op.getCache());
+  if (failed(checkHeads(op, cache)))
+    return failure();
   krn::AttentionConfig config = {};
   config.heads = op.getHeads();
   config.kvHeads = cache.getHeads();

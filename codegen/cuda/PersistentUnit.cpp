@@ -30,7 +30,7 @@ constexpr int64_t kFewestSlots = 4;
 /// Elements of a row that a consumer holds while it stages, at most.
 constexpr int64_t kMostStaged = 96;
 /// Bytes that are on their way to a block: while it multiplies, and while it
-/// waits for activations (measured on an H200, docs/adr/0003).
+/// waits for activations (measured on an H200, docs/adr/0004).
 constexpr int64_t kFlying = 63 * 1024, kFlyingAhead = 26 * 1024;
 
 [[noreturn]] void refuse(Operation *op, const std::string &why) {
@@ -52,8 +52,8 @@ int64_t columnOf(Value buffer) {
 }
 /// Bytes into the arena.
 int64_t offsetOf(Value buffer) {
-  return int64_t(cast<krn::BufferOp>(rootOf(buffer).getDefiningOp())
-                     .getOffset()) +
+  return int64_t(
+             cast<krn::BufferOp>(rootOf(buffer).getDefiningOp()).getOffset()) +
          columnOf(buffer) * 4;
 }
 int64_t strideOf(Value buffer) {
@@ -153,8 +153,8 @@ std::string Generator::address(Value value, int64_t bytes) {
         "a.word(" + std::to_string(wordOf({OperandKind::Logits, 0, 0})) + ")";
   } else if (auto weight = root.getDefiningOp<krn::WeightOp>()) {
     word = "a.word(" +
-           std::to_string(wordOf(
-               {OperandKind::Tensor, uint32_t(weight.getIndex()), 0})) +
+           std::to_string(
+               wordOf({OperandKind::Tensor, uint32_t(weight.getIndex()), 0})) +
            ")";
   } else {
     throw qrt::Error("a phase reads what nothing wrote");
@@ -322,8 +322,8 @@ void Generator::add(krn::GemmOp op) {
   const int64_t scalesAt = krn::roundUp(slotUnits * unitBytes, 128),
                 zerosAt =
                     krn::roundUp(scalesAt + (slotUnits + 1) * scaleLine, 128);
-  slotBytes = std::max(
-      slotBytes, krn::roundUp(zerosAt + (slotUnits + 1) * zeroLine, 128));
+  slotBytes = std::max(slotBytes,
+                       krn::roundUp(zerosAt + (slotUnits + 1) * zeroLine, 128));
   const bool isInPlace =
       op.getResidual() && rootOf(op.getResidual()) == rootOf(op.getOutput());
   const bool canSplit = isLinear(op) && hasRest(op.getOutput()) && !isInPlace;
@@ -374,19 +374,19 @@ void Generator::add(krn::GemmOp op) {
   stream->can_split = canSplit;
   // Copies that begin at a line of 128 bytes are the fast ones.
   stream->align = 1;
-  while (stream->align < 8 && (stream->align * unitBytes % 128 ||
-                               stream->align * scaleLine % 128))
+  while (stream->align < 8 &&
+         (stream->align * unitBytes % 128 || stream->align * scaleLine % 128))
     stream->align *= 2;
   streams.push_back(std::move(stream));
 
   cpu::WeightPlanes planes = cpu::weightPlanes(weight);
   const Value data = op.getWeight();
   call("gemv", config("Gemv", c),
-       {address(data), planes.scales ? address(data, *planes.scales) : address({}),
+       {address(data),
+        planes.scales ? address(data, *planes.scales) : address({}),
         planes.zeros ? address(data, *planes.zeros) : address({}),
         vector(op, op.getBias()), address(op.getResidual()),
-        rest(op.getResidual()), address(op.getOutput()),
-        rest(op.getOutput())});
+        rest(op.getResidual()), address(op.getOutput()), rest(op.getOutput())});
 }
 
 void Generator::add(krn::AttentionOp op) {
@@ -433,8 +433,8 @@ void Generator::add(krn::AttentionOp op) {
   const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16),
                 each = liveRows * (dim + 2) * 4,
                 room = krn::roundUp(xBytes, 64) + kSumsBytes;
-  const int64_t warps = std::clamp<int64_t>((room - query) / each, 4,
-                                            kConsumerWarps);
+  const int64_t warps =
+      std::clamp<int64_t>((room - query) / each, 4, kConsumerWarps);
   roomBytes = std::max(roomBytes, query + warps * each);
   c.integer("warps", warps);
   c.integer("roomBytes", query + warps * each);
@@ -452,8 +452,8 @@ void Generator::add(krn::AttentionOp op) {
   for (auto [name, value] : {std::pair("qRestAt", append.getQuery()),
                              std::pair("kRestAt", append.getKey()),
                              std::pair("vRestAt", append.getValue())})
-    c.integer(name, isSplit ? rests.lookup(rootOf(value)) + columnOf(value) * 4
-                            : 0);
+    c.integer(name,
+              isSplit ? rests.lookup(rootOf(value)) + columnOf(value) * 4 : 0);
   call("attention", config("Attention", c),
        {"a.word(" + std::to_string(wordOf({OperandKind::Arena, 0, 0})) + ")",
         vector(op, append.getQNorm()), vector(op, append.getKNorm()),
@@ -477,8 +477,7 @@ void Generator::add(krn::EmbedOp op) {
   c.real("multiplier", op.getMultiplier().convertToFloat());
   c.flag("hasRest", hasRest(op.getOutput()));
   call("phase", "qcc::cuda::PersistentEmbed<" + config("Embed", c) + ">",
-       {address(op.getTable()), address(op.getOutput()),
-        rest(op.getOutput())});
+       {address(op.getTable()), address(op.getOutput()), rest(op.getOutput())});
 }
 
 void Generator::add(krn::RopeTableOp op) {
@@ -531,8 +530,8 @@ void Generator::add(krn::RopeOp op) {
         address(op.getOutput())});
 }
 
-void Generator::addElementwise(const char *kind, Value a, Value b,
-                               Value output, int activation) {
+void Generator::addElementwise(const char *kind, Value a, Value b, Value output,
+                               int activation) {
   ConfigText c;
   c.integer("columns", cast<krn::BufferType>(output.getType()).getColumns());
   c.integer("aStride", strideOf(a));
@@ -572,12 +571,12 @@ void Generator::addPhase(Operation *op, const std::string &outer) {
                        phase.getOutput(), activationOf(phase.getKind()));
       })
       .Case([&](krn::MulOp phase) {
-        addElementwise("Mul", phase.getLhs(), phase.getRhs(),
-                       phase.getOutput(), 0);
+        addElementwise("Mul", phase.getLhs(), phase.getRhs(), phase.getOutput(),
+                       0);
       })
       .Case([&](krn::AddOp phase) {
-        addElementwise("Add", phase.getLhs(), phase.getRhs(),
-                       phase.getOutput(), 0);
+        addElementwise("Add", phase.getLhs(), phase.getRhs(), phase.getOutput(),
+                       0);
       })
       .Default([](Operation *other) {
         refuse(other, "is no phase of a persistent kernel");
@@ -669,14 +668,12 @@ PersistentUnit Generator::run() {
   launch.cooperative = true;
   launch.counters = uint32_t(counters);
   launch.partial_bytes = uint64_t(partialBytes);
-  launch.operands = {Operand(OperandKind::Table, 0, 0),
-                     Operand(OperandKind::Cuts, 0, 0),
-                     Operand(OperandKind::Sync, 0, 0),
-                     Operand(OperandKind::Counters, 0, 0),
-                     Operand(OperandKind::Partials, 0, 0)};
+  launch.operands = {
+      Operand(OperandKind::Table, 0, 0), Operand(OperandKind::Cuts, 0, 0),
+      Operand(OperandKind::Sync, 0, 0), Operand(OperandKind::Counters, 0, 0),
+      Operand(OperandKind::Partials, 0, 0)};
   launch.table = words;
-  launch.table.insert(launch.table.end(), layerWords.begin(),
-                      layerWords.end());
+  launch.table.insert(launch.table.end(), layerWords.begin(), layerWords.end());
   launch.streams = std::move(streams);
   return result;
 }

@@ -119,6 +119,8 @@ constexpr int64_t gemmScratchBytes() { return 512 * 1024; }
 
 /// Scratch of one thread in an attention phase.
 constexpr int64_t attentionScratchBytes() { return 512 * 1024; }
+/// Dimensions of a head that the attention and rope kernels have room for.
+constexpr int64_t kMaxHeadDim = 2048;
 
 } // namespace qcc::krn
 

@@ -27,7 +27,6 @@ constexpr int kRows = 6; ///< rows of a register block: 6 x 4 sums
 #else
 constexpr int kRows = 2;
 #endif
-constexpr int64_t kMaxHeadDim = 2048;
 static_assert(kBlockRows * (2 * kMaxHeadDim + kChunk) * 4 <=
               attentionScratchBytes());
 constexpr float kMasked = -3.0e38f;

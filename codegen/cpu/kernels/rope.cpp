@@ -1,13 +1,12 @@
 //===- rope.cpp - Rotary embedding and the KV cache -----------------------===//
 
+#include "codegen/cpu/kernels/Layout.h"
 #include "codegen/cpu/kernels/kernels.h"
 #include "codegen/cpu/kernels/math.h"
 
 using namespace qcc::krn;
 
 namespace {
-
-constexpr int64_t kMaxHeadDim = 2048;
 
 /// Even and odd elements of 32 floats, and back.
 KRN_INLINE void deinterleave(const float *at, int64_t count, F32x16 &even,
