@@ -523,12 +523,6 @@ TokenizerModel importTokenizerJson(std::string_view text,
   static const nlohmann::json none;
   SpecialTokens special =
       readSpecialTokens(configRoot, JsonView(none, "", configFile));
-  // As in transformers, what added_tokens_decoder says of a token counts; a
-  // new one gets the next id.
-  for (AddedToken token : special.numbered) {
-    token.id = -1;
-    addToken(model, ids, std::move(token), configRoot);
-  }
   applyNamedTokens(model, ids, special, configRoot);
   // As in transformers, what the configuration says outright counts.
   if (special.addBos || special.addEos)

@@ -488,3 +488,19 @@ func.func private @add_c2(%x: !krn.buffer<64>, %y: !krn.buffer<32>) {
   krn.add %x, %x to %y : !krn.buffer<64>, !krn.buffer<64>, !krn.buffer<32>
   return
 }
+
+// -----
+
+func.func private @norm_c6(%x: !krn.buffer<64>, %n: !qnt.packed<1 by 64, <f32>>, %b: !qnt.packed<1 by 16, <f32>>) {
+  // expected-error @below {{norm_c6: weight and bias are not both one for all slices, or both a part for each}}
+  krn.norm "layer" %x, %n bias %b eps 1.0e-5 to %x {heads = 4 : i64} : !krn.buffer<64>, !qnt.packed<1 by 64, <f32>>, !qnt.packed<1 by 16, <f32>>, !krn.buffer<64>
+  return
+}
+
+// -----
+
+func.func private @map_c2(%x: !krn.buffer<64>) {
+  // expected-error @below {{map_c2: 0.000000e+00 is no soft_cap}}
+  krn.map soft_cap %x by 0.0 to %x : !krn.buffer<64>, !krn.buffer<64>
+  return
+}

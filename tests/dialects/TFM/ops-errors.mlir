@@ -360,3 +360,11 @@ func.func private @rope_c3_two_sets(%step: !tfm.step, %x: tensor<?x64xf32>, %f: 
 
 // expected-error @below {{length_scaling_c2: factor 5.000000e-01 is less than 1}}
 #scaling = #tfm.length_scaling<original = 8, factor = 0.5 : f32>
+
+// -----
+
+func.func private @layer_norm_c5(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %b: tensor<16xf32>) {
+  // expected-error @below {{layer_norm_c5: weight and bias are not both one for all slices, or both a part for each}}
+  %0 = tfm.layer_norm %x, %w bias %b eps 1.0e-5 {heads = 4 : i64} : tensor<?x64xf32>, tensor<64xf32>, tensor<16xf32>
+  return
+}
