@@ -4,8 +4,8 @@
 
 #include "codegen/cpu/WeightPlanes.h"
 #include "codegen/cuda/ConfigText.h"
+#include "codegen/cuda/Phases.h"
 #include "codegen/cuda/kernels/Layout.h"
-#include "runtime/support/Error.h"
 
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/DenseMap.h"
@@ -33,10 +33,6 @@ constexpr int64_t kMostStaged = 96;
 /// waits for activations (measured on an H200, docs/adr/0004).
 constexpr int64_t kFlying = 63 * 1024, kFlyingAhead = 26 * 1024;
 
-[[noreturn]] void refuse(Operation *op, const std::string &why) {
-  throw qrt::Error(op->getName().getStringRef().str() + " " + why);
-}
-
 Value rootOf(Value buffer) {
   while (auto view = buffer.getDefiningOp<krn::ViewOp>())
     buffer = view.getInput();
@@ -55,9 +51,6 @@ int64_t offsetOf(Value buffer) {
   return int64_t(
              cast<krn::BufferOp>(rootOf(buffer).getDefiningOp()).getOffset()) +
          columnOf(buffer) * 4;
-}
-int64_t strideOf(Value buffer) {
-  return cast<krn::BufferType>(buffer.getType()).rowStride();
 }
 
 class Generator {

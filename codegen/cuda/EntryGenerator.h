@@ -1,0 +1,131 @@
+//===- EntryGenerator.h - The launches of one entry -------------*- C++ -*-===//
+//
+// Internal to generateKernels: kernels and launches of an entry that runs as a
+// graph.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_CUDA_ENTRYGENERATOR_H
+#define QCC_CODEGEN_CUDA_ENTRYGENERATOR_H
+
+#include "codegen/cuda/ConfigText.h"
+#include "codegen/cuda/KernelUnits.h"
+#include "codegen/cuda/Phases.h"
+#include "codegen/cuda/kernels/Layout.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace qcc::cuda {
+
+/// Up to so many tokens, attention takes every token for itself.
+inline constexpr int64_t kMostSplitTokens = 64;
+
+/// Generates the launches of one entry.
+class EntryGenerator {
+public:
+  EntryGenerator(krn::EntryOp entry, CudaProgram &program,
+                 llvm::StringMap<uint32_t> &known, llvm::StringRef architecture)
+      : entry(entry), tokens(entry.getMaxTokens()),
+        isWide(architecture == "sm_90" && tokens >= kLeastWideTokens),
+        program(program), known(known) {}
+
+  std::vector<qrt::fb::LaunchT> run() {
+    addBlock(entry.getBody().front(), 0);
+    return std::move(launches);
+  }
+
+private:
+  void addBlock(mlir::Block &block, int64_t kvOffset);
+  void addPhase(mlir::Operation *op, int64_t kvOffset);
+  void addRepeat(krn::RepeatOp op);
+
+  void add(krn::EmbedOp op);
+  void add(krn::RopeTableOp op);
+  void add(krn::FindOutliersOp op);
+  void add(krn::StageOp op);
+  /// The constants of a kernel that stages rows; `code` is the weight's.
+  template <typename Op>
+  ConfigText stageConstants(Op op, qrt::Code code, bool needsSums,
+                            double threshold);
+  void add(krn::GemmOp op);
+  /// True if what stands in `staged` is for wgmma: everything that reads it can
+  /// take it so. Outliers and nested scales cannot.
+  bool takesWide(mlir::Value staged) const {
+    if (!isWide ||
+        mlir::cast<krn::StagedType>(staged.getType()).getActivations() ==
+            "split8")
+      return false;
+    return llvm::none_of(staged.getUsers(), [](mlir::Operation *user) {
+      auto gemm = mlir::dyn_cast<krn::GemmOp>(user);
+      return gemm &&
+             gemm.getWeight().getType().getFormat().getValue().nested != 0;
+    });
+  }
+  /// Says in the op what it became.
+  static void explain(krn::GemmOp op, const std::string &kernel,
+                      const std::string &reason) {
+    op.setKernel(kernel);
+    op.setReason(reason);
+  }
+  void addWideGemm(krn::GemmOp op, ConfigText &c, const GemmLayout &layout,
+                   std::initializer_list<qrt::fb::Operand> operands);
+  void add(krn::RopeAppendOp op, int64_t kvOffset);
+  void add(krn::AttentionOp op, int64_t kvOffset);
+  void add(krn::NormOp op);
+  void add(krn::RopeOp op);
+  void addElementwise(const char *kind, mlir::Value a, mlir::Value b,
+                      mlir::Value output, int activation = 0, float value = 0);
+
+  /// A launch of the kernel `type`<constants>, which is made if it is new.
+  qrt::fb::LaunchT &launch(const std::string &type, const char *file,
+                           const std::string &name, const ConfigText &constants,
+                           int64_t threads, int64_t blocksPerSm,
+                           int64_t sharedBytes,
+                           std::initializer_list<qrt::fb::Operand> operands,
+                           int64_t cluster = 1);
+
+  /// The address of a buffer or of a weight's data.
+  qrt::fb::Operand address(mlir::Value value) const {
+    if (!value)
+      return qrt::fb::Operand(qrt::fb::OperandKind::None, 0, 0);
+    auto it = addresses.find(value);
+    if (it == addresses.end())
+      throw qrt::Error("a phase reads what nothing wrote: " +
+                       textOf(value.getType()));
+    return it->second;
+  }
+  static qrt::fb::Operand immediate(int64_t value) {
+    return qrt::fb::Operand(qrt::fb::OperandKind::Immediate, 0,
+                            uint64_t(value));
+  }
+  static qrt::fb::Operand plus(qrt::fb::Operand operand, int64_t bytes) {
+    return qrt::fb::Operand(operand.kind(), operand.tensor(),
+                            operand.offset() + uint64_t(bytes));
+  }
+  /// A vector of f32, or null.
+  qrt::fb::Operand vector(mlir::Operation *op, mlir::Value value) const {
+    if (!value)
+      return address(value);
+    auto type = mlir::cast<qnt::PackedType>(value.getType());
+    if (type.getFormat().getValue().code != qrt::Code::F32 ||
+        !type.getLayout() || type.getLayout().getValue() != "rows")
+      refuse(op,
+             "needs vectors of f32 in layout \"rows\", not " + textOf(type));
+    return address(value);
+  }
+
+  krn::EntryOp entry;
+  int64_t tokens;
+  /// GEMMs may take wgmma.
+  bool isWide;
+  CudaProgram &program;
+  llvm::StringMap<uint32_t> &known;
+  llvm::DenseMap<mlir::Value, qrt::fb::Operand> addresses;
+  std::vector<qrt::fb::LaunchT> launches;
+};
+
+} // namespace qcc::cuda
+
+#endif // QCC_CODEGEN_CUDA_ENTRYGENERATOR_H

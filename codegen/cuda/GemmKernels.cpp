@@ -1,0 +1,259 @@
+//===- GemmKernels.cpp - GEMMs and the staging of their input -------------===//
+
+#include "codegen/cuda/EntryGenerator.h"
+
+#include "codegen/cpu/WeightPlanes.h"
+#include "runtime/abi/cuda_abi.h"
+
+#include "mlir/IR/BuiltinTypes.h"
+
+#include <algorithm>
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::cuda;
+using qrt::fb::Operand;
+using qrt::fb::OperandKind;
+
+template <typename Op>
+ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
+                                          double threshold) {
+  krn::StagedType staged = op.getOutput().getType();
+  bool isSplit = staged.getActivations() == "split8";
+  bool isFloat = !isSplit && staged.getActivations() != "i16";
+  bool wide = takesWide(op.getOutput());
+  GemmLayout layout =
+      gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());
+  ConfigText c;
+  c.integer("columns", staged.getColumns());
+  c.integer("stride", strideOf(op.getInput()));
+  c.integer("norm", normOf(op.getNorm()));
+  c.real("epsilon", op.getEps().convertToFloat());
+  c.real("normOffset", op.getNormOffset().convertToFloat());
+  c.flag("hasNormBias", bool(op.getNormBias()));
+  c.integer("code", isFloat ? codeOf(code) : placeCodeOf(code));
+  c.flag("isFloat", isFloat);
+  c.flag("gather", op.getGather());
+  c.integer("units", layout.units);
+  c.integer("unitElements", layout.unitElements);
+  c.integer("group", layout.group);
+  c.integer("paddedGroup", layout.paddedGroup);
+  int64_t blockElements = isFloat && !wide ? 4 : 8;
+  int64_t unitBlocks = layout.unitSteps * layout.stepElements / blockElements;
+  c.integer("unitBlocks", unitBlocks);
+  c.integer("rowBlocks", layout.units * unitBlocks);
+  c.flag("isPadded",
+         layout.units * unitBlocks * blockElements != staged.getColumns());
+  c.flag("isWide", wide);
+  c.flag("needsSums", needsSums && !wide);
+  c.integer("sumsAt", layout.sumsAt(tokens));
+  c.integer("scalesAt",
+            wide ? layout.wideScalesAt(tokens) : layout.scalesAt(tokens));
+  c.integer("slices", layout.wideSlices());
+  c.integer("sliceBytes", layout.wideSliceBytes(tokens));
+  c.integer("stepBlocks", layout.stepElements / 8);
+  c.flag("isTable", !isFloat && !qrt::isIntCode(code));
+  SplitLayout split = splitLayout(layout, tokens, staged.getColumns());
+  c.flag("isSplit", isSplit);
+  c.real("threshold", float(threshold));
+  c.integer("maskAt", isSplit ? split.maskAt : 0);
+  c.integer("listAt", isSplit ? split.listAt : 0);
+  c.integer("valuesAt", isSplit ? split.valuesAt : 0);
+  return c;
+}
+
+void EntryGenerator::add(krn::FindOutliersOp op) {
+  ConfigText c =
+      stageConstants(op, qrt::Code::Int8, /*needsSums=*/false,
+                     double(op.getOutlierThreshold().convertToFloat()));
+  c.flag("findsOnly", true);
+  c.flag("findsOutliers", false);
+  c.integer("linears", 0);
+  launch("ClearOutliers", "stage.cuh", "clear_outliers", c, 256, 1, 0,
+         {address(op.getOutput())})
+      .row_block = uint32_t(tokens);
+  launches.back().gather = op.getGather();
+  launch("Stage", "stage.cuh", "find_outliers", c, kStageThreads, 1, 0,
+         {address(op.getInput()), vector(op, op.getNormWeight()),
+          vector(op, op.getNormBias()), address(op.getOutput())})
+      .gather = op.getGather();
+}
+
+void EntryGenerator::add(krn::StageOp op) {
+  // The weight that reads it says how elements are ordered.
+  std::optional<qrt::Code> code;
+  bool needsSums = false;
+  for (Operation *user : op.getOutput().getUsers())
+    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
+      const qrt::Format &format =
+          gemm.getWeight().getType().getFormat().getValue();
+      code = format.code;
+      // Table codes of gemm.cuh are unsigned, those of gemv.cuh are not.
+      needsSums |=
+          format.zero || (tokens > kMostGemvTokens && format.isQuantized() &&
+                          !qrt::isIntCode(format.code));
+    }
+  if (!code)
+    refuse(op, "stages what no gemm reads");
+  FloatAttr threshold = op.getOutlierThresholdAttr();
+  ConfigText c = stageConstants(op, *code, needsSums,
+                                threshold ? threshold.getValueAsDouble() : 0);
+  c.flag("findsOnly", false);
+  c.flag("findsOutliers", tokens == 1);
+  c.integer("linears", int64_t(op.getLinears()));
+  int64_t rowBytes = takesWide(op.getOutput())
+                         ? gemmLayout(int(op.getOutput().getType().getBits()),
+                                      op.getOutput().getType().getColumns(),
+                                      op.getOutput().getType().getGroup())
+                                   .wideSlices() *
+                               128
+                         : 0;
+  launch("Stage", "stage.cuh", "stage", c, kStageThreads, 1, rowBytes,
+         {address(op.getInput()), vector(op, op.getNormWeight()),
+          vector(op, op.getNormBias()), address(op.getOutput())})
+      .gather = op.getGather();
+}
+
+void EntryGenerator::add(krn::GemmOp op) {
+  qnt::PackedType weight = op.getWeight().getType();
+  const qrt::Format &format = weight.getFormat().getValue();
+  if (format.code == qrt::Code::F32)
+    refuse(op, "has no CUDA kernel for weights of f32; use --dtype bf16 or "
+               "f16, or --target cpu");
+  if (!weight.getLayout() || weight.getLayout().getValue() != "t16" ||
+      format.flattened)
+    refuse(op, "needs a weight in layout \"t16\", not " + textOf(weight));
+  krn::StagedType staged = op.getInput().getType();
+  int bits = format.codeBits();
+  GemmLayout layout = gemmLayout(bits, weight.getColumns(), staged.getGroup());
+  int64_t tiles = (weight.getRows() + 15) / 16;
+  if (tiles * layout.units >= int64_t(1) << 31)
+    refuse(op, "has a weight of " + std::to_string(weight.getRows()) +
+                   " rows, too many for a CUDA kernel");
+  bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
+  bool isSmall = tokens <= kMostGemvTokens;
+  bool wide = takesWide(op.getInput());
+
+  ConfigText c;
+  c.integer("code", codeOf(format.code));
+  c.integer("rows", weight.getRows());
+  c.integer("tiles", tiles);
+  c.integer("unitLines", layout.unitLines);
+  c.integer("lastLines", layout.lastLines);
+  c.integer("unitsPerRow", layout.units);
+  c.integer("unitsPerGroup", layout.unitsPerGroup);
+  c.integer("groups", layout.groups);
+  c.integer("unitBlocks", layout.unitBlocks);
+  c.integer("rowBlocks", layout.rowBlocks);
+  c.integer("tileBytes", layout.tileBytes);
+  c.integer("sumsAt", layout.sumsAt(tokens));
+  c.integer("scalesAt",
+            wide ? layout.wideScalesAt(tokens) : layout.scalesAt(tokens));
+  c.integer("scaleType", elementOf(format.scale));
+  c.flag("hasZero", format.zero);
+  c.integer("defaultZero", qrt::defaultZero(format.code));
+  c.integer("nested", format.nested);
+  c.integer("maxTokens", tokens);
+  SplitLayout split = splitLayout(layout, tokens, weight.getColumns());
+  bool isSplit = staged.getActivations() == "split8";
+  c.flag("isSplit", isSplit);
+  c.integer("columns", weight.getColumns());
+  c.integer("listAt", isSplit ? split.listAt : 0);
+  c.integer("valuesAt", isSplit ? split.valuesAt : 0);
+  c.flag("gather", op.getGather());
+  c.flag("hasBias", bool(op.getBias()));
+  c.integer("activation",
+            op.getActivation() ? activationOf(*op.getActivation()) : 0);
+  c.flag("glu", op.getGlu());
+  c.real("multiplier", op.getMultiplier().convertToFloat());
+  c.real("softCap", op.getSoftCap().convertToFloat());
+  c.flag("hasResidual", bool(op.getResidual()));
+  c.integer("residualStride",
+            op.getResidual() ? strideOf(op.getResidual()) : 0);
+  c.integer("outputStride", strideOf(op.getOutput()));
+  Operand codes = address(op.getWeight());
+  cpu::WeightPlanes planes = cpu::weightPlanes(weight);
+  Operand scales = planes.scales ? plus(codes, *planes.scales)
+                                 : Operand(OperandKind::None, 0, 0);
+  Operand zeros = planes.zeros ? plus(codes, *planes.zeros)
+                               : Operand(OperandKind::None, 0, 0);
+  Operand bias = vector(op, op.getBias());
+  Operand residual = address(op.getResidual());
+  Operand output = address(op.getOutput());
+  Operand input = address(op.getInput());
+  Operand counters(OperandKind::Counters, 0, 0);
+  Operand partials(OperandKind::Partials, 0, 0);
+  if (isSmall) {
+    qrt::fb::LaunchT &l = launch(
+        "Gemv", "gemv.cuh", "gemv_" + std::string(qrt::codeName(format.code)),
+        c, kGemvThreads, 2, gemvSharedBytes(layout, tokens, op.getGlu()),
+        {codes, scales, zeros, bias, residual, output, input, counters,
+         partials});
+    l.per_sm = 2;
+    l.counters = uint32_t(tiles);
+    l.partial_bytes = uint64_t(gemvPartialBytes(tokens, op.getGlu()));
+    l.gather = op.getGather();
+    return;
+  }
+  if (wide)
+    c.flag("canPair",
+           strideOf(op.getOutput()) % 2 == 0 && output.offset() % 8 == 0 &&
+               (!op.getResidual() || (strideOf(op.getResidual()) % 2 == 0 &&
+                                      residual.offset() % 8 == 0)));
+  if (wide && tokens <= kMostBatchTokens) {
+    c.integer("xSliceStride", layout.wideSliceBytes(tokens));
+    qrt::fb::LaunchT &l =
+        launch("BatchGemm", "batch_gemm.cuh",
+               "batch_gemm_" + std::string(qrt::codeName(format.code)), c,
+               kBatchThreads, 1, kBatchSharedBytes,
+               {codes, scales, zeros, bias, residual, output, input, counters,
+                partials});
+    l.per_sm = 1;
+    explain(op, "batch_gemm_" + std::string(qrt::codeName(format.code)),
+            "9 to 64 tokens of 16-bit floats: bound by the weight's bytes; "
+            "wgmma with tiles of 16, 32 or 64 tokens");
+    l.counters = uint32_t((tiles * 16 + kBatchRows - 1) / kBatchRows * 4);
+    l.partial_bytes = uint64_t(kBatchPartialBytes);
+    l.gather = op.getGather();
+    return;
+  }
+  if (wide)
+    return addWideGemm(op, c, layout,
+                       {codes, scales, zeros, bias, residual, output, input});
+  // Large steps are bound by arithmetic: floats take the upper halves only.
+  int64_t halves = format.isQuantized() || tokens <= kMostSplitTokens ? 2 : 1;
+  c.integer("planes", halves);
+  qrt::fb::LaunchT &l = launch(
+      "Gemm", "gemm.cuh", "gemm_" + std::string(qrt::codeName(format.code)), c,
+      kGemmThreads, halves == 2 && !isTable ? 1 : 2,
+      gemmSharedBytes(layout, bits, isTable),
+      {codes, scales, zeros, bias, residual, output, input});
+  l.row_block = uint32_t(gemmTokens(isTable));
+  l.grid_y = uint32_t((tiles * 16 + kGemmRows - 1) / kGemmRows);
+  l.gather = op.getGather();
+}
+
+void EntryGenerator::addWideGemm(krn::GemmOp op, ConfigText &c,
+                                 const GemmLayout &layout,
+                                 std::initializer_list<Operand> operands) {
+  qnt::PackedType weight = op.getWeight().getType();
+  const qrt::Format &format = weight.getFormat().getValue();
+  bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
+  int64_t blockTokens = wideBlockTokens(weight.getRows(), tokens);
+  c.integer("blockTokens", blockTokens);
+  c.integer("xSliceStride", layout.wideSliceBytes(tokens));
+  qrt::fb::LaunchT &l =
+      launch("WideGemm", "wide_gemm.cuh",
+             "wide_gemm_" + std::string(qrt::codeName(format.code)), c,
+             kWideThreads, 1,
+             wideSharedBytes(layout.stepElements, format.codeBits(), isTable,
+                             blockTokens),
+             operands, 2);
+  l.per_sm = 1;
+  l.gather = op.getGather();
+  explain(op, "wide_gemm_" + std::string(qrt::codeName(format.code)),
+          "more than 64 tokens of 16-bit floats: bound by arithmetic; wgmma "
+          "with tiles of 128 rows and " +
+              std::to_string(blockTokens) + " tokens, which fill " +
+              "132 multiprocessors best with " + std::to_string(tokens));
+}
