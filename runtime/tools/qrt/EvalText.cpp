@@ -95,11 +95,11 @@ static std::vector<int32_t> sampleC4(const TextRecords &records,
                                      const Tokenizer &tokenizer,
                                      uint32_t context) {
   constexpr int kPieces = 256;
-  bool isEnough = false;
-  for (std::string_view text : records.texts)
-    if ((isEnough =
-             text.size() >= context && tokenizer.encode(text).size() > context))
-      break;
+  bool isEnough =
+      std::ranges::any_of(records.texts, [&](std::string_view text) {
+        return text.size() >= context &&
+               tokenizer.encode(text).size() > context;
+      });
   if (!isEnough)
     throw Error("no record of the data set has more than " +
                     std::to_string(context) + " tokens",

@@ -1,4 +1,4 @@
-//===- SchedulePhases.cpp - Orders phases for few barriers ----------------===//
+//===- Schedule.cpp - Orders phases for few barriers ----------------------===//
 
 #include "passes/lower/Passes.h"
 #include "passes/lower/PhaseEffects.h"

@@ -1,4 +1,4 @@
-//===- VerifyQuantized.cpp - Checks that what was selected is quantized ---===//
+//===- Verify.cpp - Checks that what was selected is quantized ------------===//
 
 #include "passes/quantize/Passes.h"
 #include "passes/quantize/Utils.h"
