@@ -291,6 +291,25 @@ LogicalResult EntryBuilder::lowerRope(tfm::RopeOp op, Mapping &map) {
 
 LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
   Location loc = op->getLoc();
+  auto lowerNorm = [&](auto norm, Value bias, const char *kind) {
+    Value scale = weight(op, norm.getWeight(), map);
+    if (!scale)
+      return failure();
+    Value output = outputFor(norm.getResult());
+    krn::NormOp::create(b, loc, map.lookup(norm.getInput()), scale,
+                        bias ? weight(op, bias, map) : Value(), output,
+                        b.getStringAttr(kind), norm.getEpsAttr(),
+                        norm.getOffsetAttr(), norm.getHeadsAttr());
+    map[norm.getResult()] = output;
+    return success();
+  };
+  auto lowerPair = [&]<typename Lowered>(auto pair) {
+    Value output = outputFor(pair.getResult());
+    Lowered::create(b, loc, map.lookup(pair.getLhs()),
+                    map.lookup(pair.getRhs()), output);
+    map[pair.getResult()] = output;
+    return success();
+  };
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](qnt::FusedGemmOp gemm) { return lowerGemm(gemm, map); })
       .Case([&](qnt::RopeAttentionOp attention) {
@@ -311,28 +330,9 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
         map[embedding.getResult()] = output;
         return success();
       })
-      .Case([&](tfm::RMSNormOp norm) {
-        Value scale = weight(op, norm.getWeight(), map);
-        if (!scale)
-          return failure();
-        Value output = outputFor(norm.getResult());
-        krn::NormOp::create(b, loc, map.lookup(norm.getInput()), scale, Value(),
-                            output, b.getStringAttr("rms"), norm.getEpsAttr(),
-                            norm.getOffsetAttr(), norm.getHeadsAttr());
-        map[norm.getResult()] = output;
-        return success();
-      })
+      .Case([&](tfm::RMSNormOp norm) { return lowerNorm(norm, {}, "rms"); })
       .Case([&](tfm::LayerNormOp norm) {
-        Value scale = weight(op, norm.getWeight(), map);
-        if (!scale)
-          return failure();
-        Value bias = norm.getBias() ? weight(op, norm.getBias(), map) : Value();
-        Value output = outputFor(norm.getResult());
-        krn::NormOp::create(b, loc, map.lookup(norm.getInput()), scale, bias,
-                            output, b.getStringAttr("layer"), norm.getEpsAttr(),
-                            norm.getOffsetAttr(), norm.getHeadsAttr());
-        map[norm.getResult()] = output;
-        return success();
+        return lowerNorm(norm, norm.getBias(), "layer");
       })
       .Case([&](tfm::ActivationOp activation) {
         Value output = outputFor(activation.getResult());
@@ -349,20 +349,10 @@ LogicalResult EntryBuilder::lowerOp(Operation *op, Mapping &map) {
         map[mapped.getResult()] = output;
         return success();
       })
-      .Case<tfm::MulOp>([&](tfm::MulOp mul) {
-        Value output = outputFor(mul.getResult());
-        krn::MulOp::create(b, loc, map.lookup(mul.getLhs()),
-                           map.lookup(mul.getRhs()), output);
-        map[mul.getResult()] = output;
-        return success();
-      })
-      .Case<tfm::AddOp>([&](tfm::AddOp add) {
-        Value output = outputFor(add.getResult());
-        krn::AddOp::create(b, loc, map.lookup(add.getLhs()),
-                           map.lookup(add.getRhs()), output);
-        map[add.getResult()] = output;
-        return success();
-      })
+      .Case(
+          [&](tfm::MulOp mul) { return lowerPair.operator()<krn::MulOp>(mul); })
+      .Case(
+          [&](tfm::AddOp add) { return lowerPair.operator()<krn::AddOp>(add); })
       .Default([](Operation *other) {
         return other->emitOpError("has no lowering to krn");
       });
