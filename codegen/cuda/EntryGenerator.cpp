@@ -66,21 +66,10 @@ qrt::fb::LaunchT &EntryGenerator::launch(
 //===----------------------------------------------------------------------===//
 
 void EntryGenerator::add(krn::EmbedOp op) {
-  qnt::PackedType table = op.getTable().getType();
-  const qrt::Format &format = table.getFormat().getValue();
-  if (format.isQuantized() || !table.getLayout())
-    refuse(op, "needs a table of f32, f16 or bf16, not " + textOf(table));
-  int64_t perLine = krn::lineElements(format.codeBits());
-  ConfigText c;
-  c.integer("hidden", table.getColumns());
-  c.integer("element", elementOf(format.code));
-  c.flag("isTiled", table.getLayout().getValue() == "t16");
-  c.integer("perLine", perLine);
-  c.integer("paddedHidden", krn::roundUp(table.getColumns(), perLine));
-  c.real("multiplier", op.getMultiplier().convertToFloat());
+  ConfigText c = embedConstants(op);
   c.flag("positions", op.getPositions());
   c.integer("positionOffset", op.getOffset());
-  c.integer("tableRows", table.getRows());
+  c.integer("tableRows", op.getTable().getType().getRows());
   launch("Embed", "elementwise.cuh", "embed", c, 256, 1, 0,
          {address(op.getTable()), address(op.getOutput())});
 }

@@ -24,16 +24,7 @@ ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   bool wide = takesWide(op.getOutput());
   GemmLayout layout =
       gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());
-  ConfigText c;
-  c.integer("columns", staged.getColumns());
-  c.integer("stride", strideOf(op.getInput()));
-  c.integer("norm", normOf(op.getNorm()));
-  c.real("epsilon", op.getEps().convertToFloat());
-  c.real("normOffset", op.getNormOffset().convertToFloat());
-  c.flag("hasNormBias", bool(op.getNormBias()));
-  c.integer("code", isFloat ? codeOf(code) : placeCodeOf(code));
-  c.flag("isFloat", isFloat);
-  c.flag("gather", op.getGather());
+  ConfigText c = rowConstants(op, code, isFloat);
   c.integer("units", layout.units);
   c.integer("unitElements", layout.unitElements);
   c.integer("group", layout.group);

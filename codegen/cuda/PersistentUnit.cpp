@@ -259,16 +259,7 @@ void Generator::add(krn::StageOp op) {
       kMostStaged * (kPersistentThreads - 32))
     refuse(op, "has rows of " + std::to_string(staged.getColumns()) +
                    " elements, too many for one kernel");
-  ConfigText c;
-  c.integer("columns", staged.getColumns());
-  c.integer("stride", strideOf(op.getInput()));
-  c.integer("norm", normOf(op.getNorm()));
-  c.real("epsilon", op.getEps().convertToFloat());
-  c.real("normOffset", op.getNormOffset().convertToFloat());
-  c.flag("hasNormBias", bool(op.getNormBias()));
-  c.integer("code", isFloat ? codeOf(*code) : placeCodeOf(*code));
-  c.flag("isFloat", isFloat);
-  c.flag("gather", op.getGather());
+  ConfigText c = rowConstants(op, *code, isFloat);
   c.flag("hasRest", hasRest(op.getInput()));
   c.integer("maxTokens", tokens);
   c.integer("units", layout.units);
@@ -454,20 +445,9 @@ void Generator::add(krn::AttentionOp op) {
 }
 
 void Generator::add(krn::EmbedOp op) {
-  qnt::PackedType table = op.getTable().getType();
-  const qrt::Format &format = table.getFormat().getValue();
-  if (format.isQuantized() || !table.getLayout())
-    refuse(op, "needs a table of f32, f16 or bf16");
   if (op.getPositions())
     refuse(op, "reads rows by position, which one kernel does not");
-  int64_t perLine = krn::lineElements(format.codeBits());
-  ConfigText c;
-  c.integer("hidden", table.getColumns());
-  c.integer("element", elementOf(format.code));
-  c.flag("isTiled", table.getLayout().getValue() == "t16");
-  c.integer("perLine", perLine);
-  c.integer("paddedHidden", krn::roundUp(table.getColumns(), perLine));
-  c.real("multiplier", op.getMultiplier().convertToFloat());
+  ConfigText c = embedConstants(op);
   c.flag("hasRest", hasRest(op.getOutput()));
   call("phase", "qcc::cuda::PersistentEmbed<" + config("Embed", c) + ">",
        {address(op.getTable()), address(op.getOutput()), rest(op.getOutput())});

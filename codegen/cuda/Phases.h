@@ -3,6 +3,8 @@
 #ifndef QCC_CODEGEN_CUDA_PHASES_H
 #define QCC_CODEGEN_CUDA_PHASES_H
 
+#include "codegen/cpu/kernels/Layout.h"
+#include "codegen/cuda/ConfigText.h"
 #include "dialects/KRN/KRN.h"
 #include "runtime/support/Error.h"
 
@@ -29,6 +31,39 @@ inline int64_t strideOf(mlir::Value buffer) {
 }
 inline int64_t columnsOf(mlir::Value buffer) {
   return mlir::cast<krn::BufferType>(buffer.getType()).getColumns();
+}
+
+/// What every kernel of krn.embed knows of its table.
+inline ConfigText embedConstants(krn::EmbedOp op) {
+  qnt::PackedType table = op.getTable().getType();
+  const qrt::Format &format = table.getFormat().getValue();
+  if (format.isQuantized() || !table.getLayout())
+    refuse(op, "needs a table of f32, f16 or bf16, not " + textOf(table));
+  int64_t perLine = krn::lineElements(format.codeBits());
+  ConfigText c;
+  c.integer("hidden", table.getColumns());
+  c.integer("element", elementOf(format.code));
+  c.flag("isTiled", table.getLayout().getValue() == "t16");
+  c.integer("perLine", perLine);
+  c.integer("paddedHidden", krn::roundUp(table.getColumns(), perLine));
+  c.real("multiplier", op.getMultiplier().convertToFloat());
+  return c;
+}
+
+/// What every kernel that stages rows knows of them; `code` is the weight's.
+template <typename Op>
+ConfigText rowConstants(Op op, qrt::Code code, bool isFloat) {
+  ConfigText c;
+  c.integer("columns", op.getOutput().getType().getColumns());
+  c.integer("stride", strideOf(op.getInput()));
+  c.integer("norm", normOf(op.getNorm()));
+  c.real("epsilon", op.getEps().convertToFloat());
+  c.real("normOffset", op.getNormOffset().convertToFloat());
+  c.flag("hasNormBias", bool(op.getNormBias()));
+  c.integer("code", isFloat ? codeOf(code) : placeCodeOf(code));
+  c.flag("isFloat", isFloat);
+  c.flag("gather", op.getGather());
+  return c;
 }
 
 } // namespace qcc::cuda
