@@ -11,8 +11,9 @@ namespace qrt {
 
 /// Writes a temporary file in the folder of `path` and renames it on commit().
 /// Without commit() the destructor removes it, so that nothing half-written
-/// ever stands under the final name. A device or pipe that is there already is
-/// written in place, since a rename would replace it.
+/// ever stands under the final name. What a killed process left of the same
+/// file is removed. A device or pipe that is there already is written in place,
+/// since a rename would replace it.
 class AtomicFile {
 public:
   explicit AtomicFile(const std::string &path);
@@ -29,6 +30,7 @@ private:
   std::string path;      ///< as given
   std::string target;    ///< the same with links resolved
   std::string temporary; ///< empty: `target` is written in place
+  uint64_t end = 0;      ///< of what was written
   int fd = -1;
 };
 

@@ -5,8 +5,12 @@
 #include "runtime/support/Error.h"
 #include "tests/runtime/support/TemporaryFolder.h"
 
+#include <csignal>
+#include <fcntl.h>
 #include <string_view>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace qrt;
 
@@ -77,6 +81,44 @@ TEST_F(AtomicFileTest, writesDevicesInPlace) {
   }
   EXPECT_EQ(fileCount(), 1u);
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+}
+
+TEST_F(AtomicFileTest, writesPipesInOrder) {
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  int reader = open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  AtomicFile file(path("pipe"));
+  file.writeAt(0, bytesOf("one "));
+  file.writeAt(4, bytesOf("two"));
+  EXPECT_THROW(file.writeAt(0, bytesOf("three")), Error);
+  file.commit();
+  char text[16] = "";
+  EXPECT_EQ(::read(reader, text, sizeof(text)), 7);
+  EXPECT_EQ(std::string(text), "one two");
+  close(reader);
+}
+
+TEST_F(AtomicFileTest, removesWhatKilledProcessesLeft) {
+  if (pid_t child = fork(); child == 0) {
+    AtomicFile file(path("a"));
+    file.writeAt(0, bytesOf("half"));
+    raise(SIGKILL);
+  } else {
+    waitpid(child, nullptr, 0);
+  }
+  EXPECT_EQ(fileCount(), 1u);
+  write("a.partial-notours", "x");
+  write("ab.partial-abcdef", "x");
+  AtomicFile first(path("a"));
+  EXPECT_EQ(fileCount(), 3u);
+  // One that is being written stays.
+  AtomicFile second(path("a"));
+  EXPECT_EQ(fileCount(), 4u);
+  for (AtomicFile *file : {&first, &second}) {
+    file->writeAt(0, bytesOf("whole"));
+    file->commit();
+  }
+  EXPECT_EQ(read("a"), "whole");
+  EXPECT_EQ(fileCount(), 3u);
 }
 
 TEST_F(AtomicFileTest, followsTheUmask) {
