@@ -52,7 +52,8 @@ void writeFile(const std::string &path, ArrayRef<char> bytes) {
     stream.clear_error();
   }
   if (error)
-    throw qrt::Error("a temporary file cannot be written: " + error.message());
+    throw qrt::Error("a temporary file cannot be written: " + error.message(),
+                     path);
 }
 
 /// The first line, without the name of the tool in front.

@@ -124,9 +124,6 @@ static CalibrationTokens tokensFor(const CompileOptions &options,
 
 Calibration::Calibration(const CompileOptions &options, LoadedModel &loaded,
                          ModuleOp quantized, unsigned threads) {
-  if (options.calibration.device != "cpu")
-    throw Error("--calibration-device " + options.calibration.device +
-                " is not supported by this version; cpu is");
   // The source is hashed once.
   uint64_t source = loaded.contentHash();
   loaded.contentHash = [source] { return source; };

@@ -7,6 +7,7 @@
 #include "compiler/driver/Calibration.h"
 #include "compiler/driver/LoadModel.h"
 #include "compiler/driver/Manifest.h"
+#include "compiler/driver/Options.h"
 #include "compiler/driver/Progress.h"
 #include "compiler/driver/QuantLog.h"
 #include "compiler/weights/WeightStream.h"
@@ -19,8 +20,8 @@
 #include "passes/quantize/Pipeline.h"
 #include "runtime/artifact/ArtifactWriter.h"
 #include "runtime/chat/ChatTemplates.h"
+#include "runtime/support/AtomicFile.h"
 #include "runtime/support/Checksum.h"
-#include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -29,13 +30,12 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
-#include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <algorithm>
-#include <cmath>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <memory>
 #include <thread>
@@ -50,69 +50,6 @@ namespace {
 /// The phases after which a compilation can stop.
 enum class Phase { Import, Quantize, Fuse, Layout, Lower };
 
-/// "REGEX=SCHEME" with the scheme in the internal grammar.
-std::string moduleRule(const std::string &rule, const SchemeOptions &options) {
-  size_t equals = rule.rfind('=');
-  if (equals == std::string::npos || equals == 0)
-    throw UsageError("--modules '" + rule + "' is not REGEX=SCHEME");
-  std::string error;
-  if (!llvm::Regex(rule.substr(0, equals)).isValid(error))
-    throw UsageError("--modules '" + rule +
-                     "' begins with no regular expression: " + error);
-  // The options are about --quantize; of them a rule takes those that apply.
-  std::string scheme = rule.substr(equals + 1);
-  SchemeOptions applicable;
-  if (scheme.starts_with("rtn") || scheme.starts_with("gptq")) {
-    applicable = options;
-    applicable.blockSize.reset();
-    if (scheme != "rtn" && scheme != "gptq")
-      applicable.bits.reset();
-    applicable.gptqElsewhere = true;
-  } else if (scheme.starts_with("bnb") || scheme.starts_with("bitsandbytes")) {
-    if (scheme != "bnb.int8" && scheme != "bitsandbytes")
-      applicable.blockSize = options.blockSize;
-  }
-  return rule.substr(0, equals + 1) + parseScheme(scheme, applicable);
-}
-
-std::string activationsOf(const CompileOptions &options) {
-  const std::string &given = options.activations;
-  if (given.empty() || given == "i16") // as qcc inspect names it
-    return "i16";
-  if (given == "f32" && targetsOf(options).back() != "cpu")
-    throw Error("--activations f32 is not supported on CUDA targets");
-  if (given == "f32")
-    return "f32";
-  if (given == "bf16" || given == "f16" || given == "int8")
-    throw Error("--activations " + given +
-                " is not supported; f32 is, on the target cpu");
-  throw UsageError("unknown --activations '" + given + "'",
-                   "known are f32, bf16, f16 and int8");
-}
-
-void checkDtype(const char *option, const std::string &dtype) {
-  if (dtype != "f32" && dtype != "f16" && dtype != "bf16")
-    throw UsageError(std::string("unknown ") + option + " '" + dtype + "'",
-                     "known are f32, bf16 and f16");
-}
-
-/// The threshold of LLM.int8, which some module must ask for if it is given.
-double outlierThreshold(const CompileOptions &options,
-                        const QuantizeOptions &quantize) {
-  double threshold = options.outlierThreshold.value_or(6.0);
-  if (!(threshold >= 0) || !std::isfinite(threshold))
-    throw UsageError("--outlier-threshold " + std::to_string(threshold) +
-                     " is neither 0 (no outliers) nor positive");
-  bool applies = StringRef(quantize.defaultScheme).starts_with("int8:") ||
-                 StringRef(quantize.lmHead).starts_with("int8:");
-  for (const std::string &rule : quantize.rules)
-    applies |= StringRef(rule).contains("=int8:");
-  if (options.outlierThreshold && !applies)
-    throw UsageError("--outlier-threshold does not apply to the scheme '" +
-                     options.scheme + "'");
-  return threshold;
-}
-
 /// Builds the passes up to and including `last`.
 void buildPipeline(OpPassManager &pm, const CompileOptions &options,
                    const std::string &dtype, Phase last) {
@@ -120,20 +57,7 @@ void buildPipeline(OpPassManager &pm, const CompileOptions &options,
   if (last == Phase::Import)
     return;
   QuantizeOptions quantize;
-  SchemeOptions headOptions = options.schemeOptions;
-  quantize.defaultScheme = parseScheme(options.scheme, options.schemeOptions);
-  for (const std::string &rule : options.modules)
-    quantize.rules.push_back(moduleRule(rule, options.schemeOptions));
-  if (!options.lmHead.empty())
-    quantize.lmHead =
-        moduleRule("head=" + options.lmHead, headOptions).substr(5);
-  GptqRule gptq = gptqRule(options.schemeOptions);
-  quantize.order = gptq.order;
-  quantize.staticGroups = gptq.staticGroups;
-  quantize.damp = gptq.damp;
-  quantize.trueSequential = gptq.trueSequential;
-  quantize.refine = gptq.refine;
-  quantize.outlierThreshold = outlierThreshold(options, quantize);
+  fillQuantizeOptions(options, quantize);
   buildQuantizePipeline(pm, quantize);
   if (last == Phase::Quantize)
     return;
@@ -204,6 +128,31 @@ private:
   OwningOpRef<ModuleOp> &kept;
 };
 
+void writeFile(const std::string &path, StringRef text) {
+  qrt::AtomicFile file(path);
+  file.writeAt(0, {text.bytes_begin(), text.size()});
+  file.commit();
+}
+
+std::string textOf(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  stream << '\n';
+  return text;
+}
+
+/// What --emit and --print-pipeline print: to -o FILE, or standard output.
+void print(const CompileOptions &options, StringRef text) {
+  if (!options.output.empty())
+    return writeFile(options.output, text);
+  // raw_ostream would end the program where the disk is full.
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+      std::fflush(stdout) != 0)
+    throw Error(std::string("cannot write to standard output: ") +
+                std::strerror(errno));
+}
+
 /// Writes one intermediate file if --save-temps asks for it.
 void saveTemp(const CompileOptions &options, const char *name,
               ModuleOp module) {
@@ -211,11 +160,7 @@ void saveTemp(const CompileOptions &options, const char *name,
     return;
   std::error_code error;
   std::filesystem::create_directories(options.saveTemps, error);
-  std::string path = options.saveTemps + "/" + name;
-  llvm::raw_fd_ostream file(path, error);
-  if (error)
-    throw Error("cannot write the file: " + error.message(), path);
-  module.print(file);
+  writeFile(options.saveTemps + "/" + name, textOf(module));
 }
 
 /// Kernels and tensors go into the file as they are made, the manifest last.
@@ -326,56 +271,6 @@ private:
 
 } // namespace
 
-std::vector<std::string> targetsOf(const CompileOptions &options) {
-  const std::vector<std::string> &known = cudaArchitectures();
-  std::vector<std::string> targets;
-  if (options.targets.empty() ||
-      std::ranges::find(options.targets, "cpu") != options.targets.end())
-    targets.emplace_back("cpu");
-  for (const std::string &target : options.targets)
-    if (target != "cpu" && std::ranges::find(known, target) == known.end()) {
-      std::string names = "cpu";
-      for (const std::string &name : known)
-        names += ", " + name;
-      throw UsageError("unknown target '" + target + "'", "known are " + names);
-    }
-  for (const std::string &name : known)
-    if (std::ranges::find(options.targets, name) != options.targets.end())
-      targets.push_back(name);
-  return targets;
-}
-
-std::vector<qrt_cpu_level> cpuVariantsOf(const CompileOptions &options) {
-  std::vector<qrt_cpu_level> variants;
-  std::string names;
-  std::vector<std::string> wanted = options.cpuVariants;
-  for (std::string &name : wanted)
-    if (name == "native")
-      name = qrt::cpuLevelName(qrt::cpuLevel());
-  for (qrt_cpu_level level : CompileCpuOptions().variants) {
-    std::string name(qrt::cpuLevelName(level));
-    names += name + ", ";
-    if (wanted.empty() || std::ranges::find(wanted, name) != wanted.end())
-      variants.push_back(level);
-  }
-  names += "native";
-  for (const std::string &name : wanted)
-    if (std::ranges::none_of(variants, [&](qrt_cpu_level level) {
-          return qrt::cpuLevelName(level) == name;
-        }))
-      throw UsageError("unknown CPU variant '" + name + "'",
-                       "known are " + names);
-  if (!options.cpuVariants.empty() && targetsOf(options).front() != "cpu")
-    throw UsageError("--cpu-variants needs the target cpu");
-  return variants;
-}
-
-std::string kvDtypeOf(const CompileOptions &options) {
-  if (!options.kvDtype.empty())
-    return options.kvDtype;
-  return targetsOf(options).back() == "cpu" ? "f32" : "f16";
-}
-
 /// What `qrt chat` could not render is said now.
 static void checkChat(const qrt::chat::ChatSource &chat,
                       const std::string &model) {
@@ -386,89 +281,124 @@ static void checkChat(const qrt::chat::ChatSource &chat,
   }
 }
 
-void compile(const CompileOptions &options) {
-  // Wrong usage is said before anything is read.
-  std::vector<std::string> targets = targetsOf(options);
-  cpuVariantsOf(options);
-  if (!options.dtype.empty())
-    checkDtype("--dtype", options.dtype);
-  checkDtype("--kv-dtype", kvDtypeOf(options));
-  activationsOf(options);
-  parseScheme(options.scheme, options.schemeOptions);
-  static const std::string_view emits[] = {"",     "tfm",  "qnt", "krn",
-                                           "llvm", "cuda", "sass"};
-  if (std::ranges::find(emits, options.emit) == std::end(emits))
-    throw UsageError("unknown --emit '" + options.emit + "'",
-                     "known are tfm, qnt, krn, llvm, cuda and sass");
-  bool emitsCuda = options.emit == "cuda" || options.emit == "sass";
-  if (emitsCuda && targets.back() == "cpu")
-    throw UsageError("--emit " + options.emit + " needs a CUDA target",
-                     "use --target sm_90, for example");
-  if (options.emit == "llvm" && targets.front() != "cpu")
-    throw UsageError("--emit llvm needs the target cpu");
-  bool prints = !options.emit.empty() || options.printPipeline;
-  if (prints && !options.quantLog.empty())
-    throw UsageError("--quant-log needs an artifact to be made");
-  if (!prints && options.output.empty())
-    throw UsageError("-o FILE.qbin is missing");
+static unsigned threadsOf(const CompileOptions &options) {
+  return options.threads ? options.threads
+                         : std::thread::hardware_concurrency();
+}
 
+/// What --emit llvm, cuda and sass print.
+static std::string emitPrograms(const CompileOptions &options,
+                                ModuleOp module) {
+  std::string text, target = targetsOf(options).back();
+  CompileCudaOptions cuda;
+  cuda.threads = threadsOf(options);
+  cuda.saveTemps = options.saveTemps;
+  for (auto program : module.getOps<krn::ProgramOp>()) {
+    bool isCpu = program.getTarget().getName() == "cpu";
+    if (options.emit == "llvm" && isCpu)
+      text += emitLLVM(program);
+    else if (options.emit == "cuda" && !isCpu)
+      text += emitCuda(program, target);
+    else if (options.emit == "sass" && !isCpu)
+      text += emitSass(program, target, cuda);
+  }
+  return text;
+}
+
+/// The type of unquantized weights.
+static std::string dtypeOf(const CompileOptions &options,
+                           const LoadedModel &loaded) {
+  return options.dtype.empty() ? loaded.dtype : options.dtype;
+}
+
+/// Why the CUDA targets cannot run the model, or an empty text if they can.
+static std::string refusalOfCuda(const CompileOptions &options,
+                                 LoadedModel &loaded) {
+  OwningOpRef<ModuleOp> trial = loaded.imported.module->clone();
+  PassManager pm(trial->getContext(), ModuleOp::getOperationName());
+  if (options.pipeline.empty())
+    buildPipeline(pm, options, dtypeOf(options, loaded), Phase::Lower);
+  else
+    parsePipeline(pm, options.pipeline);
+  try {
+    runPasses(pm, *trial, /*quiet=*/true);
+    for (auto program : trial->getOps<krn::ProgramOp>())
+      for (const std::string &target : targetsOf(options))
+        if (target != "cpu" && program.getTarget().getName() == "cuda") {
+          // Generating writes into the program.
+          OwningOpRef<krn::ProgramOp> own = program.clone();
+          emitCuda(*own, target);
+        }
+  } catch (const Error &error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Reads the model and says which targets were taken where none are given.
+static LoadedModel loadForTargets(MLIRContext &context,
+                                  CompileOptions &options) {
+  bool areChosen = options.targets.empty();
+  std::string taken = takeDefaultTargets(options);
+  auto load = [&] {
+    return loadModel(context, options.model, options.randomSeed,
+                     kvDtypeOf(options));
+  };
+  LoadedModel loaded = load();
+  std::vector<std::string> targets = targetsOf(options);
+  bool emitsCuda = options.emit == "cuda" || options.emit == "sass";
+  // Whoever names no target wants an artifact, on the GPU or not.
+  if (areChosen && targets.back() != "cpu" && !emitsCuda)
+    if (std::string why = refusalOfCuda(options, loaded); !why.empty()) {
+      taken = "--target cpu without " + targets.back() + ": " + why;
+      options.targets = {"cpu"};
+      loaded = load();
+    }
+  if (areChosen && !options.quiet)
+    llvm::errs() << "qcc: note: " << taken << '\n';
+  return loaded;
+}
+
+void compile(const CompileOptions &given) {
+  checkOptions(given);
+  CompileOptions options = given;
   MLIRContext context;
   context.loadDialect<tfm::TFMDialect, qnt::QNTDialect, krn::KRNDialect>();
-  unsigned threads =
-      options.threads ? options.threads : std::thread::hardware_concurrency();
-  LoadedModel loaded =
-      loadModel(context, options.model, options.randomSeed, kvDtypeOf(options));
+  PassManager pm(&context, ModuleOp::getOperationName());
+  if (!options.pipeline.empty())
+    parsePipeline(pm, options.pipeline);
+  LoadedModel loaded = loadForTargets(context, options);
   if (options.noChatTemplate)
     loaded.chat = {};
   checkChat(loaded.chat, options.model);
   ModuleOp module = *loaded.imported.module;
-  std::string dtype = options.dtype.empty() ? loaded.dtype : options.dtype;
-  if (options.emit == "tfm") {
-    module.print(llvm::outs());
-    llvm::outs() << '\n';
-    return;
-  }
+  if (options.emit == "tfm")
+    return print(options, textOf(module));
   saveTemp(options, "0-tfm.mlir", module);
 
-  PassManager pm(&context, ModuleOp::getOperationName());
   OwningOpRef<ModuleOp> quantized;
   pm.addInstrumentation(std::make_unique<KeepQuantized>(quantized));
   if (options.timing)
     pm.enableTiming();
   if (options.pipeline.empty())
-    buildPipeline(pm, options, dtype,
+    buildPipeline(pm, options, dtypeOf(options, loaded),
                   options.emit == "qnt" ? Phase::Quantize : Phase::Lower);
-  else
-    parsePipeline(pm, options.pipeline);
   if (options.printPipeline) {
-    pm.printAsTextualPipeline(llvm::outs());
-    llvm::outs() << '\n';
-    return;
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    pm.printAsTextualPipeline(stream);
+    stream << '\n';
+    return print(options, text);
   }
   runPasses(pm, module, options.quiet);
-  if (options.emit == "qnt" || options.emit == "krn") {
-    module.print(llvm::outs());
-    llvm::outs() << '\n';
-    return;
-  }
+  if (options.emit == "qnt" || options.emit == "krn")
+    return print(options, textOf(module));
   saveTemp(options, "1-krn.mlir", module);
-  auto programs = module.getOps<krn::ProgramOp>();
-  if (programs.empty())
+  if (module.getOps<krn::ProgramOp>().empty())
     throw Error("the passes made no krn.program");
-  for (krn::ProgramOp program : programs) {
-    bool isCpu = program.getTarget().getName() == "cpu";
-    CompileCudaOptions cuda;
-    cuda.threads = threads;
-    cuda.saveTemps = options.saveTemps;
-    if (options.emit == "llvm" && isCpu)
-      llvm::outs() << emitLLVM(program);
-    else if (options.emit == "cuda" && !isCpu)
-      llvm::outs() << emitCuda(program, targets.back());
-    else if (options.emit == "sass" && !isCpu)
-      llvm::outs() << emitSass(program, targets.back(), cuda);
-  }
   if (!options.emit.empty())
-    return;
+    return print(options, emitPrograms(options, module));
+  unsigned threads = threadsOf(options);
   std::unique_ptr<Calibration> calibration;
   if (quantized)
     calibration =

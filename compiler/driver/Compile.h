@@ -4,7 +4,6 @@
 #define QCC_COMPILER_DRIVER_COMPILE_H
 
 #include "compiler/driver/Scheme.h"
-#include "runtime/abi/kernel_abi.h"
 
 #include <atomic>
 #include <cstdint>
@@ -28,7 +27,9 @@ struct CalibrationRequest {
 /// What `qcc compile` is told; interface.md names the options.
 struct CompileOptions {
   std::string model;
-  std::string output; ///< empty with `emit` or `printPipeline`
+  /// The artifact, or what `emit` and `printPipeline` print; these print to
+  /// stdout where it is empty.
+  std::string output;
   std::string scheme = "none";
   SchemeOptions schemeOptions;
   /// bnb.int8's, 6.0 unless given; throws qrt::UsageError where no module has
@@ -39,7 +40,7 @@ struct CompileOptions {
   std::string dtype;                ///< f32, f16, bf16; empty: the checkpoint's
   std::string activations;          ///< empty: the target's default
   std::string kvDtype;              ///< empty: f32, or f16 with a CUDA target
-  std::vector<std::string> targets; ///< empty: cpu
+  std::vector<std::string> targets; ///< empty: what the machine has, and cpu
   /// CPU variants to compile, by the names of qrt::cpuLevelName, or
   /// "native" for this machine's; empty: all.
   std::vector<std::string> cpuVariants;
@@ -57,17 +58,9 @@ struct CompileOptions {
   const std::atomic<bool> *cancelled = nullptr;
 };
 
-/// The targets, sorted, "cpu" first, each once. Throws qrt::UsageError for one
-/// that does not exist.
-std::vector<std::string> targetsOf(const CompileOptions &options);
-/// The CPU variants, sorted, each once. Throws qrt::UsageError for one that
-/// does not exist, or without the target cpu.
-std::vector<qrt_cpu_level> cpuVariantsOf(const CompileOptions &options);
-/// The type of the KV cache.
-std::string kvDtypeOf(const CompileOptions &options);
-
-/// Compiles; prints what `emit` or `printPipeline` ask for to stdout and
-/// progress to stderr. Throws qrt::Error; nothing then stands under `output`.
+/// Compiles, or prints what `emit` or `printPipeline` ask for; progress goes to
+/// stderr, with a line about targets that were not given. Throws qrt::Error;
+/// nothing then stands under `output`.
 void compile(const CompileOptions &options);
 
 } // namespace qcc

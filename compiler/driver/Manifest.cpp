@@ -3,6 +3,7 @@
 #include "compiler/driver/Manifest.h"
 
 #include "codegen/cuda/KernelUnits.h"
+#include "compiler/driver/Options.h"
 #include "compiler/driver/Version.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Cpu.h"

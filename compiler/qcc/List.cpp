@@ -32,7 +32,9 @@ void listEverything() {
             "  bnb.nf4, bnb.fp4: --block-size 64\n"
             "  bnb.int8: --outlier-threshold 6.0 (0: none)\n"
             "  all: --modules 'REGEX=SCHEME', --lm-head SCHEME");
-  std::puts("\ntargets (--target):\n"
+  std::puts("\ntargets (--target; default: cpu, and this machine's GPU where "
+            "NVRTC is found\n"
+            "and the program has CUDA kernels):\n"
             "  cpu        x86-64-v3, x86-64-v4 with VNNI and AMX, chosen when "
             "the artifact runs\n"
             "             (--cpu-variants x86-64-v3,x86-64-v4,amx: these "

@@ -57,7 +57,8 @@ struct CompileCommand {
     app->add_option("model", options.model,
                     "Folder, .gguf file, hub id or short name")
         ->required();
-    app->add_option("-o,--output", options.output, "The artifact");
+    app->add_option("-o,--output", options.output,
+                    "The artifact, or the file that --emit prints to");
     app->add_option("--quantize", options.scheme, "Scheme (see qcc list)");
     app->add_flag("--nearest", nearest, "The scheme rtn with --bits");
     app->add_option("--bits,--wbits", bits, "Width, with rtn and gptq");
@@ -82,7 +83,9 @@ struct CompileCommand {
     app->add_option("--activations", options.activations,
                     "Type of activations in GEMMs");
     app->add_option("--kv-dtype", options.kvDtype, "Type of the KV cache");
-    app->add_option("--target", targets, "Targets, separated by commas");
+    app->add_option("--target", targets,
+                    "Targets, separated by commas (cpu, and where there is "
+                    "NVRTC this machine's GPU)");
     app->add_option("--cpu-variants", cpuVariants,
                     "Of the target cpu, separated by commas: x86-64-v3, "
                     "x86-64-v4, amx, native (all)");

@@ -63,6 +63,71 @@ TEST_F(BadInput, BrokenJson) {
   config("{\"model_type\": ");
   expectRefusal(compile({"--random-weights", "0"}), 1, "config.json");
 }
+// What is wrong whatever the model is, is said before it is looked for.
+TEST_F(BadInput, WrongUsageBeforeTheModel) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"--quantize", "rtn.int5"}, "rtn.int5"},
+      {{"--quantize", "rtn", "--bits", "1"}, "rtn"},
+      {{"--quantize", "rtn"}, "--bits"},
+      {{"--quantize", "rtn.int4", "--group-size", "0"}, "--group-size"},
+      {{"--quantize", "rtn.int4", "--block-size", "64"}, "--block-size"},
+      {{"--quantize", "bnb.nf4", "--block-size", "48"}, "--block-size"},
+      {{"--quantize", "bnb.nf4", "--sym"}, "--sym"},
+      {{"--quantize", "gptq.int4", "--damp", "2"}, "--damp"},
+      {{"--quantize", "gptq.int4", "--act-order", "--group-aware-order"},
+       "--group-aware-order"},
+      {{"--quantize", "gptq.int4", "--calibration-device", "tpu"}, "tpu"},
+      {{"--outlier-threshold", "6"}, "--outlier-threshold"},
+      {{"--quantize", "bnb.int8", "--outlier-threshold=-1"}, "--outlier-thre"},
+      {{"--modules", "q_proj"}, "REGEX=SCHEME"},
+      {{"--modules", "(=rtn.int4"}, "no regular expression"},
+      {{"--modules", "q_proj=rtn.int9"}, "rtn.int9"},
+      {{"--lm-head", "int4"}, "int4"},
+      {{"--dtype", "f64"}, "f64"},
+      {{"--kv-dtype", "int8"}, "int8"},
+      {{"--activations", "int3"}, "int3"},
+      {{"--activations", "f32", "--target", "sm_90"}, "--activations"},
+      {{"--target", "cpu,sm_11"}, "sm_11"},
+      {{"--cpu-variants", "i386"}, "i386"},
+      {{"--emit", "ptx"}, "ptx"},
+      {{"--emit", "cuda", "--target", "cpu"}, "CUDA target"},
+      {{"--emit", "llvm", "--target", "sm_90"}, "target cpu"},
+      {{"--emit", "krn", "--quant-log", "q.csv"}, "--quant-log"},
+      {{"--pipeline", "builtin.module(no-such-pass)"}, "--pipeline"},
+  };
+  for (const auto &[options, part] : wrong) {
+    std::vector<std::string> args = {"compile", folder.path("no-such-model"),
+                                     "-o", folder.path("out.qbin")};
+    args.insert(args.end(), options.begin(), options.end());
+    expectRefusal(qcc::test::qcc(args), 2, part);
+  }
+  expectRefusal(qcc::test::qcc({"compile", folder.path("no-such-model")}), 2,
+                "-o FILE.qbin");
+}
+
+TEST_F(BadInput, FullDisk) {
+  if (!std::filesystem::is_character_file("/dev/full"))
+    GTEST_SKIP() << "there is no /dev/full";
+  config(R"({"model_type": "llama", "hidden_size": 32,
+             "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 1, "vocab_size": 64})");
+  std::string full = folder.path("full");
+  std::filesystem::create_symlink("/dev/full", full);
+  auto compile = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"compile", folder.path(""), "--random-weights",
+                               "0", "--quiet", "--cpu-variants", "x86-64-v3"});
+    return qcc::test::qcc(more);
+  };
+  for (const char *phase : {"tfm", "qnt", "krn", "llvm"})
+    expectRefusal(compile({"--emit", phase, "-o", full}), 1, full);
+  expectRefusal(compile({"--print-pipeline", "-o", full}), 1, full);
+  expectRefusal(compile({"-o", full}), 1, full);
+  std::string good = folder.path("good.qbin");
+  expectRefusal(compile({"-o", good, "--quant-log", full}), 1, full);
+  EXPECT_FALSE(std::filesystem::exists(good));
+  ASSERT_EQ(compile({"-o", good}).status, 0);
+  expectRefusal(qrt({"logits", good, "--token-ids", "1", "-o", full}), 1, full);
+}
 TEST_F(BadInput, MissingModel) {
   expectRefusal(qcc::test::qcc(
                     {"compile", "no-such-model", "-o", folder.path("out.qbin")},

@@ -73,14 +73,24 @@ protected:
     return qcc::test::qcc(args);
   }
   std::vector<std::string> arguments(const std::string &name) {
-    return {"compile",      folder.folder.string(),
-            "--quantize",   "gptq.int4",
-            "--group-size", "32",
-            "--samples",    "8",
-            "--random-weights", "1",
-            "--sequence-length", "64",
-            "--calibration", folder.path("text.txt"),
-            "-o",           folder.path(name)};
+    return {"compile",
+            folder.folder.string(),
+            "--quantize",
+            "gptq.int4",
+            "--group-size",
+            "32",
+            "--samples",
+            "8",
+            "--random-weights",
+            "1",
+            "--sequence-length",
+            "64",
+            "--calibration",
+            folder.path("text.txt"),
+            "--target",
+            "cpu",
+            "-o",
+            folder.path(name)};
   }
   /// Runs qcc until `file` appears (or it ends), then kills it.
   void runUntil(std::vector<std::string> args, const std::string &file) {
@@ -228,9 +238,11 @@ TEST_F(Calibration, RefusesBadInput) {
   writeFile(folder.path("latin.txt"), "caf\xe9 au lait");
   const std::vector<Case> cases = {
       {{"--calibration", folder.path("none.txt")}, 1, "none.txt"},
-      {{"--calibration", folder.path("empty.txt")}, 1,
+      {{"--calibration", folder.path("empty.txt")},
+       1,
        "the calibration text is empty"},
-      {{"--calibration", folder.path("latin.txt")}, 1,
+      {{"--calibration", folder.path("latin.txt")},
+       1,
        "the text is not UTF-8 at byte 3"},
       {{"--calibration", "ptb"}, 1, "the data set 'ptb' is not in"},
       {{"--sequence-length", "512"}, 2, "more than the model's context of 256"},
@@ -239,7 +251,7 @@ TEST_F(Calibration, RefusesBadInput) {
       {{"--act-order", "--group-aware-order"}, 2, "exclude each other"},
       {{"--block-size", "64"}, 2, "--block-size does not apply"},
       {{"--group-size", "0"}, 2, "--group-size 0"},
-      {{"--calibration-device", "tpu"}, 1, "--calibration-device tpu"},
+      {{"--calibration-device", "tpu"}, 2, "--calibration-device tpu"},
   };
   for (const Case &one : cases) {
     // The last of an option's values counts.

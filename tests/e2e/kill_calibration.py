@@ -41,8 +41,8 @@ def main():
                 [arguments.bin / "qcc", "compile", arguments.model,
                  "--quantize", "gptq.int4", "--group-size", "32",
                  "--calibration", arguments.text, "--samples", "32",
-                 "--sequence-length", "256", "--cpu-variants", "native",
-                 "-o", output],
+                 "--sequence-length", "256", "--target", "cpu",
+                 "--cpu-variants", "native", "-o", output],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
         begin = time.monotonic()

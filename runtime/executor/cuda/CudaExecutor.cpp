@@ -3,6 +3,7 @@
 #include "runtime/executor/cuda/CudaExecutor.h"
 
 #include "runtime/abi/cuda_abi.h"
+#include "runtime/executor/cuda/Architecture.h"
 #include "runtime/executor/cuda/Cuts.h"
 #include "runtime/support/Error.h"
 
@@ -37,33 +38,12 @@ public:
   const Buffer memory;
 };
 
-/// The number of "sm_90" or "compute_90"; 0 if the name is neither.
-int architectureOf(std::string_view target) {
-  size_t at = target.find('_');
-  if (at == std::string_view::npos || target.size() - at > 5)
-    return 0;
-  int number = 0;
-  for (char c : target.substr(at + 1)) {
-    if (c < '0' || c > '9')
-      return 0;
-    number = number * 10 + c - '0';
-  }
-  return target.starts_with("sm_") || target.starts_with("compute_") ? number
-                                                                     : 0;
-}
-
-/// The best kernels for a GPU: machine code of its family, the newest that it
-/// runs, else PTX. Null if there are none.
+/// The best kernels for a GPU. Null if it can run none.
 const fb::Kernels *bestKernels(const Artifact &artifact, int gpu) {
   const fb::Kernels *best = nullptr;
   int bestScore = 0;
   for (const fb::Kernels *kernels : *artifact.manifest().kernels()) {
-    std::string_view target = kernels->target()->string_view();
-    int number = architectureOf(target);
-    bool isPtx = target.starts_with("compute_");
-    if (number == 0 || number > gpu || (!isPtx && number / 10 != gpu / 10))
-      continue;
-    int score = number + (isPtx ? 0 : 1000);
+    int score = suitability(kernels->target()->string_view(), gpu);
     if (score > bestScore) {
       best = kernels;
       bestScore = score;
@@ -103,13 +83,9 @@ std::string CudaExecutor::unfit(const Artifact &artifact) {
   const Driver *driver = Driver::get(why);
   if (!driver)
     return why;
-  DeviceId id;
-  int major = 0, minor = 0;
-  if (driver->deviceGet(&id, 0) ||
-      driver->deviceAttribute(&major, ComputeMajor, id) ||
-      driver->deviceAttribute(&minor, ComputeMinor, id))
+  int gpu = driver->capability(0);
+  if (!gpu)
     return "GPU 0 does not answer";
-  int gpu = major * 10 + minor;
   if (!bestKernels(artifact, gpu))
     return "GPU 0 is " + architectureName(gpu) +
            ", the artifact has code for " + targetsOf(artifact);

@@ -83,6 +83,23 @@ const Driver *Driver::get(std::string &why) {
   return failure.empty() ? &driver : nullptr;
 }
 
+int Driver::capability(int ordinal) const {
+  DeviceId id;
+  int major = 0, minor = 0;
+  if (deviceGet(&id, ordinal) || deviceAttribute(&major, ComputeMajor, id) ||
+      deviceAttribute(&minor, ComputeMinor, id))
+    return 0;
+  return major * 10 + minor;
+}
+
+std::string Driver::nameOf(int ordinal) const {
+  DeviceId id;
+  char text[128] = "";
+  if (deviceGet(&id, ordinal) || deviceName(text, sizeof(text), id))
+    return "";
+  return text;
+}
+
 void Driver::check(Result result, const std::string &what) const {
   if (!result)
     return;

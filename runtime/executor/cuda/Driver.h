@@ -73,6 +73,11 @@ public:
   /// Throws qrt::Error "cuda: <what>: <the driver's words>" unless it is 0.
   void check(Result result, const std::string &what) const;
 
+  /// The compute capability of a GPU, 90 for 9.0; 0 if it does not answer.
+  int capability(int ordinal) const;
+  /// Its name, such as "NVIDIA H100 80GB HBM3"; empty if it does not answer.
+  std::string nameOf(int ordinal) const;
+
   int version = 0; ///< 13000 for CUDA 13.0
   int deviceCount_ = 0;
 

@@ -1,0 +1,114 @@
+//===- DefaultTargetTest.cpp - What --target is where it is not given -----===//
+//
+// A library that stands for the driver and for NVRTC (FakeCuda.c) makes the
+// machine one with a GPU.
+//
+//===----------------------------------------------------------------------===//
+
+#include "tests/e2e/Tools.h"
+
+namespace qcc::test {
+namespace {
+
+class DefaultTarget : public testing::Test {
+protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(FAKE_CUDA))
+      GTEST_SKIP() << "the stand-in for the driver is not there";
+    writeFile(folder.folder / "config.json", R"({
+      "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+      "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1,
+      "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 320,
+      "rms_norm_eps": 1e-5, "max_position_embeddings": 64,
+      "rope_theta": 10000.0, "tie_word_embeddings": false,
+      "torch_dtype": "bfloat16", "hidden_act": "silu"})");
+  }
+
+  /// Passes for a machine with such a GPU and such an NVRTC.
+  Outcome passes(const std::string &gpu, const std::string &archs,
+                 std::vector<std::string> more = {},
+                 const std::string &nvrtc = FAKE_CUDA) {
+    std::vector<std::string> args = {"compile", folder.path(""),
+                                     "--random-weights", "1",
+                                     "--print-pipeline"};
+    args.insert(args.end(), more.begin(), more.end());
+    return qcc::test::qcc(
+        args, {"LD_LIBRARY_PATH=" +
+                   std::filesystem::path(FAKE_CUDA).parent_path().string(),
+               "FAKE_CUDA_GPU=" + gpu, "FAKE_NVRTC_ARCHS=" + archs,
+               "QCC_NVRTC=" + nvrtc});
+  }
+
+  /// Expects these targets, and a note on stderr that says them and `why`.
+  void expect(const Outcome &outcome, const std::string &targets,
+              const std::string &why) {
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.err.find("qcc: note: --target " + targets), 0U)
+        << outcome.err;
+    EXPECT_NE(outcome.err.find(why), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_EQ(outcome.out.find("cuda") != std::string::npos,
+              targets.find("_") != std::string::npos &&
+                  targets.find("without") == std::string::npos)
+        << outcome.out;
+    EXPECT_NE(outcome.out.find("lower-to-krn{activations"), std::string::npos)
+        << outcome.out;
+  }
+  TemporaryFolder folder;
+};
+
+TEST_F(DefaultTarget, IsTheCpuWithoutGpu) {
+  expect(passes("0", "80,90"), "cpu: ", "finds no GPU");
+}
+
+TEST_F(DefaultTarget, IsTheCpuWithoutNvrtc) {
+  expect(passes("90", "", {}, folder.path("none.so")), "cpu: ", "no NVRTC");
+}
+
+TEST_F(DefaultTarget, IsTheCpuAndTheGpu) {
+  expect(passes("90", "80,90,100"), "cpu,sm_90: ", "Fake GPU");
+  // Code of the family runs, and PTX where NVRTC is older than the GPU.
+  expect(passes("87", "80,86,90"), "cpu,sm_86: ", "Fake GPU");
+  expect(passes("120", "80,90"), "cpu,compute_90: ", "Fake GPU");
+}
+
+TEST_F(DefaultTarget, IsTheCpuWhereNoCodeRuns) {
+  expect(passes("75", "75,80,90"),
+         "cpu: ", "no target for Fake GPU, whose compute capability is 7.5");
+}
+
+TEST_F(DefaultTarget, IsTheCpuForWhatCudaRefuses) {
+  expect(passes("90", "90", {"--dtype", "f32"}),
+         "cpu without sm_90: ", "no CUDA kernel for weights of f32");
+  expect(passes("90", "90", {"--kv-dtype", "f32"}),
+         "cpu without sm_90: ", "--kv-dtype is f16 or bf16");
+  expect(passes("90", "90", {"--activations", "f32"}),
+         "cpu: ", "--activations f32");
+}
+
+TEST_F(DefaultTarget, RefusesWhatIsAskedForAllTheSame) {
+  for (std::vector<std::string> asked :
+       {std::vector<std::string>{"--emit", "cuda"},
+        {"--emit", "cuda", "--target", "sm_90"}}) {
+    asked.insert(asked.end(), {"compile", folder.path(""), "--random-weights",
+                               "1", "--dtype", "f32"});
+    std::rotate(asked.begin(), asked.end() - 6, asked.end());
+    Outcome outcome = qcc::test::qcc(
+        asked, {"LD_LIBRARY_PATH=" +
+                    std::filesystem::path(FAKE_CUDA).parent_path().string(),
+                "FAKE_CUDA_GPU=90", "FAKE_NVRTC_ARCHS=90",
+                std::string("QCC_NVRTC=") + FAKE_CUDA});
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("no CUDA kernel for weights of f32"),
+              std::string::npos)
+        << outcome.err;
+  }
+}
+
+TEST_F(DefaultTarget, IsNotSaidWhereNobodyAsks) {
+  EXPECT_EQ(passes("90", "90", {"--quiet"}).err, "");
+  EXPECT_EQ(passes("90", "90", {"--target", "cpu"}).err, "");
+}
+
+} // namespace
+} // namespace qcc::test

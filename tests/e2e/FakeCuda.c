@@ -1,0 +1,113 @@
+/*===- FakeCuda.c - A machine with a GPU that is none -----------------------===
+ *
+ * Stands for libcuda.so.1 and for NVRTC where tests ask which targets qcc takes
+ * by itself. FAKE_CUDA_GPU is the compute capability (90 for 9.0), 0 for no
+ * GPU; FAKE_NVRTC_ARCHS what NVRTC compiles for, as "80,90".
+ *
+ *===----------------------------------------------------------------------===*/
+
+#include <stdlib.h>
+#include <string.h>
+
+static int number(const char *name) {
+  const char *text = getenv(name);
+  return text ? atoi(text) : 0;
+}
+
+int cuInit(unsigned flags) { return 0; }
+int cuDriverGetVersion(int *version) {
+  *version = 13000;
+  return 0;
+}
+int cuDeviceGetCount(int *count) {
+  *count = number("FAKE_CUDA_GPU") > 0;
+  return 0;
+}
+int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return 0;
+}
+int cuDeviceGetName(char *name, int length, int device) {
+  strncpy(name, "Fake GPU", (size_t)length);
+  return 0;
+}
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  int gpu = number("FAKE_CUDA_GPU");
+  *value = attribute == 75 ? gpu / 10 : attribute == 76 ? gpu % 10 : 0;
+  return 0;
+}
+
+int nvrtcVersion(int *major, int *minor) {
+  *major = 13;
+  *minor = 0;
+  return 0;
+}
+static int archs(int *out) {
+  int count = 0;
+  const char *at = getenv("FAKE_NVRTC_ARCHS");
+  while (at && *at) {
+    int arch = atoi(at);
+    if (out)
+      out[count] = arch;
+    ++count;
+    at = strchr(at, ',');
+    at = at ? at + 1 : 0;
+  }
+  return count;
+}
+int nvrtcGetNumSupportedArchs(int *count) {
+  *count = archs(0);
+  return 0;
+}
+int nvrtcGetSupportedArchs(int *out) {
+  archs(out);
+  return 0;
+}
+
+/* The others must be there; nothing calls them. */
+#define UNUSED(name)                                                           \
+  int name(void) { return 1; }
+UNUSED(cuGetErrorName)
+UNUSED(cuGetErrorString)
+UNUSED(cuDevicePrimaryCtxRetain)
+UNUSED(cuDevicePrimaryCtxRelease_v2)
+UNUSED(cuCtxSetCurrent)
+UNUSED(cuMemGetInfo_v2)
+UNUSED(cuMemAlloc_v2)
+UNUSED(cuMemFree_v2)
+UNUSED(cuMemHostAlloc)
+UNUSED(cuMemFreeHost)
+UNUSED(cuMemcpyHtoDAsync_v2)
+UNUSED(cuMemcpyDtoHAsync_v2)
+UNUSED(cuMemsetD8Async)
+UNUSED(cuStreamCreate)
+UNUSED(cuStreamDestroy_v2)
+UNUSED(cuStreamSynchronize)
+UNUSED(cuEventCreate)
+UNUSED(cuEventDestroy_v2)
+UNUSED(cuEventRecord)
+UNUSED(cuEventSynchronize)
+UNUSED(cuEventElapsedTime)
+UNUSED(cuLibraryLoadData)
+UNUSED(cuLibraryUnload)
+UNUSED(cuLibraryGetKernel)
+UNUSED(cuKernelGetFunction)
+UNUSED(cuFuncSetAttribute)
+UNUSED(cuOccupancyMaxActiveBlocksPerMultiprocessor)
+UNUSED(cuLaunchKernelEx)
+UNUSED(cuStreamBeginCapture_v2)
+UNUSED(cuStreamEndCapture)
+UNUSED(cuGraphInstantiateWithFlags)
+UNUSED(cuGraphDestroy)
+UNUSED(cuGraphExecDestroy)
+UNUSED(cuGraphLaunch)
+UNUSED(nvrtcCreateProgram)
+UNUSED(nvrtcDestroyProgram)
+UNUSED(nvrtcCompileProgram)
+UNUSED(nvrtcGetProgramLogSize)
+UNUSED(nvrtcGetProgramLog)
+UNUSED(nvrtcGetCUBINSize)
+UNUSED(nvrtcGetCUBIN)
+UNUSED(nvrtcGetPTXSize)
+UNUSED(nvrtcGetPTX)
+UNUSED(nvrtcGetErrorString)
