@@ -130,35 +130,32 @@ void Session::reserveLogits(size_t count) {
 }
 
 void Session::feed(std::span<const int32_t> tokens, LogitRows rows) {
-  StepSequence sequence = {kv.get(), tokens, rows};
-  // Checked here already, so that a hopeless step reserves no logits.
-  if (tokens.size() <= capacity())
-    reserveLogits(sequence.rowCount() * owner.vocabulary());
-  sequence.logits = rowsOfLogits.get();
-  try {
-    owner.executor().step({&sequence, 1}, {}, &cancelled);
-  } catch (...) {
-    takeCancel();
-    throw;
-  }
-  logitCount = sequence.rowCount() * owner.vocabulary();
+  Session *self = this;
+  StepSequence sequence = {nullptr, tokens, rows};
+  stepSessions(owner, {&self, 1}, {&sequence, 1});
 }
 
 void stepSessions(Model &model, std::span<Session *const> sessions,
                   std::span<const StepSequence> sequences) {
-  if (sessions.size() == 1)
-    return sessions[0]->feed(sequences[0].tokens, sequences[0].rows);
   std::vector<StepSequence> step(sequences.begin(), sequences.end());
   for (size_t i = 0; i < step.size(); ++i) {
     Session &session = *sessions[i];
     if (&session.owner != &model)
       throw UsageError("a session of the step belongs to another model");
     step[i].cache = session.kv.get();
+    step[i].cancelled = &session.cancelled;
+    // Checked here already, so that a hopeless step reserves no logits.
     if (step[i].tokens.size() <= session.capacity())
       session.reserveLogits(step[i].rowCount() * model.vocabulary());
     step[i].logits = session.rowsOfLogits.get();
   }
-  model.executor().step(step, {});
+  try {
+    model.executor().step(step, {});
+  } catch (...) {
+    for (Session *session : sessions)
+      session->takeCancel();
+    throw;
+  }
   for (size_t i = 0; i < step.size(); ++i)
     sessions[i]->logitCount = step[i].rowCount() * model.vocabulary();
 }

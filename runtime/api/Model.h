@@ -95,11 +95,11 @@ public:
     return {rowsOfLogits.get(), logitCount};
   }
 
-  /// Makes the feed() that runs, or else the next one, throw an Error of kind
-  /// Cancelled. Safe in a signal handler and from any thread.
+  /// Makes the step that runs on it, or else the next one, throw an Error of
+  /// kind Cancelled. Safe in a signal handler and from any thread.
   void cancel() { cancelled.store(true, std::memory_order_relaxed); }
 
-  /// Takes back a cancel() that no feed() has seen; whether there was one.
+  /// Takes back a cancel() that no step has seen; whether there was one.
   bool takeCancel() { return cancelled.exchange(false); }
 
 private:

@@ -44,8 +44,7 @@ static void checkStep(std::span<const StepSequence> sequences,
 }
 
 void Executor::step(std::span<const StepSequence> sequences,
-                    std::span<float> logits,
-                    const std::atomic<bool> *cancelled) {
+                    std::span<float> logits) {
   checkStep(sequences, logits.size(), vocabulary());
   std::lock_guard<std::mutex> guard(running);
   std::vector<Part> parts;
@@ -55,7 +54,10 @@ void Executor::step(std::span<const StepSequence> sequences,
   auto flush = [&] {
     if (parts.empty())
       return;
-    if (cancelled && cancelled->load(std::memory_order_relaxed))
+    if (std::ranges::any_of(sequences, [](const StepSequence &sequence) {
+          return sequence.cancelled &&
+                 sequence.cancelled->load(std::memory_order_relaxed);
+        }))
       throw Error("interrupted", "", "", ErrorKind::Cancelled);
     runParts(parts);
     parts.clear();

@@ -53,6 +53,8 @@ struct StepSequence {
   /// Where its logits go: [rowCount()][vocabulary]. Null: behind those of the
   /// sequence in front, in the buffer given to step().
   float *logits = nullptr;
+  /// Ends the whole step once it is set.
+  const std::atomic<bool> *cancelled = nullptr;
 
   uint64_t rowCount() const {
     return rows == LogitRows::All    ? tokens.size()
@@ -95,12 +97,12 @@ public:
 
   /// Appends every sequence's tokens to its cache and writes the logits that
   /// were asked for to StepSequence::logits, or where that is null to `logits`
-  /// [sum of rowCount()][vocabulary()], sequence by sequence. All or nothing: when it throws, no cache has changed its length.
-  /// Throws qrt::UsageError for a token outside the vocabulary, a full or a
-  /// repeated cache; qrt::Error of kind Cancelled once `*cancelled` is set.
-  /// May be called by several threads; steps run one after the other.
-  void step(std::span<const StepSequence> sequences, std::span<float> logits,
-            const std::atomic<bool> *cancelled = nullptr);
+  /// [sum of rowCount()][vocabulary()], sequence by sequence. All or nothing:
+  /// when it throws, no cache has changed its length. Throws qrt::UsageError for
+  /// a token outside the vocabulary, a full or a repeated cache; qrt::Error of
+  /// kind Cancelled once a sequence's `*cancelled` is set. May be called by
+  /// several threads; steps run one after the other.
+  void step(std::span<const StepSequence> sequences, std::span<float> logits);
 
 protected:
   /// Tokens of one sequence in one call of the kernels.

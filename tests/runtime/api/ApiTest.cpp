@@ -233,6 +233,22 @@ TEST_F(ApiTest, cancels) {
   }
 }
 
+TEST_F(ApiTest, cancelsStepsOfSeveralSessions) {
+  api::Session first(*model), second(*model);
+  int32_t id = 1;
+  const qrt_step_item items[] = {{first.get(), &id, 1, QRT_ROWS_LAST},
+                                 {second.get(), &id, 1, QRT_ROWS_LAST}};
+  for (api::Session *cancelled : {&first, &second}) {
+    cancelled->cancel();
+    EXPECT_EQ(qrt_model_step(model->get(), items, 2), QRT_CANCELLED);
+    EXPECT_EQ(first.length(), 0u);
+    EXPECT_EQ(second.length(), 0u);
+  }
+  // Each cancel ends one call.
+  EXPECT_EQ(qrt_model_step(model->get(), items, 2), QRT_OK);
+  EXPECT_EQ(second.length(), 1u);
+}
+
 TEST_F(ApiTest, servesThreadsAtOnce) {
   std::vector<std::thread> threads;
   std::vector<std::vector<int32_t>> made(4);

@@ -177,17 +177,20 @@ TEST_P(CpuExecutorTest, refusesWrongStepsAndChangesNothing) {
 }
 
 TEST_P(CpuExecutorTest, stopsWhenCancelled) {
-  auto cache = executor->createCache(64);
+  auto cache = executor->createCache(64), other = executor->createCache(64);
   std::vector<int32_t> prompt = tokens(40, 0);
-  StepSequence sequence = {cache.get(), prompt, LogitRows::None};
   std::atomic<bool> cancelled = true;
+  std::vector<StepSequence> sequences = {
+      {cache.get(), prompt, LogitRows::None},
+      {other.get(), prompt, LogitRows::None, nullptr, &cancelled}};
   try {
-    executor->step({&sequence, 1}, {}, &cancelled);
+    executor->step(sequences, {});
     FAIL();
   } catch (const Error &error) {
     EXPECT_EQ(error.kind(), ErrorKind::Cancelled);
   }
   EXPECT_EQ(cache->length(), 0u);
+  EXPECT_EQ(other->length(), 0u);
 }
 
 TEST_P(CpuExecutorTest, refusesWhatDoesNotFitInMemory) {
