@@ -22,12 +22,24 @@ struct EvalVerb {
   void run();
 
 private:
+  void checkStride() const;
   void print(const Scores &scores, uint64_t count,
              const OutlierStatistics &outliers) const;
 };
 } // namespace
 
+void EvalVerb::checkStride() const {
+  // Text between windows would count for nothing.
+  if (windows.context && windows.stride > windows.context)
+    throw UsageError("--stride " + std::to_string(windows.stride) +
+                         " is longer than the window of " +
+                         std::to_string(windows.context) + " tokens",
+                     "use a larger --context");
+}
+
 void EvalVerb::run() {
+  windows.context = common.context;
+  checkStride();
   Model model(common.file, common.model());
   std::optional<Model> baseModel;
   if (!base.empty()) {
@@ -44,6 +56,7 @@ void EvalVerb::run() {
                     : limit        ? std::min(limit, 2048u)
                                    : 2048;
   uint32_t stride = windows.stride ? windows.stride : windows.context;
+  checkStride();
   std::vector<int32_t> tokens =
       readEvalTokens(dataset, model.requireTokenizer(), windows.context);
   uint64_t count = windowCount(tokens.size(), windows);
@@ -62,7 +75,7 @@ void EvalVerb::run() {
   Scores scores;
   Progress progress("eval", count, common.quiet);
   auto start = std::chrono::steady_clock::now();
-  uint32_t overlap = windows.context - std::min(stride, windows.context);
+  uint32_t overlap = windows.context - stride;
   for (uint64_t i = 0; i < count; ++i) {
     auto window = std::span(tokens).subspan(i * stride, windows.context);
     scoreWindow(session, baseSession ? &*baseSession : nullptr, window,

@@ -171,6 +171,12 @@ TEST_F(QrtToolTest, evaluates) {
   expectFailure("eval MODEL --quiet --context 64 --dataset /dev/null", 1,
                 "the text has 0 tokens");
   expectFailure("eval MODEL --dataset c4", 1, "'c4'");
+  expectFailure("eval MODEL --context 16 --stride 17 --dataset " + file, 2,
+                "--stride 17 is longer than the window of 16 tokens");
+  expectFailure("eval no-such.qbin --context 16 --stride 17 --dataset " + file,
+                2, "--stride 17");
+  expectFailure("eval MODEL --stride 999999 --dataset " + file, 2,
+                "--stride 999999");
 }
 
 TEST_F(QrtToolTest, measures) {
