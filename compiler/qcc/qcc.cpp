@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <new>
 
 using namespace qcc;
@@ -33,6 +35,23 @@ std::vector<std::string> splitAtCommas(const std::string &text) {
   for (std::string item; std::getline(list, item, ',');)
     items.push_back(item);
   return items;
+}
+
+/// A check that CLI11 lacks: it lets numbers wrap around.
+template <class T>
+CLI::Validator inRange(T least = std::numeric_limits<T>::min(),
+                       T most = std::numeric_limits<T>::max()) {
+  return {[=](const std::string &text) -> std::string {
+            T value = 0;
+            const char *end = text.data() + text.size();
+            auto [next, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && next == end && value >= least &&
+                value <= most)
+              return "";
+            return "'" + text + "' is no integer from " +
+                   std::to_string(least) + " to " + std::to_string(most);
+          },
+          ""};
 }
 
 /// `qcc compile`.
@@ -61,13 +80,16 @@ struct CompileCommand {
                     "The artifact, or the file that --emit prints to");
     app->add_option("--quantize", options.scheme, "Scheme (see qcc list)");
     app->add_flag("--nearest", nearest, "The scheme rtn with --bits");
-    app->add_option("--bits,--wbits", bits, "Width, with rtn and gptq");
+    app->add_option("--bits,--wbits", bits, "Width, with rtn and gptq")
+        ->check(inRange<int64_t>());
     app->add_option("--group-size,--groupsize", groupSize,
-                    "rtn, gptq: elements a scale, -1 for a row (128)");
+                    "rtn, gptq: elements a scale, -1 for a row (128)")
+        ->check(inRange<int64_t>());
     app->add_flag("--sym,!--asym", symmetric, "rtn, gptq: without zero points");
     app->add_flag("--mse,!--no-mse", mse,
                   "rtn, gptq: search for the best scales");
-    app->add_option("--block-size", blockSize, "bnb: elements a block (64)");
+    app->add_option("--block-size", blockSize, "bnb: elements a block (64)")
+        ->check(inRange<int64_t>());
     app->add_option("--outlier-threshold", outlierThreshold,
                     "bnb.int8: columns of activations with such a magnitude "
                     "multiply in float, 0 for none (6.0)");
@@ -90,8 +112,10 @@ struct CompileCommand {
                     "Of the target cpu, separated by commas: x86-64-v3, "
                     "x86-64-v4, amx, native (all)");
     app->add_option("--random-weights", randomSeed,
-                    "Make weights from this seed");
-    app->add_option("--threads", options.threads, "Threads (all)");
+                    "Make weights from this seed")
+        ->check(inRange<uint64_t>());
+    app->add_option("--threads", options.threads, "Threads (all)")
+        ->check(inRange<unsigned>(0, 1024));
     app->add_option("--emit", options.emit,
                     "Print the program: tfm, qnt, krn, llvm, cuda, sass");
     app->add_option("--save-temps", options.saveTemps,
@@ -127,7 +151,7 @@ struct CompileCommand {
     app->add_option("--refine", refine,
                     "Sweeps of coordinate descent over codes and scales (1)")
         ->group(group)
-        ->check(CLI::Range(int64_t(0), int64_t(1000)));
+        ->check(inRange<int64_t>(0, 1000));
     CalibrationRequest &data = options.calibration;
     app->add_option("--calibration,--dataset", data.data,
                     "wikitext2, c4, c4-new, ptb, ptb-new, self, or a .txt or "
@@ -136,18 +160,19 @@ struct CompileCommand {
     app->add_option("--samples,--nsamples", samples,
                     "Calibration sequences (128)")
         ->group(group)
-        ->check(CLI::Range(int64_t(1), int64_t(1) << 20));
+        ->check(inRange<int64_t>(1, 1 << 20));
     app->add_option("--sequence-length,--seqlen", sequenceLength,
                     "Tokens of a sequence (2048, or the model's limit)")
         ->group(group)
-        ->check(CLI::Range(int64_t(2), int64_t(1) << 20));
+        ->check(inRange<int64_t>(2, 1 << 20));
     app->add_option("--seed", data.seed, "Seed of the calibration data (0)")
-        ->group(group);
+        ->group(group)
+        ->check(inRange<uint64_t>());
     app->add_option("--calibration-memory", calibrationMemory,
                     "MiB of activations in memory, the rest goes into files "
                     "beside the artifact (half of the machine's)")
         ->group(group)
-        ->check(CLI::Range(int64_t(0), int64_t(1) << 30));
+        ->check(inRange<int64_t>(0, 1 << 30));
     app->add_option("--calibration-device", data.device,
                     "Where the calibration runs: cpu")
         ->group(group);
