@@ -96,6 +96,33 @@ const Damage damages[] = {
      [](Tensors &, json &config) { config["hidden_act"] = "foo"; }, "'foo'"},
 };
 
+// Rounding to f16 gives infinity from 65520 on.
+TEST(BadWeights, AreTooLargeForF16) {
+  SKIP_WITHOUT_SHARED_DATA();
+  std::filesystem::path good = sharedData() / "goldens" / "llama";
+  Tensors tensors(readFile(good / "model.safetensors"));
+  ASSERT_EQ(tensors.header[kTensor]["dtype"], "F32");
+  TemporaryFolder folder;
+  writeFile(folder.folder / "config.json", readFile(good / "config.json"));
+  for (float value : {65519.0F, -65520.0F}) {
+    size_t at = tensors.header[kTensor]["data_offsets"][0];
+    std::memcpy(tensors.data.data() + at, &value, 4);
+    writeFile(folder.folder / "model.safetensors", tensors.bytes());
+    Outcome outcome = qcc::test::qcc(
+        {"compile", folder.folder, "--dtype", "f16", "--quiet",
+         "--cpu-variants", "x86-64-v3", "-o", folder.path("out.qbin")});
+    EXPECT_EQ(outcome.status, value > 0 ? 0 : 1) << outcome.err;
+    if (value > 0)
+      std::filesystem::remove(folder.path("out.qbin"));
+    else
+      EXPECT_NE(outcome.err.find("-65520.000000, too large for f16; use "
+                                 "--dtype bf16 or f32"),
+                std::string::npos)
+          << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists(folder.path("out.qbin")));
+  }
+}
+
 class BadCheckpoint : public testing::TestWithParam<Damage> {};
 
 TEST_P(BadCheckpoint, IsNamed) {

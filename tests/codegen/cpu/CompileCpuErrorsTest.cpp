@@ -49,7 +49,7 @@ std::string errorIn(const std::string &body) {
     !staged = !krn.staged<"f32", 64, group = 0, bits = 32>
     !cache = !tfm.cache<4 by 16 by f32>
     krn.program @cpu target <"cpu", activations = "f32", kv = "f32"> kv_bytes 512 {
-      krn.entry @decode max_tokens 1 arena 1024 scratch 524544 {
+      krn.entry @decode max_tokens 1 arena 16448 scratch 524544 {
         %x = krn.buffer at 0 : !x
         %y = krn.buffer at 256 : !krn.buffer<128>
         %view = krn.view %y[0] : !krn.buffer<128> -> !view
@@ -201,6 +201,25 @@ TEST(CompileCpuErrors, attentionStandsInARepeat) {
                     "!x"),
             "'krn.rope_append' op stands in no krn.repeat, which says where "
             "the layer's cache lies");
+}
+
+TEST(CompileCpuErrors, headsAreTooLong) {
+  const std::string why =
+      "' op has heads of 2056 dimensions; up to 2048 can be compiled";
+  auto inRepeat = [](const std::string &op) {
+    return "%long = krn.buffer at 0 : !krn.buffer<2056>\n"
+           "krn.repeat layers 1 from 0 weights [] kv_offset 0 kv_stride 0 { " +
+           op + " }";
+  };
+  EXPECT_EQ(errorIn(inRepeat("krn.attention %long over !tfm.cache<1 by 2056 by "
+                             "f32> heads 1 scale 1.0 to %long : "
+                             "!krn.buffer<2056>, !krn.buffer<2056>")),
+            "'krn.attention" + why);
+  EXPECT_EQ(errorIn(inRepeat("krn.rope_append %long, %long, %long into "
+                             "!tfm.cache<1 by 2056 by f32> heads 1 : "
+                             "!krn.buffer<2056>, !krn.buffer<2056>, "
+                             "!krn.buffer<2056>")),
+            "'krn.rope_append" + why);
 }
 
 TEST(CompileCpuErrors, repeatInARepeat) {

@@ -135,6 +135,27 @@ TEST(Pickle, RefusesNonsense) {
             "a tensor has 2 dimensions but 1 strides at byte 125 in f");
 }
 
+/// Python 2 calls OrderedDict with a list of pairs.
+TEST(Pickle, ReadsListsOfPairs) {
+  auto ordered = [](const std::string &pairs) {
+    return p::join({"\x80\2", p::global("collections", "OrderedDict"), "](",
+                    pairs, "e\x85R."});
+  };
+  std::string pair =
+      p::join({"(", p::text("a"), p::tensor(1, 0, {1}, {1}), "l"});
+  Read read(ordered(pair));
+  ASSERT_EQ(read.pickled.tensors.size(), 1u);
+  EXPECT_EQ(read.pickled.tensors[0].name, "a");
+  // An item that would shift all that follow, or is no list.
+  for (const std::string &wrong :
+       {p::join({"(", p::text("a"), "l"}), p::join({pair, "(NNNl"}),
+        std::string("N"), std::string("]")})
+    EXPECT_TRUE(errorIn(ordered(wrong))
+                    .starts_with("the pickle has a dict whose content is no "
+                                 "list of pairs, or is too long"))
+        << errorIn(ordered(wrong));
+}
+
 /// Lengths that the file does not have are refused before anything is
 /// allocated.
 TEST(Pickle, RefusesHugeLengths) {

@@ -85,6 +85,128 @@ TEST(TextFiles, SurvivesDamagedArrow) {
     }
 }
 
+/// Writes the flatbuffer of a message whose header is a schema.
+class SchemaWriter {
+public:
+  SchemaWriter() {
+    word(0);
+    uint32_t message = table({1, 2});
+    point(0, message);
+    set(slot(message, 0), 1); // the header is a schema
+    uint32_t schema = table({1});
+    point(slot(message, 1), schema);
+    uint32_t columns = vector(1);
+    point(slot(schema, 0), columns);
+    column = columns + 4;
+  }
+  /// A table with 32 bits for each field; returns where it is.
+  uint32_t table(const std::vector<unsigned> &fields) {
+    unsigned count = fields.empty() ? 0 : fields.back() + 1;
+    count += count % 2; // keeps words aligned
+    std::vector<uint16_t> places(count);
+    for (size_t i = 0; i < fields.size(); ++i)
+      places[fields[i]] = uint16_t(4 + 4 * i);
+    uint32_t start = size();
+    half(uint16_t(4 + 2 * count));
+    half(uint16_t(4 + 4 * fields.size()));
+    for (uint16_t place : places)
+      half(place);
+    uint32_t at = size();
+    word(at - start);
+    for (size_t i = 0; i < fields.size(); ++i)
+      word(0);
+    return at;
+  }
+  /// A vector of so many offsets.
+  uint32_t vector(uint32_t count) {
+    uint32_t at = size();
+    word(count);
+    for (uint32_t i = 0; i < count; ++i)
+      word(0);
+    return at;
+  }
+  void word(uint32_t value) {
+    half(uint16_t(value));
+    half(uint16_t(value >> 16));
+  }
+  void text(std::string_view characters) {
+    bytes.insert(bytes.end(), characters.begin(), characters.end());
+  }
+  static uint32_t slot(uint32_t table, uint32_t index) {
+    return table + 4 + 4 * index;
+  }
+  void point(uint32_t from, uint32_t to) { set(from, to - from); }
+  uint32_t size() const { return uint32_t(bytes.size()); }
+
+  /// The error of reading a stream of this message.
+  std::string error() const {
+    SchemaWriter head = *this;
+    head.bytes.assign(4, 0xff);
+    head.word(size());
+    std::vector<uint8_t> file = head.bytes;
+    file.insert(file.end(), bytes.begin(), bytes.end());
+    try {
+      readArrowTexts(file, "text", "f");
+    } catch (const Error &error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  uint32_t column; ///< where the offset of the one column stands
+
+private:
+  void half(uint16_t value) {
+    bytes.push_back(uint8_t(value));
+    bytes.push_back(uint8_t(value >> 8));
+  }
+  void set(uint32_t at, uint32_t value) {
+    for (int i = 0; i < 4; ++i)
+      bytes[at + size_t(i)] = uint8_t(value >> (8 * i));
+  }
+  std::vector<uint8_t> bytes;
+};
+
+TEST(TextFiles, BoundsArrowsVectors) {
+  // A name of four characters at the end of the message.
+  auto named = [](uint32_t length) {
+    SchemaWriter writer;
+    uint32_t field = writer.table({0});
+    writer.point(writer.column, field);
+    writer.point(SchemaWriter::slot(field, 0), writer.size());
+    writer.word(length);
+    writer.text("text");
+    return writer.error();
+  };
+  EXPECT_NE(named(4).find("has a column of that name that is no plain text"),
+            std::string::npos)
+      << named(4);
+  for (uint32_t length : {5u, 8u, 0xffffffffu})
+    EXPECT_NE(named(length).find("has a vector that ends behind it"),
+              std::string::npos)
+        << named(length);
+}
+
+TEST(TextFiles, BoundsArrowsNestedColumns) {
+  // 24 levels of four children that are one: 4^24 to look at.
+  SchemaWriter writer;
+  std::vector<uint32_t> parents = {writer.column};
+  for (int level = 0; level < 24; ++level) {
+    uint32_t field = writer.table({5});
+    for (uint32_t parent : parents)
+      writer.point(parent, field);
+    uint32_t children = writer.vector(4);
+    writer.point(SchemaWriter::slot(field, 0), children);
+    parents = {children + 4, children + 8, children + 12, children + 16};
+  }
+  uint32_t leaf = writer.table({});
+  for (uint32_t parent : parents)
+    writer.point(parent, leaf);
+  EXPECT_NE(writer.error().find("nests its columns too deep"),
+            std::string::npos)
+      << writer.error();
+}
+
 class TextFolder : public FolderTest {};
 
 TEST_F(TextFolder, ReadsJsonLines) {

@@ -145,6 +145,17 @@ TEST_F(QrtToolTest, writesLogits) {
             fakeGreedy({3, 1, 4, 1, 5}, 1)[0]);
 }
 
+TEST_F(QrtToolTest, takesSeedsOf64Bits) {
+  for (const char *seed : {"0", "18446744073709551615"})
+    EXPECT_EQ(
+        run(std::string("generate MODEL --token-ids 1 --seed ") + seed).code, 0)
+        << seed;
+  for (const char *seed : {"-1", "18446744073709551616", "1.5", "1x"})
+    expectFailure(std::string("generate MODEL --token-ids 1 --seed='") + seed +
+                      "'",
+                  2, "is no integer from 0 to 2^64 - 1");
+}
+
 TEST_F(QrtToolTest, evaluates) {
   std::string text;
   for (int i = 0; i < 100; ++i)
