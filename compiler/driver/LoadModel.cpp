@@ -123,9 +123,15 @@ void untieOtherHead(const Checkpoint &checkpoint, ModelSpec &spec) {
     spec.tied = false;
     return;
   }
-  constexpr int64_t step = 1 << 16;
+  // Pages are given back on the way: together these may be the largest tensors
+  // of a model.
+  constexpr int64_t step = 1 << 16, held = 1 << 24;
   std::vector<float> a(step), b(step);
   for (int64_t at = 0; at < head->elements() && spec.tied; at += step) {
+    if (at % held == 0) {
+      checkpoint.release(*head);
+      checkpoint.release(*embedding);
+    }
     int64_t count = std::min(step, head->elements() - at);
     checkpoint.readF32(*head, at, count, a.data());
     checkpoint.readF32(*embedding, at, count, b.data());
