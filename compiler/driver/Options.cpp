@@ -92,6 +92,42 @@ void checkEmit(const CompileOptions &options) {
     throw UsageError("-o FILE.qbin is missing");
 }
 
+/// Refuses activations that the schemes' products do not take.
+void checkActivations(const CompileOptions &options,
+                      const QuantizeOptions &quantize) {
+  const std::string &given = options.activations;
+  if (given.empty() || given == "i16") // as qcc inspect names it
+    return;
+  if (given != "f32" && given != "bf16" && given != "f16" && given != "int8")
+    throw UsageError("unknown --activations '" + given + "'",
+                     "known are f32, bf16, f16 and int8");
+  if (given == "bf16" || given == "f16")
+    throw UsageError("--activations " + given + " is not supported",
+                     "leave it out for 16-bit fixed point with int codes and "
+                     "f32 with others, or use f32 for all");
+  // LLM.int8 is int8 times int8 by its definition; nothing else is.
+  std::vector<std::string> schemes = {quantize.defaultScheme, quantize.lmHead};
+  for (const std::string &rule : quantize.rules)
+    schemes.push_back(rule.substr(rule.rfind('=') + 1));
+  auto isInt8 = [](const std::string &scheme) {
+    return scheme.starts_with("int8:");
+  };
+  bool anyInt8 = std::ranges::any_of(schemes, isInt8);
+  bool allInt8 = std::ranges::all_of(schemes, [&](const std::string &scheme) {
+    return isInt8(scheme) || scheme.empty() || scheme == "none";
+  });
+  if (given == "int8" && !(anyInt8 && allInt8))
+    throw UsageError("--activations int8 is supported for bnb.int8 only",
+                     "leave it out for 16-bit fixed point, which is nearer to "
+                     "the float model");
+  if (given == "f32" && anyInt8)
+    throw UsageError("--activations f32 contradicts bnb.int8, which "
+                     "multiplies int8 by int8",
+                     "leave it out, or use rtn.int8");
+  if (given == "f32" && targetsOf(options).back() != "cpu")
+    throw UsageError("--activations f32 is not supported on CUDA targets");
+}
+
 } // namespace
 
 std::vector<std::string> targetsOf(const CompileOptions &options) {
@@ -145,18 +181,8 @@ std::string kvDtypeOf(const CompileOptions &options) {
 }
 
 std::string activationsOf(const CompileOptions &options) {
-  const std::string &given = options.activations;
-  if (given.empty() || given == "i16") // as qcc inspect names it
-    return "i16";
-  if (given == "f32" && targetsOf(options).back() != "cpu")
-    throw UsageError("--activations f32 is not supported on CUDA targets");
-  if (given == "f32")
-    return "f32";
-  if (given == "bf16" || given == "f16" || given == "int8")
-    throw UsageError("--activations " + given +
-                     " is not supported; f32 is, on the target cpu");
-  throw UsageError("unknown --activations '" + given + "'",
-                   "known are f32, bf16, f16 and int8");
+  // Where the scheme has int8 (checkActivations), its products take it anyway.
+  return options.activations == "f32" ? "f32" : "i16";
 }
 
 void fillQuantizeOptions(const CompileOptions &options,
@@ -182,9 +208,9 @@ void checkOptions(const CompileOptions &options) {
   if (!options.dtype.empty())
     checkDtype("--dtype", options.dtype);
   checkDtype("--kv-dtype", kvDtypeOf(options));
-  activationsOf(options);
   QuantizeOptions quantize;
   fillQuantizeOptions(options, quantize);
+  checkActivations(options, quantize);
   if (options.calibration.device != "cpu")
     throw UsageError("--calibration-device " + options.calibration.device +
                      " is not supported by this version; cpu is");
@@ -202,7 +228,7 @@ std::string takeDefaultTargets(CompileOptions &options) {
   options.targets = {"cpu"};
   for (const std::string &name : cuda.architectures) {
     options.targets.push_back(name);
-    names += "," + name;
+    names.append(",").append(name);
   }
   checkEmit(options);
   return "--target " + names + ": " + cuda.reason;

@@ -33,8 +33,8 @@ std::vector<std::string> targetsOf(const CompileOptions &options);
 std::vector<qrt_cpu_level> cpuVariantsOf(const CompileOptions &options);
 /// The type of the KV cache.
 std::string kvDtypeOf(const CompileOptions &options);
-/// The type of activations in GEMMs on the target cpu: "f32" or "i16". Throws
-/// qrt::UsageError for one that does not exist.
+/// The type of activations in GEMMs on the target cpu, where the scheme does
+/// not say it: "f32" or "i16".
 std::string activationsOf(const CompileOptions &options);
 /// The options of the quantize phase. Throws qrt::UsageError.
 void fillQuantizeOptions(const CompileOptions &options,
