@@ -166,11 +166,14 @@ void saveTemp(const CompileOptions &options, const char *name,
 /// Kernels and tensors go into the file as they are made, the manifest last.
 class ArtifactBuilder {
 public:
+  /// `cudaHint`: what to do where CUDA code cannot be made, or empty.
   /// `calibration`: what was calibrated, or null.
-  ArtifactBuilder(const CompileOptions &options, LoadedModel &loaded,
-                  ModuleOp module, unsigned threads, Calibration *calibration)
-      : options(options), loaded(loaded), module(module), threads(threads),
-        calibration(calibration), writer(options.output) {}
+  ArtifactBuilder(const CompileOptions &options, std::string cudaHint,
+                  LoadedModel &loaded, ModuleOp module, unsigned threads,
+                  Calibration *calibration)
+      : options(options), cudaHint(std::move(cudaHint)), loaded(loaded),
+        module(module), threads(threads), calibration(calibration),
+        writer(options.output) {}
 
   void build() {
     // Hashing the source reads all of it; kernels are compiled meanwhile.
@@ -215,11 +218,20 @@ private:
         continue;
       // Code generation writes into GEMMs what they became on this target.
       OwningOpRef<krn::ProgramOp> own = program.clone();
-      CudaCode code = compileCuda(*own, target, cuda);
+      CudaCode code = compileForGpu(*own, target, cuda);
       describeCudaKernels(*own, *code.kernels);
       addKernels(*own, std::move(code.kernels),
                  {reinterpret_cast<const uint8_t *>(code.bytes.data()),
                   code.bytes.size()});
+    }
+  }
+
+  CudaCode compileForGpu(krn::ProgramOp program, const std::string &target,
+                         const CompileCudaOptions &cuda) const {
+    try {
+      return compileCuda(program, target, cuda);
+    } catch (const Error &error) {
+      throw Error(error.what(), "", cudaHint, error.kind());
     }
   }
 
@@ -261,6 +273,7 @@ private:
   }
 
   const CompileOptions &options;
+  std::string cudaHint;
   LoadedModel &loaded;
   ModuleOp module;
   unsigned threads;
@@ -403,7 +416,11 @@ void compile(const CompileOptions &given) {
   if (quantized)
     calibration =
         std::make_unique<Calibration>(options, loaded, *quantized, threads);
-  ArtifactBuilder(options, loaded, module, threads, calibration.get()).build();
+  std::string cudaHint;
+  if (given.targets.empty())
+    cudaHint = "--target cpu leaves the GPU out";
+  ArtifactBuilder(options, cudaHint, loaded, module, threads, calibration.get())
+      .build();
   if (calibration)
     calibration->removeState();
 }

@@ -101,7 +101,7 @@ void describeCudaKernels(krn::ProgramOp program, qrt::fb::KernelsT &kernels) {
 static std::string targetsText(const CompileOptions &options) {
   std::string text;
   for (const std::string &target : targetsOf(options))
-    text += (text.empty() ? "" : ",") + target;
+    text.append(text.empty() ? "" : ",").append(target);
   return text;
 }
 
@@ -119,8 +119,7 @@ static std::vector<std::string> normalizedOptions(const LoadedModel &loaded,
   if (!o.cpuVariants.empty()) {
     std::string names;
     for (qrt_cpu_level level : cpuVariantsOf(o))
-      names +=
-          (names.empty() ? "" : ",") + std::string(qrt::cpuLevelName(level));
+      names.append(names.empty() ? "" : ",").append(qrt::cpuLevelName(level));
     options.push_back("cpu-variants=" + names);
   }
   if (!o.lmHead.empty())

@@ -24,6 +24,16 @@ protected:
       "torch_dtype": "bfloat16", "hidden_act": "silu"})");
   }
 
+  /// The environment of a machine with such a GPU and such an NVRTC.
+  static std::vector<std::string>
+  machine(const std::string &gpu, const std::string &archs,
+          const std::string &nvrtc = FAKE_CUDA) {
+    return {"LD_LIBRARY_PATH=" +
+                std::filesystem::path(FAKE_CUDA).parent_path().string(),
+            "FAKE_CUDA_GPU=" + gpu, "FAKE_NVRTC_ARCHS=" + archs,
+            "QCC_NVRTC=" + nvrtc};
+  }
+
   /// Passes for a machine with such a GPU and such an NVRTC.
   Outcome passes(const std::string &gpu, const std::string &archs,
                  std::vector<std::string> more = {},
@@ -32,11 +42,7 @@ protected:
                                      "--random-weights", "1",
                                      "--print-pipeline"};
     args.insert(args.end(), more.begin(), more.end());
-    return qcc::test::qcc(
-        args, {"LD_LIBRARY_PATH=" +
-                   std::filesystem::path(FAKE_CUDA).parent_path().string(),
-               "FAKE_CUDA_GPU=" + gpu, "FAKE_NVRTC_ARCHS=" + archs,
-               "QCC_NVRTC=" + nvrtc});
+    return qcc::test::qcc(args, machine(gpu, archs, nvrtc));
   }
 
   /// Expects these targets, and a note on stderr that says them and `why`.
@@ -93,16 +99,25 @@ TEST_F(DefaultTarget, RefusesWhatIsAskedForAllTheSame) {
     asked.insert(asked.end(), {"compile", folder.path(""), "--random-weights",
                                "1", "--dtype", "f32"});
     std::rotate(asked.begin(), asked.end() - 6, asked.end());
-    Outcome outcome = qcc::test::qcc(
-        asked, {"LD_LIBRARY_PATH=" +
-                    std::filesystem::path(FAKE_CUDA).parent_path().string(),
-                "FAKE_CUDA_GPU=90", "FAKE_NVRTC_ARCHS=90",
-                std::string("QCC_NVRTC=") + FAKE_CUDA});
+    Outcome outcome = qcc::test::qcc(asked, machine("90", "90"));
     EXPECT_EQ(outcome.status, 1) << outcome.err;
     EXPECT_NE(outcome.err.find("no CUDA kernel for weights of f32"),
               std::string::npos)
         << outcome.err;
   }
+}
+
+TEST_F(DefaultTarget, CanBeLeftOut) {
+  // This NVRTC compiles nothing.
+  Outcome outcome = qcc::test::qcc(
+      {"compile", folder.path(""), "--random-weights", "1", "--quiet",
+       "--cpu-variants", "x86-64-v3", "-o", folder.path("out.qbin")},
+      machine("90", "90"));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find(": fake; --target cpu leaves the GPU out\n"),
+            std::string::npos)
+      << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path("out.qbin")));
 }
 
 TEST_F(DefaultTarget, IsNotSaidWhereNobodyAsks) {
