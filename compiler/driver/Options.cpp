@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 using llvm::StringRef;
 using qrt::UsageError;
@@ -85,11 +86,19 @@ void checkEmit(const CompileOptions &options) {
                      "use --target sm_90, for example");
   if (options.emit == "llvm" && targets.front() != "cpu")
     throw UsageError("--emit llvm needs the target cpu");
+  if (!options.emit.empty() && options.printPipeline)
+    throw UsageError("--emit and --print-pipeline exclude each other");
   bool prints = !options.emit.empty() || options.printPipeline;
   if (prints && !options.quantLog.empty())
     throw UsageError("--quant-log needs an artifact to be made");
   if (!prints && options.output.empty())
     throw UsageError("-o FILE.qbin is missing");
+  std::error_code error; // of files that are not there
+  if (std::filesystem::equivalent(options.output, options.model, error) &&
+      std::filesystem::is_regular_file(options.model, error))
+    throw UsageError("-o " + options.output + " would replace the model");
+  if (!options.quantLog.empty() && options.quantLog == options.output)
+    throw UsageError("--quant-log and -o name the same file");
 }
 
 /// Refuses activations that the schemes' products do not take.

@@ -29,11 +29,14 @@ static void onInterrupt(int) {
 
 namespace {
 
+/// The items of a list, empty ones too; none of an empty text.
 std::vector<std::string> splitAtCommas(const std::string &text) {
   std::vector<std::string> items;
-  std::istringstream list(text);
-  for (std::string item; std::getline(list, item, ',');)
-    items.push_back(item);
+  for (size_t begin = 0, end; !text.empty() && begin <= text.size();
+       begin = end + 1) {
+    end = std::min(text.find(',', begin), text.size());
+    items.push_back(text.substr(begin, end - begin));
+  }
   return items;
 }
 
@@ -213,6 +216,10 @@ struct CompileCommand {
 
   void run() {
     auto given = [&](const char *name) { return app->count(name) > 0; };
+    for (const CLI::Option *option : app->get_options())
+      for (const std::string &value : option->results())
+        if (value.empty())
+          throw UsageError(option->get_name() + " is empty");
     SchemeOptions &scheme = options.schemeOptions;
     if (nearest) {
       if (given("--quantize"))

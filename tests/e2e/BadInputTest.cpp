@@ -63,6 +63,16 @@ TEST_F(BadInput, BrokenJson) {
   config("{\"model_type\": ");
   expectRefusal(compile({"--random-weights", "0"}), 1, "config.json");
 }
+TEST_F(BadInput, OutputThatIsTheInput) {
+  std::string model = folder.path("model.gguf");
+  writeFile(model, "GGUF");
+  std::filesystem::create_symlink(model, folder.path("link.gguf"));
+  for (const char *output : {"model.gguf", "link.gguf"})
+    expectRefusal(qcc::test::qcc({"compile", model, "-o", folder.path(output)}),
+                  2, "would replace the model");
+  EXPECT_EQ(readFile(model), "GGUF");
+}
+
 // What is wrong whatever the model is, is said before it is looked for.
 TEST_F(BadInput, WrongUsageBeforeTheModel) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
@@ -104,6 +114,11 @@ TEST_F(BadInput, WrongUsageBeforeTheModel) {
       {{"--activations", "f32", "--target", "sm_90"}, "--activations"},
       {{"--target", "cpu,sm_11"}, "sm_11"},
       {{"--cpu-variants", "i386"}, "i386"},
+      {{"--target", "cpu,"}, "unknown target ''"},
+      {{"--target", ""}, "--target is empty"},
+      {{"--lm-head", ""}, "--lm-head is empty"},
+      {{"--emit", "krn", "--print-pipeline"}, "exclude each other"},
+      {{"--quant-log", folder.path("out.qbin")}, "the same file"},
       {{"--emit", "ptx"}, "ptx"},
       {{"--emit", "cuda", "--target", "cpu"}, "CUDA target"},
       {{"--emit", "llvm", "--target", "sm_90"}, "target cpu"},

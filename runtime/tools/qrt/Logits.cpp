@@ -5,6 +5,7 @@
 #include "runtime/tools/qrt/Support.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 namespace qrt::tool {
@@ -36,6 +37,9 @@ static std::string safetensorsHead(uint64_t rows, uint64_t columns) {
 
 void LogitsVerb::run() {
   std::vector<int32_t> ids = parseTokenIds(tokenIds);
+  std::error_code error; // of a file that is not there
+  if (std::filesystem::equivalent(output, common.file, error))
+    throw UsageError("-o " + output + " would replace the artifact");
   Model model(common.file, common.model());
   uint32_t limit = model.contextLimit();
   if (limit && !common.context && ids.size() > limit)

@@ -276,6 +276,8 @@ TEST_F(QrtToolTest, saysWhatIsWrong) {
   expectFailure("generate missing.qbin --prompt a", 1, "missing.qbin");
   expectFailure("chat MODEL", 1, "carries no chat template");
   expectFailure("logits MODEL --token-ids 1 -o /nowhere/x", 1, "/nowhere/x");
+  expectFailure("logits MODEL --token-ids 1 -o MODEL", 2,
+                "would replace the artifact");
 }
 
 TEST_F(QrtToolTest, helps) {
