@@ -52,6 +52,29 @@ TEST_F(Pipeline, ReplaysUnderQccOpt) {
   EXPECT_EQ(replayed.out, krn.out);
 }
 
+TEST_F(Pipeline, StoresATiedHeadOnce) {
+  auto storesHead = [&](bool tied, const std::vector<std::string> &more) {
+    std::string config = kTinyLlama;
+    const std::string field = "\"tie_word_embeddings\": ";
+    size_t at = config.find(field);
+    EXPECT_NE(at, std::string::npos);
+    size_t value = at + field.size();
+    config.replace(value, config.find_first_of(",}", value) - value,
+                   tied ? "true" : "false");
+    writeFile(folder.folder / "config.json", config);
+    std::vector<std::string> options = {"--emit", "krn"};
+    options.insert(options.end(), more.begin(), more.end());
+    Outcome ran = compile(options);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return ran.out.find("tfm.define \"lm_head\"") != std::string::npos;
+  };
+  EXPECT_TRUE(storesHead(false, {}));
+  EXPECT_FALSE(storesHead(true, {}));
+  EXPECT_FALSE(storesHead(true, {"--lm-head", "none"}));
+  // The embedding itself is never quantized.
+  EXPECT_TRUE(storesHead(true, {"--lm-head", "rtn.int8"}));
+}
+
 TEST_F(Pipeline, CompilesTwiceToTheSameBytes) {
   ASSERT_EQ(compile({"-o", folder.path("a.qbin")}).status, 0);
   ASSERT_EQ(compile({"-o", folder.path("b.qbin"), "--threads", "1"}).status, 0);
