@@ -4,6 +4,7 @@
 
 #include "codegen/cpu/WeightPlanes.h"
 #include "codegen/cuda/ConfigText.h"
+#include "codegen/cuda/PersistentTags.h"
 #include "codegen/cuda/Phases.h"
 #include "codegen/cuda/kernels/Layout.h"
 
@@ -27,17 +28,14 @@ constexpr int64_t kMostShared = 227 * 1024;
 /// Where sums of tiles meet: 32 tiles of one token.
 constexpr int64_t kSumsBytes = 32 * kConsumerWarps * 64;
 constexpr int64_t kFewestSlots = 4;
+/// Scales of one copy: about so many bytes, of at most so many slots.
+constexpr int64_t kChunkBytes = 4096, kMostChunkSlots = 8;
 /// Elements of a row that a consumer holds while it stages, at most.
-constexpr int64_t kMostStaged = 96;
+constexpr int64_t kMostStaged = 96, kMostInTwoParts = 32;
 /// Bytes that are on their way to a block: while it multiplies, and while it
 /// waits for activations (measured on an H200, docs/adr/0004).
-constexpr int64_t kFlying = 63 * 1024, kFlyingAhead = 26 * 1024;
+constexpr int64_t kFlying = 68 * 1024, kFlyingAhead = 26 * 1024;
 
-Value rootOf(Value buffer) {
-  while (auto view = buffer.getDefiningOp<krn::ViewOp>())
-    buffer = view.getInput();
-  return buffer;
-}
 int64_t columnOf(Value buffer) {
   int64_t column = 0;
   while (auto view = buffer.getDefiningOp<krn::ViewOp>()) {
@@ -79,6 +77,11 @@ private:
   /// for activations.
   void findRests();
   bool mayHaveRest(Value buffer) const;
+  bool canSplit(krn::GemmOp gemm) const;
+  /// Of a weight in slots: copies that begin at a line of 128 bytes are the
+  /// fast ones.
+  static int64_t alignment(int64_t unitBytes, int64_t scaleLine);
+  int64_t sharesOf(krn::GemmOp gemm) const;
   bool hasRest(Value buffer) const {
     return buffer && rests.count(rootOf(buffer));
   }
@@ -108,10 +111,12 @@ private:
   std::vector<Operand> words, layerWords;
   std::vector<std::unique_ptr<qrt::fb::StreamT>> streams;
   llvm::DenseMap<Value, int64_t> rests; ///< bytes into the arena
+  std::optional<PersistentTags> tags;
   /// Of a repeat's arguments, while it is generated.
   llvm::DenseMap<Value, size_t> layerArguments;
   std::string kvOffset = "0";
   int64_t arena = 0, xBytes = 0, slotBytes = 0, roomBytes = 0;
+  int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
   int64_t counters = 0, partialBytes = 0;
 };
 
@@ -261,6 +266,7 @@ void Generator::add(krn::StageOp op) {
                    " elements, too many for one kernel");
   ConfigText c = rowConstants(op, *code, isFloat);
   c.flag("hasRest", hasRest(op.getInput()));
+  c.flag("isTagged", tags->isTagged(op.getInput()));
   c.integer("maxTokens", tokens);
   c.integer("units", layout.units);
   c.integer("unitElements", layout.unitElements);
@@ -276,7 +282,8 @@ void Generator::add(krn::StageOp op) {
   c.integer("scalesAt", layout.scalesAt(tokens));
   call("stage", config("Stage", c),
        {address(op.getInput()), rest(op.getInput()),
-        vector(op, op.getNormWeight()), vector(op, op.getNormBias())});
+        vector(op, op.getNormWeight()), vector(op, op.getNormBias()),
+        tags->read(op.getInput())});
 }
 
 void Generator::add(krn::GemmOp op) {
@@ -294,7 +301,7 @@ void Generator::add(krn::GemmOp op) {
                                  /*hasSmallUnits=*/true);
   const int64_t tiles = (weight.getRows() + 15) / 16;
   const int64_t unitBytes = layout.unitLines * 64;
-  const int64_t perWarp = persistentUnits(unitBytes),
+  const int64_t perWarp = persistentUnits(unitBytes, layout.units),
                 slotUnits = perWarp * kConsumerWarps;
   if (tiles * layout.units >= int64_t(1) << 31 ||
       slotUnits * layout.tileBytes >= int64_t(1) << 31)
@@ -303,14 +310,24 @@ void Generator::add(krn::GemmOp op) {
   const int64_t scaleLine =
       format.isQuantized() ? 16 * qrt::scaleTypeBytes(format.scale) : 0;
   const int64_t zeroLine = format.zero ? 16 : 0;
-  const int64_t scalesAt = krn::roundUp(slotUnits * unitBytes, 128),
-                zerosAt =
-                    krn::roundUp(scalesAt + (slotUnits + 1) * scaleLine, 128);
-  slotBytes = std::max(slotBytes,
-                       krn::roundUp(zerosAt + (slotUnits + 1) * zeroLine, 128));
-  const bool isInPlace =
-      op.getResidual() && rootOf(op.getResidual()) == rootOf(op.getOutput());
-  const bool canSplit = isLinear(op) && hasRest(op.getOutput()) && !isInPlace;
+  slotBytes = std::max(slotBytes, krn::roundUp(slotUnits * unitBytes, 128));
+  // Scales of so many slots are one copy; `lines` of them at most.
+  const int64_t chunkSlots =
+      std::clamp<int64_t>(kChunkBytes * layout.unitsPerGroup /
+                              std::max<int64_t>(slotUnits * scaleLine, 1),
+                          1, kMostChunkSlots);
+  const int64_t chunkUnits = chunkSlots * slotUnits;
+  const int64_t lines =
+      layout.unitsPerGroup == 1
+          ? chunkUnits
+          : std::min(chunkUnits, chunkUnits / layout.unitsPerGroup +
+                                     2 * (chunkUnits / layout.units + 2));
+  const int64_t zerosAt = krn::roundUp(lines * scaleLine, 128);
+  if (scaleLine) {
+    chunkBytes =
+        std::max(chunkBytes, zerosAt + krn::roundUp(lines * zeroLine, 128));
+    leastChunkSlots = std::min(leastChunkSlots, chunkSlots);
+  }
 
   ConfigText c;
   c.integer("code", codeOf(format.code));
@@ -328,7 +345,7 @@ void Generator::add(krn::GemmOp op) {
   c.integer("perWarp", perWarp);
   c.integer("slotUnits", slotUnits);
   c.integer("scaleLine", scaleLine);
-  c.integer("scalesAt", scalesAt);
+  c.integer("chunkSlots", chunkSlots);
   c.integer("zeroLine", zeroLine);
   c.integer("zerosAt", zerosAt);
   c.integer("sumsAt", layout.sumsAt(tokens));
@@ -343,10 +360,12 @@ void Generator::add(krn::GemmOp op) {
   c.integer("activation",
             op.getActivation() ? activationOf(*op.getActivation()) : 0);
   c.flag("glu", op.getGlu());
-  c.flag("canSplit", canSplit);
+  c.flag("canSplit", canSplit(op));
   c.flag("hasRest", hasRest(op.getOutput()));
   c.flag("hasResidual", bool(op.getResidual()));
   c.flag("residualHasRest", hasRest(op.getResidual()));
+  c.flag("isResidualTagged", tags->isTagged(op.getResidual()));
+  c.flag("isOutputTagged", tags->isTagged(op.getOutput()));
   c.integer("residualStride",
             op.getResidual() ? strideOf(op.getResidual()) : 0);
   c.integer("outputStride", strideOf(op.getOutput()));
@@ -355,22 +374,50 @@ void Generator::add(krn::GemmOp op) {
   stream->tiles = uint32_t(tiles);
   stream->units = uint32_t(layout.units);
   stream->item_tiles = op.getGlu() ? 2 : 1;
-  stream->can_split = canSplit;
-  // Copies that begin at a line of 128 bytes are the fast ones.
-  stream->align = 1;
-  while (stream->align < 8 &&
-         (stream->align * unitBytes % 128 || stream->align * scaleLine % 128))
-    stream->align *= 2;
+  stream->can_split = canSplit(op);
+  stream->align = uint32_t(alignment(unitBytes, scaleLine));
   streams.push_back(std::move(stream));
 
   cpu::WeightPlanes planes = cpu::weightPlanes(weight);
   const Value data = op.getWeight();
+  const std::string residualTag = tags->read(op.getResidual());
   call("gemv", config("Gemv", c),
        {address(data),
         planes.scales ? address(data, *planes.scales) : address({}),
         planes.zeros ? address(data, *planes.zeros) : address({}),
         vector(op, op.getBias()), address(op.getResidual()),
-        rest(op.getResidual()), address(op.getOutput()), rest(op.getOutput())});
+        rest(op.getResidual()), address(op.getOutput()), rest(op.getOutput()),
+        residualTag, tags->write(op.getOutput())});
+}
+
+bool Generator::canSplit(krn::GemmOp gemm) const {
+  const bool isInPlace = gemm.getResidual() &&
+                         rootOf(gemm.getResidual()) == rootOf(gemm.getOutput());
+  return isLinear(gemm) && hasRest(gemm.getOutput()) && !isInPlace;
+}
+
+int64_t Generator::alignment(int64_t unitBytes, int64_t scaleLine) {
+  int64_t align = 1;
+  while (align < 8 && (align * unitBytes % 128 || align * scaleLine % 128))
+    align *= 2;
+  return align;
+}
+
+int64_t Generator::sharesOf(krn::GemmOp gemm) const {
+  qnt::PackedType weight = gemm.getWeight().getType();
+  const int64_t tiles = (weight.getRows() + 15) / 16;
+  // A thread that waits for a row in two parts holds both.
+  if (hasRest(gemm.getOutput()) &&
+      weight.getRows() > kMostInTwoParts * kConsumerWarps * 32)
+    return 0;
+  if (!canSplit(gemm))
+    return tiles / (gemm.getGlu() ? 2 : 1);
+  const qrt::Format &format = weight.getFormat().getValue();
+  const GemmLayout layout =
+      gemmLayout(format.codeBits(), weight.getColumns(),
+                 gemm.getInput().getType().getGroup(), /*hasSmallUnits=*/true);
+  constexpr int64_t mostAlignment = 8;
+  return tiles * layout.units / mostAlignment;
 }
 
 void Generator::add(krn::AttentionOp op) {
@@ -413,6 +460,7 @@ void Generator::add(krn::AttentionOp op) {
       hasRest(append.getValue()) != isSplit)
     refuse(op, "has q, k and v of different kinds");
   c.flag("hasRest", isSplit);
+  c.flag("isTagged", tags->isTagged(op.getOutput()));
   // As many warps as have room for their results.
   const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16),
                 each = liveRows * (dim + 2) * 4,
@@ -438,10 +486,12 @@ void Generator::add(krn::AttentionOp op) {
                              std::pair("vRestAt", append.getValue())})
     c.integer(name,
               isSplit ? rests.lookup(rootOf(value)) + columnOf(value) * 4 : 0);
+  const std::string tag = tags->read(append.getQuery());
   call("attention", config("Attention", c),
        {"a.word(" + std::to_string(wordOf({OperandKind::Arena, 0, 0})) + ")",
         vector(op, append.getQNorm()), vector(op, append.getKNorm()),
-        vector(op, op.getSlopes()), kvOffset});
+        vector(op, op.getSlopes()), kvOffset, tag,
+        tags->write(op.getOutput())});
 }
 
 void Generator::add(krn::EmbedOp op) {
@@ -449,8 +499,10 @@ void Generator::add(krn::EmbedOp op) {
     refuse(op, "reads rows by position, which one kernel does not");
   ConfigText c = embedConstants(op);
   c.flag("hasRest", hasRest(op.getOutput()));
+  c.flag("isTagged", tags->isTagged(op.getOutput()));
   call("phase", "qcc::cuda::PersistentEmbed<" + config("Embed", c) + ">",
-       {address(op.getTable()), address(op.getOutput()), rest(op.getOutput())});
+       {address(op.getTable()), address(op.getOutput()), rest(op.getOutput()),
+        tags->write(op.getOutput())});
 }
 
 void Generator::add(krn::RopeTableOp op) {
@@ -535,7 +587,11 @@ void Generator::addPhase(Operation *op, const std::string &outer) {
           refuse(op, "is not fused with its attention");
       })
       .Case([&](krn::RepeatOp repeat) { addRepeat(repeat, outer); })
-      .Case([&](krn::BarrierOp) { body += indent + "a.barrier();\n"; })
+      .Case([&](krn::BarrierOp barrier) {
+        const bool isInLayer = isa<krn::RepeatOp>(barrier->getParentOp());
+        if (!tags->isTagged() || !isInLayer)
+          body += indent + "a.barrier();\n";
+      })
       .Case<krn::EmbedOp, krn::RopeTableOp, krn::StageOp, krn::GemmOp,
             krn::NormOp, krn::RopeOp, krn::AttentionOp>(
           [&](auto phase) { add(phase); })
@@ -578,7 +634,9 @@ void Generator::addRepeat(krn::RepeatOp op, const std::string &outer) {
           std::to_string(op.getLayers()) + "; ++layer) {\n" + outer +
           "  a.setLayer(layersAt + " + std::to_string(first) + " + layer * " +
           std::to_string(arguments) + ");\n";
+  tags->beginRepeat(int64_t(op.getLayers()));
   addBlock(block, outer + "  ");
+  tags->endRepeat();
   body += outer + "}\n";
   layerArguments.clear();
   kvOffset = "0";
@@ -586,17 +644,26 @@ void Generator::addRepeat(krn::RepeatOp op, const std::string &outer) {
 
 PersistentUnit Generator::run() {
   findRests();
+  tags.emplace(entry, [&](krn::GemmOp gemm) { return sharesOf(gemm); });
   addBlock(entry.getBody().front(), "    ");
 
   xBytes = krn::roundUp(xBytes, 64);
   const int64_t sumsBytes = std::max(kSumsBytes, roomBytes - xBytes);
   const int64_t count = int64_t(words.size() + layerWords.size());
   // The order of kernels/persistent.cuh's Places.
+  // Chunks for a full ring, and two for phases that end within one.
+  auto chunksWith = [&](int64_t slots) {
+    return chunkBytes
+               ? std::min<int64_t>(
+                     (slots + leastChunkSlots - 1) / leastChunkSlots + 2, 32)
+               : 0;
+  };
   auto bytesWith = [&](int64_t slots) {
     int64_t at = 16 * slots + 16 + 2 * 4 * 32;
     at = krn::roundUp(at + 8 * int64_t(streams.size()), 16);
     at = krn::roundUp(at + 8 * count, 128) + xBytes;
-    return krn::roundUp(at + sumsBytes, 128) + slots * slotBytes;
+    return krn::roundUp(at + sumsBytes, 128) + chunksWith(slots) * chunkBytes +
+           slots * slotBytes;
   };
   int64_t slots = kFewestSlots;
   if (slotBytes == 0 || bytesWith(slots) > kMostShared)
@@ -607,11 +674,14 @@ PersistentUnit Generator::run() {
   ConfigText plan;
   plan.integer("slots", slots);
   plan.integer("slotBytes", slotBytes);
+  plan.integer("chunks", chunksWith(slots));
+  plan.integer("chunkBytes", chunkBytes);
   plan.integer("flying", std::clamp<int64_t>(kFlying / slotBytes, 2, slots));
   plan.integer("flyingAhead",
                std::clamp<int64_t>(kFlyingAhead / slotBytes, 1, slots));
   plan.integer("streams", int64_t(streams.size()));
   plan.integer("words", count);
+  plan.integer("barriers", tags->barriers());
   plan.integer("xBytes", xBytes);
   plan.integer("sumsBytes", sumsBytes);
   plan.integer("sharedBytes", bytesWith(slots));

@@ -74,6 +74,17 @@ struct Operand {
 
 constexpr uint32_t kSigns = 0x80808080U;
 
+/// (w & mask) ^ kSigns. The signs stand in a register: an instruction takes one
+/// constant, and with two of them the compiler makes two instructions.
+QCC_DEVICE uint32_t signedBits(uint32_t w, uint32_t mask) {
+  uint32_t signs, r;
+  asm("mov.b32 %0, 0x80808080;" : "=r"(signs));
+  asm("lop3.b32 %0, %1, %2, %3, 0x6a;"
+      : "=r"(r)
+      : "r"(w), "r"(mask), "r"(signs));
+  return r;
+}
+
 /// Two bits a byte from bit `i` on, left-aligned.
 template <int I>
 QCC_DEVICE uint32_t twoBits(uint32_t w) {
@@ -90,8 +101,8 @@ QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
   } else if constexpr (Code == Int4) {
     uint2 w = codes.line[0];
     constexpr uint32_t high = 0xf0f0f0f0U;
-    return {((w.x << 4) & high) ^ kSigns, ((w.y << 4) & high) ^ kSigns,
-            (w.x & high) ^ kSigns, (w.y & high) ^ kSigns};
+    return {signedBits(w.x << 4, high), signedBits(w.y << 4, high),
+            signedBits(w.x, high), signedBits(w.y, high)};
   } else if constexpr (Code == Int2) {
     uint2 w = codes.line[0];
     return {twoBits<4 * J>(w.x) ^ kSigns, twoBits<4 * J>(w.y) ^ kSigns,

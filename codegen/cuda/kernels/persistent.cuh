@@ -6,11 +6,12 @@
 //
 // The last warp of a block, the producer, streams the block's part of all
 // weights through a ring of slots in shared memory, from phase to phase without
-// regard to what they wait for. The others, the consumers, do the phases.
-// Phases that hand over data are separated by a barrier of the grid; while a
-// block waits at one its ring fills up. Bytes that are on their way from memory
-// delay what goes between blocks, so while the next phase's activations are not
-// there yet, only few are asked for.
+// regard to what they wait for; scales and zero points of several slots come as
+// one chunk, since small copies cost as much as large ones. The others, the
+// consumers, do the phases. Phases that hand over data are separated by a
+// barrier of the grid; while a block waits at one its ring fills up. Bytes that
+// are on their way from memory delay what goes between blocks, so while the
+// next phase's activations are not there yet, only few are asked for.
 //
 // A generated program (codegen/cuda/PersistentUnit.cpp) is run by both kinds of
 // warps: each phase is a member of Producer (which ignores all but gemv) and of
@@ -67,6 +68,54 @@ QCC_DEVICE void syncConsumers() {
   asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
 }
 
+//===----------------------------------------------------------------------===//
+// Tagged rows
+//===----------------------------------------------------------------------===//
+//
+// Where a program is tagged (PersistentTags.cpp), rows that a phase hands over
+// need no barrier: the lowest bit of every element, which is worth less than
+// the rounding of a sum, changes each time that the element is written. Readers
+// ask for elements until they have the bit that the next writing gives them.
+// Rows and their tags come in one access, so a hand-over takes one way through
+// the L2 cache instead of four.
+
+QCC_DEVICE float withTag(float v, uint32_t tag) {
+  return __uint_as_float((__float_as_uint(v) & ~1U) | tag);
+}
+QCC_DEVICE bool hasTag(float v, uint32_t tag) {
+  return (__float_as_uint(v) & 1U) == tag;
+}
+QCC_DEVICE void storeTagged(float *p, float v, uint32_t tag) {
+  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(p),
+               "f"(withTag(v, tag))
+               : "memory");
+}
+/// Elements as they are now.
+QCC_DEVICE float loadNow(const float *p) {
+  float v;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];"
+               : "=f"(v)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+QCC_DEVICE float2 loadNow2(const float *p) {
+  float2 v;
+  asm volatile("ld.relaxed.gpu.global.v2.f32 {%0, %1}, [%2];"
+               : "=f"(v.x), "=f"(v.y)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+QCC_DEVICE float4 loadNow4(const float *p) {
+  float4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+
 /// Where a block keeps what, in bytes of its shared memory. `P` (generated)
 /// holds the numbers.
 template <class P>
@@ -77,7 +126,8 @@ struct Places {
                        tableAt = (cutsAt + 8 * P::streams + 15) / 16 * 16,
                        xAt = (tableAt + 8 * P::words + 127) / 128 * 128,
                        sumsAt = xAt + P::xBytes,
-                       ringAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
+                       chunksAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
+                       ringAt = chunksAt + P::chunks * P::chunkBytes,
                        bytes = ringAt + P::slots * P::slotBytes;
   static_assert(bytes == P::sharedBytes);
 };
@@ -93,12 +143,19 @@ public:
   __device__ __forceinline__ uint64_t layerWord(int i) const {
     return word(layerAt + i);
   }
+  /// The tag that elements get when they are written for the `n`th time in a
+  /// step, from 0 on, of `writes` times.
+  __device__ __forceinline__ uint32_t tag(uint32_t writes, uint32_t n) const {
+    return (launch * writes + n + 1) & 1;
+  }
   /// The layer's operands begin at entry `i`.
   __device__ __forceinline__ void setLayer(int i) { layerAt = i; }
 
 protected:
   __device__ __forceinline__ Actor(const Step *step, char *shared)
-      : step(step), shared(shared), base(sharedAddress(shared)) {}
+      : step(step), shared(shared), base(sharedAddress(shared)),
+        launch(*reinterpret_cast<const uint32_t *>(shared +
+                                                   Places<P>::startedAt + 4)) {}
 
   __device__ __forceinline__ int cut(int stream, int end) const {
     return reinterpret_cast<const int *>(shared +
@@ -110,6 +167,12 @@ protected:
       parity ^= 1;
     }
   }
+  /// Where the chunk of scales in turn lies.
+  __device__ __forceinline__ uint32_t nextChunk() {
+    if (++chunk >= P::chunks)
+      chunk = 0;
+    return base + Places<P>::chunksAt + uint32_t(chunk) * P::chunkBytes;
+  }
   template <class K>
   __device__ __forceinline__ bool isSkipped() const {
     return K::gather && step->logit_count == 0;
@@ -118,11 +181,13 @@ protected:
   const Step *step;
   char *shared;
   uint32_t base;
+  uint32_t launch; ///< steps before this one
   int layerAt = 0;
   /// The next slot of the ring, how often it has been gone round, modulo 2, and
   /// the gemvs so far.
   int slot = 0;
   uint32_t parity = 0, gemvs = 0;
+  int chunk = -1;
 };
 
 //===----------------------------------------------------------------------===//
@@ -136,58 +201,67 @@ public:
       : Actor<P>(step, shared) {}
 
   template <class K>
-  __device__ __forceinline__ void gemv(uint64_t codes, uint64_t scales,
-                                       uint64_t zeros, uint64_t, uint64_t,
-                                       uint64_t, uint64_t, uint64_t) {
+  __device__ __forceinline__ void
+  gemv(uint64_t codes, uint64_t scales, uint64_t zeros, uint64_t, uint64_t,
+       uint64_t, uint64_t, uint64_t, uint32_t, uint32_t) {
     if (this->template isSkipped<K>())
       return;
     ++this->gemvs;
+    isAhead = true;
     constexpr int units = K::unitsPerRow, slotUnits = K::slotUnits;
+    // A row's last unit may be shorter than the others.
+    constexpr int missing = units * K::unitBytes - K::tileBytes;
     const int lane = threadIdx.x % 32;
     const int end = this->cut(K::stream, 1);
-    int unit = this->cut(K::stream, 0);
-    int tile = unit / units, k = unit % units;
+    int unit = this->cut(K::stream, 0), k = unit % units;
+    const char *from = pointer<const char>(codes) +
+                       int64_t(unit / units) * K::tileBytes + k * K::unitBytes;
+    int left = 0; // slots of the chunk
     while (unit < end) {
-      // The units of the slot are `count` from (tile, k) up to (tile2, k2).
       const int count = smaller(slotUnits, end - unit);
-      int tile2 = tile, k2 = k + count;
-      while (k2 >= units) {
-        k2 -= units;
-        ++tile2;
-      }
-      const uint32_t bytes = (tile2 - tile) * K::tileBytes +
-                             (k2 - k) * K::unitBytes;
-      const int group = tile * K::groups + k / K::unitsPerGroup;
-      uint32_t lines = 0;
-      if (K::scaleLine) {
-        const int lastK = k2 ? k2 - 1 : units - 1, lastTile = tile2 - (k2 == 0);
-        lines = lastTile * K::groups + lastK / K::unitsPerGroup - group + 1;
-      }
+      k += count;
+      uint32_t bytes = count * K::unitBytes - k / units * missing;
+      k %= units;
+      const uint32_t codeBytes = bytes;
       const uint32_t full = this->base + Places<P>::fullAt + 8 * this->slot,
                      at = this->base + Places<P>::ringAt +
                           this->slot * P::slotBytes;
+      // Scales come with the first slot that needs some of them.
+      const bool opens = K::scaleLine && left == 0;
+      const int group = lineOf<K>(unit);
+      uint32_t lines = 0, chunkAt = 0;
+      if (opens) {
+        left = K::chunkSlots;
+        lines = lineOf<K>(smaller(unit + K::chunkSlots * slotUnits, end) - 1) -
+                group + 1;
+        bytes += lines * (K::scaleLine + K::zeroLine);
+        chunkAt = this->nextChunk();
+        waitForChunk();
+      }
+      --left;
       waitBarrier(this->base + Places<P>::emptyAt + 8 * this->slot,
                   this->parity ^ 1);
       throttle();
       if (lane == 0) {
-        expectBytes(full, bytes + lines * (K::scaleLine + K::zeroLine));
-        copyExpected(at,
-                     pointer<const char>(codes) + int64_t(tile) * K::tileBytes +
-                         k * K::unitBytes,
-                     bytes, full);
+        expectBytes(full, bytes);
+        copyExpected(at, from, codeBytes, full);
       }
-      __syncwarp();
-      if (K::scaleLine && lane == 1)
-        copyExpected(at + K::scalesAt,
-                     pointer<const char>(scales) + int64_t(group) * K::scaleLine,
+      if (opens)
+        __syncwarp();
+      if (opens && lane == 1)
+        copyExpected(chunkAt,
+                     pointer<const char>(scales) +
+                         int64_t(group) * K::scaleLine,
                      lines * K::scaleLine, full);
-      if (K::zeroLine && lane == 2)
-        copyExpected(at + K::zerosAt,
+      if (K::zeroLine && opens && lane == 2)
+        copyExpected(chunkAt + K::zerosAt,
                      pointer<const char>(zeros) + int64_t(group) * K::zeroLine,
                      lines * K::zeroLine, full);
+      if (K::scaleLine && lane == this->chunk)
+        chunkUser = asked;
+      ++asked;
       unit += count;
-      tile = tile2;
-      k = k2;
+      from += codeBytes;
       this->nextSlot();
     }
   }
@@ -197,7 +271,7 @@ public:
   /// Norms' weights are brought into the L2 cache, a line by each block.
   template <class K>
   __device__ __forceinline__ void stage(uint64_t, uint64_t, uint64_t weight,
-                                        uint64_t bias) {
+                                        uint64_t bias, uint32_t) {
     constexpr int line = 128, lines = (K::columns * 4 + line - 1) / line;
     const int lane = threadIdx.x % 32;
     if (K::norm == NormNone || lane > int(K::hasNormBias))
@@ -211,29 +285,49 @@ public:
   __device__ __forceinline__ void barrier() {}
 
 private:
+  /// The line of scales of a unit.
+  template <class K>
+  static __device__ __forceinline__ int lineOf(int unit) {
+    return K::unitsPerGroup == 1 ? unit
+                                 : unit / K::unitsPerRow * K::groups +
+                                       unit % K::unitsPerRow / K::unitsPerGroup;
+  }
+  /// Waits until the consumers are done with what the chunk in turn held.
+  __device__ __forceinline__ void waitForChunk() {
+    const int user = __shfl_sync(~0U, chunkUser, this->chunk);
+    // Before a slot was asked for again, they were done with it.
+    if (user >= 0 && asked - user < P::slots)
+      waitBarrier(this->base + Places<P>::emptyAt + 8 * (user % P::slots),
+                  user / P::slots & 1);
+  }
   /// Waits until so few slots are on their way that another may be asked for.
   __device__ __forceinline__ void throttle() {
     const volatile uint32_t *started = reinterpret_cast<volatile uint32_t *>(
         this->shared + Places<P>::startedAt);
     while (true) {
-      const int most = *started >= this->gemvs ? P::flying : P::flyingAhead;
-      while (flying > 0 && testBarrier(this->base + Places<P>::fullAt +
-                                           8 * landing,
-                                       landingParity)) {
+      if (isAhead)
+        isAhead = *started < this->gemvs;
+      if (flying < (isAhead ? P::flyingAhead : P::flying))
+        break;
+      if (testBarrier(this->base + Places<P>::fullAt + 8 * landing,
+                      landingParity)) {
         --flying;
         if (++landing == P::slots) {
           landing = 0;
           landingParity ^= 1;
         }
       }
-      if (flying < most)
-        break;
     }
     ++flying;
   }
 
+  /// The consumers have not begun with the gemv.
+  bool isAhead = true;
   int flying = 0, landing = 0;
   uint32_t landingParity = 0;
+  /// Slots so far, and the last of them that needs the chunk whose number is
+  /// that of this lane.
+  int asked = 0, chunkUser = -1;
 };
 
 //===----------------------------------------------------------------------===//
@@ -250,7 +344,8 @@ QCC_DEVICE float consumerReduce(float x, float *rooms, uint32_t &turn) {
   if (lane == 0)
     room[warp] = x;
   syncConsumers();
-  const float y = lane < kConsumerWarps ? room[lane] : (IsMax ? -3.4e38F : 0.0F);
+  const float y =
+      lane < kConsumerWarps ? room[lane] : (IsMax ? -3.4e38F : 0.0F);
   return IsMax ? warpMax(y) : warpSum(y);
 }
 

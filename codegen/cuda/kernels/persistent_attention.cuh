@@ -48,15 +48,27 @@ struct PersistentAttention {
   struct Input {
     const float *value;
     int rest; ///< elements from there to the second part
+    uint32_t tag;
     __device__ __forceinline__ float operator()(int i) const {
+      if constexpr (K::isTagged) {
+        float first = loadNow(value + i),
+              second = K::hasRest ? loadNow(value + i + rest) : 0.0F;
+        while (!hasTag(first, tag))
+          first = loadNow(value + i);
+        while (K::hasRest && !hasTag(second, tag))
+          second = loadNow(value + i + rest);
+        return first + second;
+      }
       return K::hasRest ? loadFar(value + i) + loadFar(value + i + rest)
                         : loadFar(value + i);
     }
   };
 
-  static __device__ __forceinline__ void
-  run(const Step *step, const Args &a, char *shared, uint64_t arena,
-      uint64_t qNorm, uint64_t kNorm, uint64_t slopes, int64_t kvOffset) {
+  static __device__ __forceinline__ void run(const Step *step, const Args &a,
+                                             char *shared, uint64_t arena,
+                                             uint64_t qNorm, uint64_t kNorm,
+                                             uint64_t slopes, int64_t kvOffset,
+                                             uint32_t tag, uint32_t outputTag) {
     const int thread = opaque(int(threadIdx.x));
     const int warp = thread / 32, lane = thread % 32;
     const int blocks = opaque(int(gridDim.x));
@@ -72,8 +84,9 @@ struct PersistentAttention {
       const int headBlock = rowBlock % headBlocks;
       const int kvHead = rowBlock / headBlocks % K::kvHeads;
       const int token = rowBlock / (headBlocks * K::kvHeads);
-      const Sequence here = pointer<const Sequence>(
-          step->sequences)[pointer<const uint32_t>(step->token_sequence)[token]];
+      const Sequence here =
+          pointer<const Sequence>(step->sequences)[pointer<const uint32_t>(
+              step->token_sequence)[token]];
       const int position = int(here.past) + token - int(here.first_token);
       int from = 0;
       if (K::window > 0)
@@ -87,8 +100,7 @@ struct PersistentAttention {
       from += split * perSplit;
       to = smaller(to, from + perSplit);
 
-      char *layer =
-          pointer<char>(here.kv) + int64_t(here.capacity) * kvOffset;
+      char *layer = pointer<char>(here.kv) + int64_t(here.capacity) * kvOffset;
       uint16_t *keys = reinterpret_cast<uint16_t *>(layer) +
                        int64_t(kvHead) * here.capacity * K::headDim;
       uint16_t *values =
@@ -103,7 +115,7 @@ struct PersistentAttention {
                              int head) {
         const int64_t at = int64_t(token) * stride + head * K::headDim;
         return Input{pointer<const float>(arena + value) + at,
-                     int(rest - value) / 4};
+                     int(rest - value) / 4, tag};
       };
 
       // Queries into shared memory, key and value into the cache.
@@ -149,18 +161,19 @@ struct PersistentAttention {
         leave(state, parts + warp * liveRows * width, rows, g, t);
       }
       syncConsumers();
-      float *room = pointer<float>(a.v[4]) +
-                    int64_t(rowBlock) * most * liveRows * width;
-      float *out = pointer<float>(arena + K::outputAt) + int64_t(token) * K::outputStride +
-                   firstHead * K::headDim;
+      float *room =
+          pointer<float>(a.v[4]) + int64_t(rowBlock) * most * liveRows * width;
+      float *out = pointer<float>(arena + K::outputAt) +
+                   int64_t(token) * K::outputStride + firstHead * K::headDim;
 #pragma unroll 1
       for (int row = warp; row < rows; row += kConsumerWarps)
-        join<false>(parts + row * width, warps,
+        join<false>(parts + row * width, smaller(warps, to - from),
                     splits == 1 ? nullptr
                                 : room + (split * liveRows + row) * width,
-                    out + row * K::headDim, lane);
+                    out + row * K::headDim, outputTag, lane);
       if (splits > 1)
-        joinSplits(a, rowBlock, splits, rows, room, out, parts, warp, lane);
+        joinSplits(a, rowBlock, splits, rows, room, out, outputTag, parts, warp,
+                   lane);
       syncConsumers();
     }
   }
@@ -271,9 +284,11 @@ private:
 #pragma unroll
       for (int i = 0; i < 2 * halves; ++i)
         out[i] = state.out[d][i] * rescale[i / 2];
-      multiply(out, {weights[0][0], weights[0][1], weights[1][0], weights[1][1]},
+      multiply(out,
+               {weights[0][0], weights[0][1], weights[1][0], weights[1][1]},
                v.x, v.y);
-      multiply(out, {weights[2][0], weights[2][1], weights[3][0], weights[3][1]},
+      multiply(out,
+               {weights[2][0], weights[2][1], weights[3][0], weights[3][1]},
                v.z, v.w);
 #pragma unroll
       for (int i = 0; i < 2 * halves; ++i)
@@ -287,9 +302,9 @@ private:
 
   /// Norms and rotates a head and calls use(d, value).
   template <class Use>
-  static __device__ __forceinline__ void
-  rotate(Input from, const float *angles, const float *norm, int lane,
-         Use use) {
+  static __device__ __forceinline__ void rotate(Input from, const float *angles,
+                                                const float *norm, int lane,
+                                                Use use) {
     float inverse = 1;
     if (K::normQk) {
       float squares = 0;
@@ -334,7 +349,7 @@ private:
   template <bool IsFar>
   static __device__ __forceinline__ void join(const float *parts, int count,
                                               float *partial, float *out,
-                                              int lane) {
+                                              uint32_t tag, int lane) {
     constexpr int stride = liveRows * width;
     auto read = [&](int part, int i) {
       const float *at = parts + int64_t(part) * stride + i;
@@ -358,8 +373,12 @@ private:
     float *to = partial ? partial : out;
 #pragma unroll
     for (int i = 0; i < perLane; ++i)
-      if (int d = i * 32 + lane; d < K::headDim)
-        to[d] = v[i] * factor;
+      if (int d = i * 32 + lane; d < K::headDim) {
+        if (K::isTagged && !partial)
+          storeTagged(to + d, v[i] * factor, tag);
+        else
+          to[d] = v[i] * factor;
+      }
     if (partial && lane == 0) {
       partial[K::headDim] = largest;
       partial[K::headDim + 1] = sum;
@@ -368,7 +387,8 @@ private:
 
   static __device__ __forceinline__ void
   joinSplits(const Args &a, int rowBlock, int splits, int rows,
-             const float *room, float *out, float *shared, int warp, int lane) {
+             const float *room, float *out, uint32_t tag, float *shared,
+             int warp, int lane) {
     __threadfence();
     syncConsumers();
     uint32_t *counter = pointer<uint32_t>(a.v[3]) + rowBlock;
@@ -382,7 +402,7 @@ private:
 #pragma unroll 1
     for (int row = warp; row < rows; row += kConsumerWarps)
       join<true>(room + row * width, splits, nullptr, out + row * K::headDim,
-                 lane);
+                 tag, lane);
     if (warp == 0 && lane == 0)
       *counter = 0;
   }
@@ -396,7 +416,7 @@ template <class K>
 struct PersistentEmbed {
   static __device__ __forceinline__ void
   run(const Step *step, int block, int blocks, int thread, float *, uint32_t &,
-      uint64_t table, uint64_t output, uint64_t rest) {
+      uint64_t table, uint64_t output, uint64_t rest, uint32_t tag) {
     for (int m = 0; m < int(step->tokens); ++m) {
       const int id = pointer<const int>(step->token_ids)[m];
       for (int k = block * kConsumers + thread; k < K::hidden;
@@ -407,11 +427,11 @@ struct PersistentEmbed {
                k / K::perLine * K::perLine * 16 + id % 16 * K::perLine +
                k % K::perLine;
         const int64_t to = int64_t(m) * K::hidden + k;
-        pointer<float>(output)[to] =
-            K::multiplier *
-            loadElement<K::element>(pointer<const void>(table), at);
+        const float v = K::multiplier *
+                        loadElement<K::element>(pointer<const void>(table), at);
+        pointer<float>(output)[to] = K::isTagged ? withTag(v, tag) : v;
         if (K::hasRest)
-          pointer<float>(rest)[to] = 0;
+          pointer<float>(rest)[to] = K::isTagged ? withTag(0, tag) : 0.0F;
       }
     }
   }
@@ -419,9 +439,10 @@ struct PersistentEmbed {
 
 template <class K>
 struct PersistentRopeTable {
-  static __device__ __forceinline__ void
-  run(const Step *step, int block, int blocks, int thread, float *, uint32_t &,
-      uint64_t frequencies, uint64_t output) {
+  static __device__ __forceinline__ void run(const Step *step, int block,
+                                             int blocks, int thread, float *,
+                                             uint32_t &, uint64_t frequencies,
+                                             uint64_t output) {
     for (int i = block * kConsumers + thread; i < int(step->tokens) * K::half;
          i += blocks * kConsumers)
       ropeAngle<K>(float(pointer<const int>(step->positions)[i / K::half]),
@@ -432,10 +453,11 @@ struct PersistentRopeTable {
 
 template <class K>
 struct PersistentNorm {
-  static __device__ __forceinline__ void
-  run(const Step *step, int block, int blocks, int thread, float *rooms,
-      uint32_t &turn, uint64_t input, uint64_t weight, uint64_t bias,
-      uint64_t output) {
+  static __device__ __forceinline__ void run(const Step *step, int block,
+                                             int blocks, int thread,
+                                             float *rooms, uint32_t &turn,
+                                             uint64_t input, uint64_t weight,
+                                             uint64_t bias, uint64_t output) {
     for (int item = block; item < int(step->tokens) * K::heads;
          item += blocks) {
       const int m = item / K::heads, slice = item % K::heads;
@@ -455,10 +477,9 @@ struct PersistentNorm {
         const float v = loadFar(x + k) - mean;
         squares += v * v;
       }
-      const float inverse =
-          rsqrtf(consumerReduce<false>(squares, rooms, turn) *
-                     (1.0F / K::columns) +
-                 K::epsilon);
+      const float inverse = rsqrtf(consumerReduce<false>(squares, rooms, turn) *
+                                       (1.0F / K::columns) +
+                                   K::epsilon);
       for (int k = thread; k < K::columns; k += kConsumers) {
         const float v = (loadFar(x + k) - mean) * inverse *
                         (pointer<const float>(weight)[k] + K::normOffset);
@@ -470,13 +491,13 @@ struct PersistentNorm {
 
 template <class K>
 struct PersistentRope {
-  static __device__ __forceinline__ void
-  run(const Step *step, int block, int blocks, int thread, float *, uint32_t &,
-      uint64_t input, uint64_t table, uint64_t output) {
+  static __device__ __forceinline__ void run(const Step *step, int block,
+                                             int blocks, int thread, float *,
+                                             uint32_t &, uint64_t input,
+                                             uint64_t table, uint64_t output) {
     const int lane = thread % 32;
     for (int item = block * kConsumerWarps + thread / 32;
-         item < int(step->tokens) * K::heads;
-         item += blocks * kConsumerWarps) {
+         item < int(step->tokens) * K::heads; item += blocks * kConsumerWarps) {
       const int m = item / K::heads, head = item % K::heads;
       const int64_t at = int64_t(m) * K::qStride + head * K::headDim;
       const float *from = pointer<const float>(input) + at;
@@ -491,9 +512,10 @@ struct PersistentRope {
 
 template <class K>
 struct PersistentElementwise {
-  static __device__ __forceinline__ void
-  run(const Step *step, int block, int blocks, int thread, float *, uint32_t &,
-      uint64_t a, uint64_t b, uint64_t output) {
+  static __device__ __forceinline__ void run(const Step *step, int block,
+                                             int blocks, int thread, float *,
+                                             uint32_t &, uint64_t a, uint64_t b,
+                                             uint64_t output) {
     for (int m = 0; m < int(step->tokens); ++m) {
       const float *x = pointer<const float>(a) + int64_t(m) * K::aStride;
       const float *y = pointer<const float>(b) + int64_t(m) * K::bStride;

@@ -41,10 +41,11 @@ struct UnitSums {
   };
   struct Activations {
     uint2 block[sets][blocks];
+    int sum[sets]; ///< of a unit, if the weight has zero points
   };
 
-  static __device__ __forceinline__ void
-  load(Codes &codes, uint32_t at, bool isLast, int lane) {
+  static __device__ __forceinline__ void load(Codes &codes, uint32_t at,
+                                              bool isLast, int lane) {
     const int g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int s = 0; s < steps; ++s)
@@ -64,12 +65,21 @@ struct UnitSums {
                                               int k, int lane) {
 #pragma unroll
     for (int set = 0; set < sets; ++set) {
+      if (K::hasZero)
+        asm volatile("ld.shared.s32 %0, [%1];"
+                     : "=r"(x.sum[set])
+                     : "r"(xAt + K::sumsAt +
+                           (smaller(set * 4 + lane % 4, K::maxTokens - 1) *
+                                K::unitsPerRow +
+                            k) *
+                               4));
       // Lane 4 g + t holds column g: a half of token g / 2.
       const int token = smaller(set * 4 + lane / 8, K::maxTokens - 1);
       const uint32_t from =
-          xAt + (uint32_t(token) * K::rowBlocks + uint32_t(k) * K::unitBlocks +
-                 uint32_t(lane % 4 * laneBlocks(code))) *
-                    16 +
+          xAt +
+          (uint32_t(token) * K::rowBlocks + uint32_t(k) * K::unitBlocks +
+           uint32_t(lane % 4 * laneBlocks(code))) *
+              16 +
           (lane / 4 & 1) * 8;
 #pragma unroll
       for (int s = 0; s < steps; ++s)
@@ -101,40 +111,53 @@ struct UnitSums {
     }
   }
 
-  /// Adds a unit's products to `v`, in units of sumUnit. `sums`: those of the
-  /// activations' units.
+  /// A unit's sums of products, in units of sumUnit. Scales and zero points as
+  /// stored.
   static __device__ __forceinline__ void
-  add(const Codes &codes, const Activations &x, const float (&scale)[2],
-      const float (&zero)[2], const int *sums, int k, int lane,
-      float (&v)[sets][2]) {
+  multiply(const Codes &codes, const Activations &x, uint2 storedScale,
+           uint32_t storedZero, float (&v)[sets][2]) {
+    float scale[2] = {1, 1};
+    if (K::scaleLine)
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const uint16_t half = uint16_t(r ? storedScale.x >> 16 : storedScale.x);
+        scale[r] = K::scaleType == ElementF32
+                       ? __uint_as_float(r ? storedScale.y : storedScale.x)
+                   : K::scaleType == ElementF16 ? fromHalf(half)
+                                                : fromBfloat(half);
+      }
 #pragma unroll
     for (int set = 0; set < sets; ++set) {
-      int upper[4] = {}, lower[4] = {};
-      float sum[4] = {};
+      // Two sums take turns, so that products need not wait for each other.
+      int upper[2][4] = {}, lower[2][4] = {};
+      float sum[2][4] = {};
 #pragma unroll
       for (int s = 0; s < steps; ++s)
-        step<0>(codes.step[s], &x.block[set][s * laneBlocks(code)], upper,
-                lower, sum);
+        step<0>(codes.step[s], &x.block[set][s * laneBlocks(code)],
+                upper[s % 2], lower[s % 2], sum[s % 2]);
       if constexpr (isFloat) {
 #pragma unroll
         for (int r = 0; r < 2; ++r)
-          v[set][r] += sum[2 * r] + sum[2 * r + 1];
+          v[set][r] = (sum[0][2 * r] + sum[1][2 * r]) +
+                      (sum[0][2 * r + 1] + sum[1][2 * r + 1]);
       } else {
-        int xSum = 0;
-        if (K::hasZero)
-          xSum = sums[smaller(set * 4 + lane % 4, K::maxTokens - 1) *
-                          K::unitsPerRow +
-                      k];
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
-          float unit = float(joinHalves(upper[2 * r], upper[2 * r + 1]));
-          if (isTable)
-            unit = fmaf(unit, 128.0F,
-                        float(joinHalves(lower[2 * r], lower[2 * r + 1])));
+          int unit = joinHalves(upper[0][2 * r] + upper[1][2 * r],
+                                upper[0][2 * r + 1] + upper[1][2 * r + 1]);
+          // Codes and zero points have the same bounds, so the sum of both
+          // products fits: |x| < 2^15, 256 elements, |code - zero| < 2^8.
           if (K::hasZero)
-            unit -= (zero[r] - float(K::defaultZero)) *
-                    float(codeFactor(code) * xSum);
-          v[set][r] += scale[r] * unit;
+            unit -=
+                (int(r ? storedZero >> 8 : storedZero & 255) - K::defaultZero) *
+                codeFactor(code) * x.sum[set];
+          float sum = float(unit);
+          if (isTable)
+            sum = fmaf(
+                sum, 128.0F,
+                float(joinHalves(lower[0][2 * r] + lower[1][2 * r],
+                                 lower[0][2 * r + 1] + lower[1][2 * r + 1])));
+          v[set][r] = scale[r] * sum;
         }
       }
     }
@@ -147,17 +170,8 @@ public:
   __device__ __forceinline__ Consumer(const Step *step, const Args &a,
                                       char *shared)
       : Actor<P>(step, shared), sync(pointer<uint64_t>(a.v[2])), args(a),
-        tid(threadIdx.x) {
-    if (tid == 0) {
-      // Nobody has passed the first barrier before this block arrives there.
-      uint64_t now;
-      asm volatile("ld.acquire.gpu.global.u64 %0, [%1];"
-                   : "=l"(now)
-                   : "l"(sync)
-                   : "memory");
-      target = now - now % gridDim.x;
-    }
-  }
+        tid(threadIdx.x), target(*reinterpret_cast<const uint64_t *>(
+                              shared + Places<P>::startedAt + 8)) {}
 
   /// All blocks have done what stands before.
   __device__ __forceinline__ void barrier() {
@@ -188,7 +202,8 @@ public:
 
   template <class K>
   __device__ __forceinline__ void stage(uint64_t input, uint64_t rest,
-                                        uint64_t weight, uint64_t bias) {
+                                        uint64_t weight, uint64_t bias,
+                                        uint32_t tag) {
     const int rows = K::gather ? this->step->logit_count : K::maxTokens;
     for (int m = 0; m < rows; ++m) {
       const int row =
@@ -196,7 +211,7 @@ public:
       PersistentStage<K>::runRow(
           m, pointer<const float>(input) + int64_t(row) * K::stride,
           pointer<const float>(rest) + int64_t(row) * K::stride,
-          pointer<const float>(weight), pointer<const float>(bias),
+          pointer<const float>(weight), pointer<const float>(bias), tag,
           this->shared + Places<P>::xAt, rooms(), turn);
     }
     syncConsumers();
@@ -204,14 +219,17 @@ public:
 
   template <class K, class... Operands>
   __device__ __forceinline__ void attention(Operands... operands) {
-    PersistentAttention<K>::run(this->step, args,
-                                this->shared + Places<P>::xAt, operands...);
+    PersistentAttention<K>::run(this->step, args, this->shared + Places<P>::xAt,
+                                operands...);
   }
 
   template <class K>
   __device__ __forceinline__ void
   gemv(uint64_t, uint64_t, uint64_t, uint64_t bias, uint64_t residual,
-       uint64_t residualRest, uint64_t output, uint64_t outputRest) {
+       uint64_t residualRest, uint64_t output, uint64_t outputRest,
+       uint32_t residualTag, uint32_t outputTag) {
+    const Ends ends = {bias,       residual,    residualRest, output,
+                       outputRest, residualTag, outputTag};
     if (this->template isSkipped<K>())
       return;
     using Sums = UnitSums<K>;
@@ -226,78 +244,91 @@ public:
     if (begin >= end)
       return;
     const uint32_t xAt = this->base + Places<P>::xAt;
-    const int *xSums = reinterpret_cast<const int *>(
-        this->shared + Places<P>::xAt + K::sumsAt);
 
     Round<K> round(begin, end);
     // Of the row that this thread stores in the first round.
-    const float early =
-        K::maxTokens == 1 ? addend<K>(round, tid, bias, residual, residualRest)
-                          : 0.0F;
-    int slotTile = begin / units, slotK = begin % units;
-    int tile = slotTile, k = slotK;
-    advance<K>(tile, k, warp * perWarp);
-    float v[Sums::sets][2] = {};
-    int current = tile; // whose sums `v` are
-    for (int at = begin; at < end; at += K::slotUnits) {
-      const int first = at + warp * perWarp;
+    const Addend early =
+        K::maxTokens == 1 ? loadAddend<K>(round, tid, ends) : Addend{};
+    // The codes of the next slot are read before those of this one are used:
+    // a warp never waits for shared memory and the tensor cores in turn.
+    Place<K> slot(begin), place(begin + warp * perWarp);
+    Chunk<K> scales;
+    Fetched<K> now, next = {};
+    fetch<K>(now, scales, slot, place, warp, lane);
+    // Sums of the tile `current`, and of the one behind it, if its first units
+    // have been seen.
+    float v[Sums::sets][2] = {}, later[Sums::sets][2] = {};
+    int current = place.tile, behind = -1;
+    const auto finish = [&](int wanted) {
+      finishTile<K>(round, current, v, warp, lane, early, ends);
+      current = behind >= 0 ? behind : wanted;
+      behind = -1;
+#pragma unroll
+      for (int s = 0; s < Sums::sets; ++s)
+#pragma unroll
+        for (int r = 0; r < 2; ++r) {
+          v[s][r] = later[s][r];
+          later[s][r] = 0;
+        }
+    };
+    for (int first = begin + warp * perWarp;; first += K::slotUnits) {
+      Place<K> units[perWarp];
       typename Sums::Activations x[perWarp];
-      typename Sums::Codes codes[perWarp];
-      float scale[perWarp][2], zero[perWarp][2];
-      int unitTile[perWarp], unitK[perWarp];
 #pragma unroll
       for (int j = 0; j < perWarp; ++j) {
-        unitTile[j] = j ? unitTile[j ? j - 1 : 0] : tile;
-        unitK[j] = j ? unitK[j ? j - 1 : 0] + 1 : k;
-        if (j && unitK[j] == units) {
-          unitK[j] = 0;
-          ++unitTile[j];
-        }
-        Sums::load(x[j], xAt, unitK[j], lane);
+        units[j] = place;
+        units[j].template advance<1>(j);
+        Sums::load(x[j], xAt, units[j].k, lane);
       }
-      waitBarrier(this->base + Places<P>::fullAt + 8 * this->slot,
-                  this->parity);
-      const uint32_t ring =
-          this->base + Places<P>::ringAt + this->slot * P::slotBytes;
+      slot.template advance<K::slotUnits>();
+      place.template advance<K::slotUnits>();
+      const bool isLast = slot.unit() >= end;
+      if (!isLast)
+        fetch<K>(next, scales, slot, place, warp, lane);
+      // The one place in the loop where tiles are finished: the code is long.
+      while (current != units[0].tile) {
+        finish(units[0].tile);
+        while (current >= round.end() && round.from < round.last)
+          flush<K>(round, warp, early, ends);
+      }
 #pragma unroll
       for (int j = 0; j < perWarp; ++j) {
-        const uint32_t from =
-            ring + uint32_t((unitTile[j] - slotTile) * K::tileBytes +
-                            (unitK[j] - slotK) * K::unitBytes);
-        Sums::load(codes[j], from, unitK[j] == units - 1, lane);
-        loadScales<K>(ring, slotTile, slotK, unitTile[j], unitK[j],
-                      warp * perWarp + j, g, scale[j], zero[j]);
-      }
-      __syncwarp();
-      if (lane == 0)
-        arriveBarrier(this->base + Places<P>::emptyAt + 8 * this->slot);
+        float part[Sums::sets][2];
+        Sums::multiply(now.codes[j], x[j], now.scale[j], now.zero[j], part);
+        const bool exists = first + j < end, isLater = units[j].tile != current;
+        if (exists && isLater)
+          behind = units[j].tile;
 #pragma unroll
-      for (int j = 0; j < perWarp; ++j) {
-        if (first + j >= end)
-          break;
-        if (unitTile[j] != current) {
-          finishTile<K>(round, current, v, warp, lane, early, bias, residual,
-                        residualRest, output, outputRest);
-          current = unitTile[j];
-          while (current >= round.end())
-            flush<K>(round, warp, early, bias, residual, residualRest, output,
-                     outputRest);
-        }
-        Sums::add(codes[j], x[j], scale[j], zero[j], xSums, unitK[j], lane, v);
+        for (int s = 0; s < Sums::sets; ++s)
+#pragma unroll
+          for (int r = 0; r < 2; ++r) {
+            v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
+            if (j > 0)
+              later[s][r] += exists && isLater ? part[s][r] : 0.0F;
+          }
       }
-      advance<K>(slotTile, slotK, K::slotUnits);
-      advance<K>(tile, k, K::slotUnits);
-      this->nextSlot();
+      if (isLast)
+        break;
+      now = next;
     }
-    if (current < round.last)
-      finishTile<K>(round, current, v, warp, lane, early, bias, residual,
-                    residualRest, output, outputRest);
+    while (current < round.last)
+      finish(round.last);
     while (round.from < round.last)
-      flush<K>(round, warp, early, bias, residual, residualRest, output,
-               outputRest);
+      flush<K>(round, warp, early, ends);
   }
 
 private:
+  /// What a gemv's results are added to, and where they go.
+  struct Ends {
+    uint64_t bias, residual, residualRest, output, outputRest;
+    uint32_t residualTag, outputTag;
+  };
+  /// What is added to a result: the residual, in two parts, or without one the
+  /// bias.
+  struct Addend {
+    float value = 0, rest = 0;
+  };
+
   /// The tiles whose sums are collected at a time.
   template <class K>
   struct Round {
@@ -313,13 +344,91 @@ private:
     }
   };
 
+  /// A unit of a weight.
   template <class K>
-  static __device__ __forceinline__ void advance(int &tile, int &k, int by) {
-    k += by;
-    while (k >= K::unitsPerRow) {
-      k -= K::unitsPerRow;
-      ++tile;
+  struct Place {
+    int tile, k;
+
+    Place() = default;
+    __device__ __forceinline__ explicit Place(int unit)
+        : tile(unit / K::unitsPerRow), k(unit % K::unitsPerRow) {}
+    __device__ __forceinline__ int unit() const {
+      return tile * K::unitsPerRow + k;
     }
+    /// `times` is a constant after unrolling.
+    template <int By>
+    __device__ __forceinline__ void advance(int times = 1) {
+      for (int i = 0; i < times; ++i) {
+        constexpr int rows = By / K::unitsPerRow, rest = By % K::unitsPerRow;
+        const bool wraps = k + rest >= K::unitsPerRow;
+        tile += rows + int(wraps);
+        k += rest - (wraps ? K::unitsPerRow : 0);
+      }
+    }
+  };
+
+  /// Scales and zero points of some slots.
+  template <class K>
+  struct Chunk {
+    int slots = K::chunkSlots - 1; ///< that came before, of those
+    Place<K> first;
+    uint32_t at;
+  };
+
+  /// A warp's part of a slot.
+  template <class K>
+  struct Fetched {
+    typename UnitSums<K>::Codes codes[K::perWarp];
+    uint2 scale[K::perWarp];   ///< as stored; 16-bit ones in the first word
+    uint32_t zero[K::perWarp]; ///< a byte each row
+  };
+
+  /// Waits for the next slot of the ring, which begins with unit `slot`, and
+  /// reads this warp's units, from `place` on.
+  template <class K>
+  __device__ __forceinline__ void fetch(Fetched<K> &to, Chunk<K> &scales,
+                                        Place<K> slot, Place<K> place, int warp,
+                                        int lane) {
+    using Sums = UnitSums<K>;
+    const int g = lane / 4;
+    if (K::scaleLine && ++scales.slots >= K::chunkSlots)
+      scales = {0, slot, this->nextChunk()};
+    waitBarrier(this->base + Places<P>::fullAt + 8 * this->slot, this->parity);
+    const uint32_t ring =
+        this->base + Places<P>::ringAt + this->slot * P::slotBytes;
+#pragma unroll
+    for (int j = 0; j < K::perWarp; ++j) {
+      // Units lie one behind the other, but a row's last may be shorter.
+      constexpr int missing = K::unitsPerRow * K::unitBytes - K::tileBytes;
+      const int inSlot = warp * K::perWarp + j;
+      const uint32_t from =
+          ring + inSlot * K::unitBytes - (place.tile - slot.tile) * missing;
+      Sums::load(to.codes[j], from, place.k == K::unitsPerRow - 1, lane);
+      if (K::scaleLine) {
+        const int line = K::unitsPerGroup == 1
+                             ? scales.slots * K::slotUnits + inSlot
+                             : (place.tile - scales.first.tile) * K::groups +
+                                   place.k / K::unitsPerGroup -
+                                   scales.first.k / K::unitsPerGroup;
+        const uint32_t at = scales.at + line * K::scaleLine;
+        if (K::scaleType == ElementF32)
+          to.scale[j] = loadShared8(at + g * 8);
+        else
+          asm volatile("ld.shared.u32 %0, [%1];"
+                       : "=r"(to.scale[j].x)
+                       : "r"(at + g * 4));
+        if (K::zeroLine)
+          asm volatile(
+              "ld.shared.u16 %0, [%1];"
+              : "=r"(to.zero[j])
+              : "r"(scales.at + K::zerosAt + line * K::zeroLine + g * 2));
+      }
+      place.template advance<1>();
+    }
+    __syncwarp();
+    if (lane == 0)
+      arriveBarrier(this->base + Places<P>::emptyAt + 8 * this->slot);
+    this->nextSlot();
   }
 
   __device__ __forceinline__ float *rooms() const {
@@ -329,59 +438,16 @@ private:
     return reinterpret_cast<float *>(this->shared + Places<P>::sumsAt);
   }
 
-  /// `inSlot`: the unit's number in the slot.
-  template <class K>
-  static __device__ __forceinline__ void
-  loadScales(uint32_t ring, int slotTile, int slotK, int tile, int k,
-             int inSlot, int g, float (&scale)[2], float (&zero)[2]) {
-    scale[0] = scale[1] = 1;
-    zero[0] = zero[1] = 0;
-    if (!K::scaleLine)
-      return;
-    int line = inSlot;
-    if (K::unitsPerGroup != 1)
-      line = (tile - slotTile) * K::groups + k / K::unitsPerGroup -
-             slotK / K::unitsPerGroup;
-    const uint32_t at = ring + K::scalesAt + line * K::scaleLine;
-    if (K::scaleType == ElementF32) {
-      const uint2 raw = loadShared8(at + g * 8);
-      scale[0] = __uint_as_float(raw.x);
-      scale[1] = __uint_as_float(raw.y);
-    } else {
-      uint32_t raw;
-      asm volatile("ld.shared.u32 %0, [%1];" : "=r"(raw) : "r"(at + g * 4));
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const uint16_t half = uint16_t(r ? raw >> 16 : raw);
-        scale[r] = K::scaleType == ElementF16 ? fromHalf(half)
-                                              : fromBfloat(half);
-      }
-    }
-    if (K::zeroLine) {
-      uint16_t raw;
-      asm volatile("ld.shared.u16 %0, [%1];"
-                   : "=h"(raw)
-                   : "r"(ring + K::zerosAt + line * K::zeroLine + g * 2));
-      zero[0] = float(raw & 255);
-      zero[1] = float(raw >> 8);
-    }
-  }
-
   /// Leaves a warp's sums of `tile`, and zeros for those that it skipped.
   template <class K, int Sets>
   __device__ __forceinline__ void
-  finishTile(Round<K> &round, int tile, float (&v)[Sets][2], int warp, int lane,
-             float early, uint64_t bias, uint64_t residual,
-             uint64_t residualRest, uint64_t output, uint64_t outputRest) {
+  finishTile(Round<K> &round, int tile, const float (&v)[Sets][2], int warp,
+             int lane, Addend early, const Ends &ends) {
     while (tile >= round.end())
-      flush<K>(round, warp, early, bias, residual, residualRest, output,
-               outputRest);
+      flush<K>(round, warp, early, ends);
     skipTo(round, tile, warp, lane);
     put(round, tile, v, warp, lane);
     round.written = tile + 1;
-#pragma unroll
-    for (int s = 0; s < Sets; ++s)
-      v[s][0] = v[s][1] = 0;
   }
   template <class K>
   __device__ __forceinline__ void skipTo(Round<K> &round, int tile, int warp,
@@ -408,35 +474,48 @@ private:
     }
   }
 
-  /// What is added to output `i` of the round: the residual, or without one
-  /// the bias.
+  /// What is added to output `i` of the round, as it is now.
   template <class K>
-  static __device__ __forceinline__ float
-  addend(const Round<K> &round, int i, uint64_t bias, uint64_t residual,
-         uint64_t residualRest) {
+  static __device__ __forceinline__ Addend loadAddend(const Round<K> &round,
+                                                      int i, const Ends &ends) {
     constexpr int itemTiles = K::glu ? 2 : 1;
     const int r = i % 16, token = i / 16 % K::maxTokens,
               item = i / (16 * K::maxTokens);
     const int row = (round.from + item * itemTiles) * 16 + r;
     if (row >= K::rows || item * itemTiles >= round.end() - round.from)
-      return 0;
+      return {};
     if (K::hasResidual) {
       const int column = K::glu ? row / 32 * 16 + r : row;
       const int64_t from = int64_t(token) * K::residualStride + column;
-      float v = loadFar(pointer<const float>(residual) + from);
-      if (K::residualHasRest)
-        v += loadFar(pointer<const float>(residualRest) + from);
-      return v;
+      const float *value = pointer<const float>(ends.residual) + from,
+                  *rest = pointer<const float>(ends.residualRest) + from;
+      return {loadPart<K>(value), K::residualHasRest ? loadPart<K>(rest) : 0};
     }
-    return K::hasBias ? pointer<const float>(bias)[row] : 0.0F;
+    return {K::hasBias ? pointer<const float>(ends.bias)[row] : 0.0F, 0};
+  }
+  template <class K>
+  static __device__ __forceinline__ float loadPart(const float *p) {
+    return K::isResidualTagged ? loadNow(p) : loadFar(p);
+  }
+  template <class K>
+  static __device__ __forceinline__ bool isHere(Addend x, uint32_t tag) {
+    return !K::hasResidual || !K::isResidualTagged ||
+           (hasTag(x.value, tag) &&
+            (!K::residualHasRest || hasTag(x.rest, tag)));
+  }
+  template <class K>
+  static __device__ __forceinline__ void store(uint64_t row, int64_t at,
+                                               float v, uint32_t tag) {
+    if (K::isOutputTagged)
+      storeTagged(pointer<float>(row) + at, v, tag);
+    else
+      pointer<float>(row)[at] = v;
   }
 
   /// Adds up the warps' sums of the round's tiles and stores the outputs.
   template <class K>
-  __device__ __forceinline__ void
-  flush(Round<K> &round, int warp, float early, uint64_t bias,
-        uint64_t residual, uint64_t residualRest, uint64_t output,
-        uint64_t outputRest) {
+  __device__ __forceinline__ void flush(Round<K> &round, int warp, Addend early,
+                                        const Ends &ends) {
     constexpr int units = K::unitsPerRow, itemTiles = K::glu ? 2 : 1;
     const int end = round.end();
     tid = opaque(tid);
@@ -462,27 +541,29 @@ private:
           K::code == BF16 ? 1.0F : xScales[token] * sumUnit(K::code);
       const bool isEarly = K::maxTokens == 1 && i < kConsumers &&
                            round.from == round.begin / units;
-      const float more =
-          isEarly ? early : addend<K>(round, i, bias, residual, residualRest);
+      Addend addend = isEarly ? early : loadAddend<K>(round, i, ends);
       float v = add<K>(item * itemTiles, token, r) * xScale;
       if (isSecond) {
-        pointer<float>(outputRest)[at] = v;
+        store<K>(ends.outputRest, at, v, ends.outputTag);
         continue;
       }
+      while (!isHere<K>(addend, ends.residualTag))
+        addend = loadAddend<K>(round, i, ends);
+      const float more = addend.value + addend.rest;
       if (K::hasBias)
-        v += K::hasResidual ? pointer<const float>(bias)[row] : more;
+        v += K::hasResidual ? pointer<const float>(ends.bias)[row] : more;
       v = activate<K::activation>(v);
       if (K::glu) {
         float up = add<K>(item * itemTiles + itemTiles - 1, token, r) * xScale;
         if (K::hasBias)
-          up += pointer<const float>(bias)[row + 16];
+          up += pointer<const float>(ends.bias)[row + 16];
         v *= up;
       }
       if (K::hasResidual)
         v += more;
-      pointer<float>(output)[at] = v;
+      store<K>(ends.output, at, v, ends.outputTag);
       if (K::hasRest && !isFirst)
-        pointer<float>(outputRest)[at] = 0;
+        store<K>(ends.outputRest, at, 0, ends.outputTag);
     }
     round.from = round.written = end;
     syncConsumers();
@@ -492,14 +573,15 @@ private:
     float v = 0;
 #pragma unroll
     for (int w = 0; w < kConsumerWarps; ++w)
-      v += sums()[((tile * kConsumerWarps + w) * K::maxTokens + token) * 16 + r];
+      v +=
+          sums()[((tile * kConsumerWarps + w) * K::maxTokens + token) * 16 + r];
     return v;
   }
 
   uint64_t *sync;
   const Args &args;
   int tid;
-  uint64_t target = 0;
+  uint64_t target;
   uint32_t turn = 0;
 };
 
@@ -520,7 +602,17 @@ struct Persistent {
         initBarrier(base + Places<P>::emptyAt + 8 * i, kConsumerWarps);
       }
       fenceBarrierInit();
-      *reinterpret_cast<uint32_t *>(shared + Places<P>::startedAt) = 0;
+      // Nobody has passed the first barrier before this block arrives there.
+      uint64_t now;
+      asm volatile("ld.acquire.gpu.global.u64 %0, [%1];"
+                   : "=l"(now)
+                   : "l"(pointer<uint64_t>(a.v[2]))
+                   : "memory");
+      auto *started =
+          reinterpret_cast<uint32_t *>(shared + Places<P>::startedAt);
+      started[0] = 0;
+      started[1] = uint32_t(now / gridDim.x / P::barriers);
+      *reinterpret_cast<uint64_t *>(started + 2) = now - now % gridDim.x;
     }
     uint64_t *table = reinterpret_cast<uint64_t *>(shared + Places<P>::tableAt);
     for (int i = threadIdx.x; i < P::words; i += kPersistentThreads)

@@ -56,10 +56,9 @@ struct PersistentStage {
 
   /// The same for pieces of two rows: use(first, second).
   template <class Use>
-  static __device__ __forceinline__ void zip(int thread,
-                                             float (&first)[count][width],
-                                             float (&second)[count][width],
-                                             Use use) {
+  static __device__ __forceinline__ void
+  zip(int thread, float (&first)[count][width], float (&second)[count][width],
+      Use use) {
 #pragma unroll
     for (int n = 0; n < count; ++n)
 #pragma unroll
@@ -68,26 +67,50 @@ struct PersistentStage {
           use(&first[n][p * pieceElements], &second[n][p * pieceElements]);
   }
 
+  /// A tagged piece is loaded as it is now.
+  template <bool IsTagged = false>
   static __device__ __forceinline__ void load(const float *from, float *to) {
     if constexpr (pieceElements == 4) {
-      const float4 v = __ldcg(reinterpret_cast<const float4 *>(from));
+      const float4 v = IsTagged
+                           ? loadNow4(from)
+                           : __ldcg(reinterpret_cast<const float4 *>(from));
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;
       to[3] = v.w;
     } else if constexpr (pieceElements == 2) {
-      const float2 v = __ldcg(reinterpret_cast<const float2 *>(from));
+      const float2 v = IsTagged
+                           ? loadNow2(from)
+                           : __ldcg(reinterpret_cast<const float2 *>(from));
       to[0] = v.x;
       to[1] = v.y;
     } else {
-      to[0] = __ldcg(from);
+      to[0] = IsTagged ? loadNow(from) : __ldcg(from);
     }
+  }
+  /// Loads pieces of `row` that lack the tag again; whether there were any.
+  static __device__ __forceinline__ bool
+  loadMissing(int thread, const float *row, uint32_t tag,
+              float (&values)[count][width]) {
+    bool isMissing = false;
+    each(thread, values, [&](int k, float *v) {
+      bool isHere = true;
+#pragma unroll
+      for (int i = 0; i < pieceElements; ++i)
+        isHere &= hasTag(v[i], tag);
+      if (!isHere) {
+        load<true>(row + k, v);
+        isMissing = true;
+      }
+    });
+    return isMissing;
   }
 
   /// Stages row `m` into `staged` (shared memory). All consumers call it.
   static __device__ __forceinline__ void
   runRow(int m, const float *x, const float *rest, const float *weight,
-         const float *bias, char *staged, float *rooms, uint32_t &turn) {
+         const float *bias, uint32_t tag, char *staged, float *rooms,
+         uint32_t &turn) {
     const int thread = opaque(int(threadIdx.x));
     float values[count][width];
 #pragma unroll
@@ -95,7 +118,11 @@ struct PersistentStage {
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
-    each(thread, values, [&](int k, float *v) { load(x + k, v); });
+    each(thread, values, [&](int k, float *v) { load<K::isTagged>(x + k, v); });
+    constexpr bool isPair = K::isTagged && K::hasRest;
+    float second[isPair ? count : 1][width] = {};
+    if constexpr (isPair)
+      each(thread, second, [&](int k, float *v) { load<true>(rest + k, v); });
     // The norm's weights come as far as the row: they are asked for with it,
     // where registers have room for both.
     constexpr bool isEarly =
@@ -103,7 +130,18 @@ struct PersistentStage {
     float weights[isEarly ? count : 1][width];
     if constexpr (isEarly)
       each(thread, weights, [&](int k, float *w) { load(weight + k, w); });
-    if (K::hasRest)
+    if constexpr (K::isTagged)
+      while (loadMissing(thread, x, tag, values))
+        ;
+    if constexpr (isPair) {
+      while (loadMissing(thread, rest, tag, second))
+        ;
+      zip(thread, values, second, [&](float *v, float *w) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          v[i] += w[i];
+      });
+    } else if constexpr (K::hasRest)
       each(thread, values, [&](int k, float *v) {
         float more[pieceElements];
         load(rest + k, more);

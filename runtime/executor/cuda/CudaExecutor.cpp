@@ -176,6 +176,11 @@ void CudaExecutor::loadKernels(const Artifact &artifact,
   }
 }
 
+static bool isPersistent(const fb::Entry &entry) {
+  return entry.launches()->size() == 1 &&
+         entry.launches()->Get(0)->cooperative();
+}
+
 bool CudaExecutor::addLaunch(Entry &entry, const fb::Launch &description,
                              Function function, const std::string &name) {
   bool isPersistent = description.cooperative();
@@ -228,10 +233,12 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
     tensorAt.push_back(place(artifact.tensor(i).size()));
   weightBytes = total;
   const fb::Kernels &kernels = *artifact.kernels(targetName);
-  uint64_t arena = 0;
+  uint64_t arena = 0, persistentArena = 0;
   for (const fb::Entry *entry : *kernels.entries()) {
-    uint64_t &room =
-        entry->max_tokens() <= kMostGraphTokens ? arena : promptArenaBytes;
+    uint64_t &room = isPersistent(*entry) ? persistentArena
+                     : entry->max_tokens() <= kMostGraphTokens
+                         ? arena
+                         : promptArenaBytes;
     room = std::max(room, entry->arena_bytes());
   }
   for (Entry &entry : entries)
@@ -248,6 +255,9 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
       partialBytes = std::max(partialBytes, d.partial_bytes() * blocks);
     }
   arenaAt = place(arena);
+  // From step to step, its rows say how often they have been written
+  // (codegen/cuda/PersistentTags.h): nothing else may write there.
+  persistentArenaAt = place(persistentArena);
   countersAt = place(counterBytes);
   syncAt = place(sizeof(uint64_t));
   partialsAt = place(partialBytes);
@@ -277,6 +287,9 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
   // Staged rows that no token fills are multiplied, and not used.
   driver.check(driver.fill(memory.address() + arenaAt, 0, aligned(arena),
                            device.stream()),
+               "cannot clear memory");
+  driver.check(driver.fill(memory.address() + persistentArenaAt, 0,
+                           aligned(persistentArena), device.stream()),
                "cannot clear memory");
   for (const Entry &entry : entries)
     for (const Launch &launch : entry.launches)
@@ -414,7 +427,8 @@ void CudaExecutor::resolveOperands() {
     for (Launch &launch : entry.launches) {
       std::fill(std::begin(launch.args), std::end(launch.args), 0);
       const auto *operands = launch.description->operands();
-      launch.arena = entry.maxTokens <= kMostGraphTokens
+      launch.arena = entry.isPersistent ? memory.address() + persistentArenaAt
+                     : entry.maxTokens <= kMostGraphTokens
                          ? memory.address() + arenaAt
                          : promptArena.address();
       for (uint32_t i = 0; operands && i < operands->size(); ++i)
@@ -560,8 +574,9 @@ void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
     const Part &part = parts[s];
     auto &cache = static_cast<CudaKvCache &>(*part.cache);
     auto count = uint32_t(part.tokens.size());
-    sequences[s] = {token, count, part.past, cache.stored,
-                    cache.memory.address(), part.length, 0};
+    sequences[s] = {
+        token,       count, part.past, cache.stored, cache.memory.address(),
+        part.length, 0};
     for (uint32_t i = 0; i < count; ++i, ++token) {
       ids[token] = part.tokens[i];
       positions[token] = int32_t(part.past + i);
@@ -612,9 +627,8 @@ void CudaExecutor::runParts(std::span<const Part> parts) {
     if (part.logitRows == 0)
       continue;
     uint64_t bytes = uint64_t(part.logitRows) * words * sizeof(float);
-    driver.check(
-        driver.copyToHost(part.logits, from, bytes, device.stream()),
-        "cannot fetch logits");
+    driver.check(driver.copyToHost(part.logits, from, bytes, device.stream()),
+                 "cannot fetch logits");
     from += bytes;
   }
   driver.check(driver.synchronize(device.stream()), "a step failed");

@@ -96,8 +96,8 @@ private:
   cuda::Buffer memory;
   /// Offsets into it.
   std::vector<uint64_t> tensorAt;
-  uint64_t arenaAt = 0, countersAt = 0, partialsAt = 0, stepAt = 0, syncAt = 0,
-           statisticsAt = 0;
+  uint64_t arenaAt = 0, persistentArenaAt = 0, countersAt = 0, partialsAt = 0,
+           stepAt = 0, syncAt = 0, statisticsAt = 0;
   uint64_t counterBytes = 0, partialBytes = 0;
   uint64_t promptArenaBytes = 0;
   cuda::Buffer logitRows, promptArena;
