@@ -56,9 +56,9 @@ cmake --preset "$preset" >"$build.log" 2>&1 || {
 cmake --build "$build" --parallel "$jobs" || stop "the build failed"
 
 if [[ $preset == asan ]]; then
-  # Containers that cross into LLVM's libraries, which are not instrumented,
-  # look overfull to the annotations of those that are.
-  export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_container_overflow=0}
+  # Containers and arenas that cross into LLVM's libraries, which are not
+  # instrumented, look overfull or freed to the annotations of those that are.
+  export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_container_overflow=0:allow_user_poisoning=0}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 fi
 

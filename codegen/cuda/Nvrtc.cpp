@@ -80,7 +80,7 @@ public:
     resolve(archCount, "nvrtcGetNumSupportedArchs");
     resolve(archs, "nvrtcGetSupportedArchs");
   }
-  ~LoadedNvrtc() override { ::dlclose(handle); }
+  // The library stays in the process: it holds memory that only it can reach.
 
   std::string version() const override {
     int major = 0, minor = 0;

@@ -90,7 +90,8 @@ private:
   void take(void *to, size_t size) {
     if (size > data.size() - at)
       throw Error("damaged calibration state");
-    std::memcpy(to, data.data() + at, size);
+    if (size > 0) // an empty vector has no address
+      std::memcpy(to, data.data() + at, size);
     at += size;
   }
   std::span<const uint8_t> data;

@@ -54,7 +54,8 @@ struct GoldenTensor {
   template <class T>
   std::vector<T> as() const {
     std::vector<T> values(bytes.size() / sizeof(T));
-    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+    if (!values.empty())
+      std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
     return values;
   }
 
