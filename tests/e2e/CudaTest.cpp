@@ -66,6 +66,42 @@ TEST(Cuda, EmitsKernelsWithoutNvrtcOrGpu) {
             std::string::npos);
 }
 
+/// The layers of the persistent kernel of a llama of so many dimensions.
+static std::string persistentLayers(int hidden) {
+  TemporaryFolder folder;
+  const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
+                                 {"model_type", "llama"},
+                                 {"hidden_size", hidden},
+                                 {"intermediate_size", 3 * hidden},
+                                 {"num_hidden_layers", 3},
+                                 {"num_attention_heads", hidden / 64},
+                                 {"vocab_size", 512},
+                                 {"rms_norm_eps", 1e-5},
+                                 {"max_position_embeddings", 256},
+                                 {"tie_word_embeddings", false},
+                                 {"torch_dtype", "bfloat16"}};
+  std::ofstream(folder.path("config.json")) << config;
+  Outcome outcome =
+      qcc({"compile", folder.path(""), "--random-weights", "1", "--quantize",
+           "rtn.int4", "--target", "sm_90", "--emit", "cuda"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const size_t program = outcome.out.find("struct Program"),
+               begin = outcome.out.find("for (int layer", program),
+               end = outcome.out.find("\n    }\n", begin);
+  EXPECT_NE(end, std::string::npos);
+  return outcome.out.substr(begin, end - begin);
+}
+
+// Rows are handed over without a barrier where every block writes a part.
+TEST(Cuda, LargeLayersNeedNoBarriers) {
+  const std::string large = persistentLayers(3072);
+  EXPECT_EQ(large.find("a.barrier()"), std::string::npos) << large;
+  EXPECT_NE(large.find("a.tag(4, 0 + layer * 1)"), std::string::npos) << large;
+  const std::string small = persistentLayers(256);
+  EXPECT_NE(small.find("a.barrier()"), std::string::npos) << small;
+  EXPECT_EQ(small.find("a.tag("), std::string::npos) << small;
+}
+
 TEST(Cuda, SaysWhereNvrtcIsMissing) {
   TemporaryFolder folder;
   auto arguments = compileArguments(writeConfig(folder), "sm_90");
