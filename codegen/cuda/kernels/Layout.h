@@ -175,13 +175,14 @@ constexpr int64_t gemmSharedBytes(const GemmLayout &layout, int bits,
 /// What persistent.cuh fixes.
 constexpr int64_t kConsumerWarps = 11,
                   kPersistentThreads = kConsumerWarps * 32 + 32;
-/// A slot's units of one warp, of no more than two tiles. Two units of 1 KiB
-/// hide more of what a slot costs than one does; more than that, or more small
-/// ones, take too many registers.
+/// A slot's units of one warp, of no more than two tiles. Two hide more of what
+/// a slot costs than one does, more take too many registers, unless they are
+/// small.
 constexpr int64_t persistentUnits(int64_t unitBytes, int64_t unitsPerRow) {
-  const int64_t bytes = unitBytes >= 1024 ? 2048 : 1024;
-  const int64_t units = unitBytes >= bytes ? 1 : bytes / unitBytes;
-  return units < unitsPerRow ? units : unitsPerRow;
+  const int64_t wanted = unitBytes >= 2048  ? 1
+                         : unitBytes >= 512 ? 2
+                                            : 1024 / unitBytes;
+  return wanted < unitsPerRow ? wanted : unitsPerRow;
 }
 
 /// Tokens of a step from which on kernels for sm_90a take wgmma.
