@@ -1,16 +1,8 @@
 //===- PersistentUnit.cpp - A step as one kernel --------------------------===//
 
-#include "codegen/cuda/PersistentUnit.h"
-
-#include "codegen/cpu/WeightPlanes.h"
-#include "codegen/cuda/ConfigText.h"
-#include "codegen/cuda/PersistentTags.h"
-#include "codegen/cuda/Phases.h"
-#include "codegen/cuda/kernels/Layout.h"
+#include "codegen/cuda/PersistentGenerator.h"
 
 #include "mlir/IR/BuiltinTypes.h"
-#include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
@@ -25,18 +17,14 @@ namespace {
 
 /// What a block of sm_90 and sm_100 can have.
 constexpr int64_t kMostShared = 227 * 1024;
-/// Where sums of tiles meet: 32 tiles of one token.
-constexpr int64_t kSumsBytes = 32 * kConsumerWarps * 64;
 constexpr int64_t kFewestSlots = 4;
-/// Scales of one copy: about so many bytes, of at most so many slots.
-constexpr int64_t kChunkBytes = 4096, kMostChunkSlots = 8;
-/// Elements of a row that a consumer holds while it stages, at most.
-constexpr int64_t kMostStaged = 96, kMostInTwoParts = 32;
 /// Bytes that are on their way to a block: while it multiplies, and while it
 /// waits for activations (measured on an H200, docs/adr/0004).
 constexpr int64_t kFlying = 68 * 1024, kFlyingAhead = 26 * 1024;
 
-int64_t columnOf(Value buffer) {
+} // namespace
+
+int64_t cuda::columnOf(Value buffer) {
   int64_t column = 0;
   while (auto view = buffer.getDefiningOp<krn::ViewOp>()) {
     column += int64_t(view.getColumn());
@@ -44,87 +32,12 @@ int64_t columnOf(Value buffer) {
   }
   return column;
 }
-/// Bytes into the arena.
-int64_t offsetOf(Value buffer) {
-  return int64_t(
-             cast<krn::BufferOp>(rootOf(buffer).getDefiningOp()).getOffset()) +
-         columnOf(buffer) * 4;
-}
-
-class Generator {
-public:
-  Generator(krn::EntryOp entry, std::string function)
-      : entry(entry), tokens(entry.getMaxTokens()),
-        function(std::move(function)) {}
-
-  PersistentUnit run();
-
-private:
-  void addBlock(Block &block, const std::string &indent);
-  void addPhase(Operation *op, const std::string &indent);
-  void addRepeat(krn::RepeatOp op, const std::string &indent);
-  void add(krn::StageOp op);
-  void add(krn::GemmOp op);
-  void add(krn::AttentionOp op);
-  void add(krn::EmbedOp op);
-  void add(krn::RopeTableOp op);
-  void add(krn::NormOp op);
-  void add(krn::RopeOp op);
-  void addElementwise(const char *kind, Value a, Value b, Value output,
-                      int activation);
-
-  /// Finds the buffers whose rows may lie in two parts, and the largest room
-  /// for activations.
-  void findRests();
-  bool mayHaveRest(Value buffer) const;
-  bool canSplit(krn::GemmOp gemm) const;
-  /// Of a weight in slots: copies that begin at a line of 128 bytes are the
-  /// fast ones.
-  static int64_t alignment(int64_t unitBytes, int64_t scaleLine);
-  int64_t sharesOf(krn::GemmOp gemm) const;
-  bool hasRest(Value buffer) const {
-    return buffer && rests.count(rootOf(buffer));
-  }
-  static bool isLinear(krn::GemmOp gemm) {
-    return !gemm.getGlu() && !gemm.getGather() &&
-           (!gemm.getActivation() ||
-            *gemm.getActivation() == tfm::Activation::None);
-  }
-
-  /// The number of an operand in the table.
-  size_t wordOf(Operand operand);
-  /// C++ for the address of a buffer or of a weight's data, or 0.
-  std::string address(Value value, int64_t bytes = 0);
-  std::string rest(Value buffer);
-  std::string vector(Operation *op, Value value);
-  /// Adds a struct of constants; its name.
-  std::string config(const char *name, const ConfigText &constants);
-  /// Adds a call of the program.
-  void call(const std::string &member, const std::string &config,
-            std::initializer_list<std::string> operands);
-
-  krn::EntryOp entry;
-  int64_t tokens;
-  std::string function;
-
-  std::string configs, body, indent;
-  std::vector<Operand> words, layerWords;
-  std::vector<std::unique_ptr<qrt::fb::StreamT>> streams;
-  llvm::DenseMap<Value, int64_t> rests; ///< bytes into the arena
-  std::optional<PersistentTags> tags;
-  /// Of a repeat's arguments, while it is generated.
-  llvm::DenseMap<Value, size_t> layerArguments;
-  std::string kvOffset = "0";
-  int64_t arena = 0, xBytes = 0, slotBytes = 0, roomBytes = 0;
-  int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
-  int64_t counters = 0, partialBytes = 0;
-};
 
 //===----------------------------------------------------------------------===//
 // Operands
 //===----------------------------------------------------------------------===//
 
-size_t Generator::wordOf(Operand operand) {
+size_t PersistentGenerator::wordOf(Operand operand) {
   auto it = llvm::find_if(words, [&](const Operand &other) {
     return other.kind() == operand.kind() &&
            other.tensor() == operand.tensor() &&
@@ -135,7 +48,7 @@ size_t Generator::wordOf(Operand operand) {
   return size_t(it - words.begin());
 }
 
-std::string Generator::address(Value value, int64_t bytes) {
+std::string PersistentGenerator::address(Value value, int64_t bytes) {
   if (!value)
     return "uint64_t(0)";
   Value root = rootOf(value);
@@ -160,7 +73,7 @@ std::string Generator::address(Value value, int64_t bytes) {
   return bytes ? word + " + " + std::to_string(bytes) : word;
 }
 
-std::string Generator::rest(Value buffer) {
+std::string PersistentGenerator::rest(Value buffer) {
   if (!hasRest(buffer))
     return "uint64_t(0)";
   return "a.word(" + std::to_string(wordOf({OperandKind::Arena, 0, 0})) +
@@ -168,7 +81,7 @@ std::string Generator::rest(Value buffer) {
          std::to_string(rests.lookup(rootOf(buffer)) + columnOf(buffer) * 4);
 }
 
-std::string Generator::vector(Operation *op, Value value) {
+std::string PersistentGenerator::vector(Operation *op, Value value) {
   if (value) {
     auto type = cast<qnt::PackedType>(value.getType());
     if (type.getFormat().getValue().code != qrt::Code::F32 ||
@@ -178,15 +91,17 @@ std::string Generator::vector(Operation *op, Value value) {
   return address(value);
 }
 
-std::string Generator::config(const char *name, const ConfigText &constants) {
+std::string PersistentGenerator::config(const char *name,
+                                        const ConfigText &constants) {
   std::string structName =
       name + std::to_string(llvm::StringRef(configs).count("\nstruct "));
   configs += "\nstruct " + structName + " {\n" + constants.text() + "};\n";
   return structName;
 }
 
-void Generator::call(const std::string &member, const std::string &config,
-                     std::initializer_list<std::string> operands) {
+void PersistentGenerator::call(const std::string &member,
+                               const std::string &config,
+                               std::initializer_list<std::string> operands) {
   body += indent + "a.template " + member + "<" + config + ">(";
   bool isFirst = true;
   for (const std::string &operand : operands) {
@@ -196,7 +111,7 @@ void Generator::call(const std::string &member, const std::string &config,
   body += ");\n";
 }
 
-bool Generator::mayHaveRest(Value buffer) const {
+bool PersistentGenerator::mayHaveRest(Value buffer) const {
   bool isSplit = false;
   SmallVector<Value> names = {buffer};
   while (!names.empty()) {
@@ -221,7 +136,7 @@ bool Generator::mayHaveRest(Value buffer) const {
   return isSplit;
 }
 
-void Generator::findRests() {
+void PersistentGenerator::findRests() {
   entry.walk([&](krn::StageOp stage) {
     krn::StagedType type = stage.getOutput().getType();
     xBytes = std::max(xBytes, gemmLayout(int(type.getBits()), type.getColumns(),
@@ -238,342 +153,10 @@ void Generator::findRests() {
 }
 
 //===----------------------------------------------------------------------===//
-// Phases
-//===----------------------------------------------------------------------===//
-
-void Generator::add(krn::StageOp op) {
-  krn::StagedType staged = op.getOutput().getType();
-  std::optional<qrt::Code> code;
-  bool needsSums = false, isTable = false;
-  for (Operation *user : op.getOutput().getUsers())
-    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
-      const qrt::Format &format =
-          gemm.getWeight().getType().getFormat().getValue();
-      code = format.code;
-      needsSums |= format.zero;
-      isTable |= format.isQuantized() && !qrt::isIntCode(format.code);
-    }
-  if (!code)
-    refuse(op, "stages what no gemm reads");
-  if (op.getOrder())
-    refuse(op, "has elements in another order, which one kernel does not take");
-  const bool isFloat = staged.getActivations() != "i16";
-  GemmLayout layout = gemmLayout(int(staged.getBits()), staged.getColumns(),
-                                 staged.getGroup(), /*hasSmallUnits=*/true);
-  if (layout.rowBlocks * (isFloat ? 4 : 8) >
-      kMostStaged * (kPersistentThreads - 32))
-    refuse(op, "has rows of " + std::to_string(staged.getColumns()) +
-                   " elements, too many for one kernel");
-  ConfigText c = rowConstants(op, *code, isFloat);
-  c.flag("hasRest", hasRest(op.getInput()));
-  c.flag("isTagged", tags->isTagged(op.getInput()));
-  c.integer("maxTokens", tokens);
-  c.integer("units", layout.units);
-  c.integer("unitElements", layout.unitElements);
-  c.integer("unitBlocks", layout.unitBlocks);
-  c.integer("rowBlocks", layout.rowBlocks);
-  c.integer("group", layout.group);
-  c.integer("paddedGroup", layout.paddedGroup);
-  int64_t elements = layout.rowBlocks * (isFloat ? 4 : 8);
-  c.flag("isPadded", elements != staged.getColumns());
-  c.flag("isTable", isTable);
-  c.flag("needsSums", needsSums);
-  c.integer("sumsAt", layout.sumsAt(tokens));
-  c.integer("scalesAt", layout.scalesAt(tokens));
-  call("stage", config("Stage", c),
-       {address(op.getInput()), rest(op.getInput()),
-        vector(op, op.getNormWeight()), vector(op, op.getNormBias()),
-        tags->read(op.getInput())});
-}
-
-void Generator::add(krn::GemmOp op) {
-  qnt::PackedType weight = op.getWeight().getType();
-  const qrt::Format &format = weight.getFormat().getValue();
-  if (format.code == qrt::Code::F32 || !weight.getLayout() ||
-      weight.getLayout().getValue() != "t16" || format.flattened)
-    refuse(op, "has a weight in a format or layout without CUDA kernels");
-  if (op.getMultiplier().convertToFloat() != 1 ||
-      op.getSoftCap().convertToFloat() != 0)
-    refuse(op, "scales or caps its result, which one kernel does not");
-  krn::StagedType staged = op.getInput().getType();
-  const int bits = format.codeBits();
-  GemmLayout layout = gemmLayout(bits, weight.getColumns(), staged.getGroup(),
-                                 /*hasSmallUnits=*/true);
-  const int64_t tiles = (weight.getRows() + 15) / 16;
-  const int64_t unitBytes = layout.unitLines * 64;
-  const int64_t perWarp = persistentUnits(unitBytes, layout.units),
-                slotUnits = perWarp * kConsumerWarps;
-  if (tiles * layout.units >= int64_t(1) << 31 ||
-      slotUnits * layout.tileBytes >= int64_t(1) << 31)
-    refuse(op, "has a weight of " + std::to_string(weight.getRows()) +
-                   " rows, too many for a CUDA kernel");
-  const int64_t scaleLine =
-      format.isQuantized() ? 16 * qrt::scaleTypeBytes(format.scale) : 0;
-  const int64_t zeroLine = format.zero ? 16 : 0;
-  slotBytes = std::max(slotBytes, krn::roundUp(slotUnits * unitBytes, 128));
-  // Scales of so many slots are one copy; `lines` of them at most.
-  const int64_t chunkSlots =
-      std::clamp<int64_t>(kChunkBytes * layout.unitsPerGroup /
-                              std::max<int64_t>(slotUnits * scaleLine, 1),
-                          1, kMostChunkSlots);
-  const int64_t chunkUnits = chunkSlots * slotUnits;
-  const int64_t lines =
-      layout.unitsPerGroup == 1
-          ? chunkUnits
-          : std::min(chunkUnits, chunkUnits / layout.unitsPerGroup +
-                                     2 * (chunkUnits / layout.units + 2));
-  const int64_t zerosAt = krn::roundUp(lines * scaleLine, 128);
-  if (scaleLine) {
-    chunkBytes =
-        std::max(chunkBytes, zerosAt + krn::roundUp(lines * zeroLine, 128));
-    leastChunkSlots = std::min(leastChunkSlots, chunkSlots);
-  }
-
-  ConfigText c;
-  c.integer("code", codeOf(format.code));
-  c.integer("stream", int64_t(streams.size()));
-  c.integer("rows", weight.getRows());
-  c.integer("unitLines", layout.unitLines);
-  c.integer("lastLines", layout.lastLines);
-  c.integer("unitBytes", unitBytes);
-  c.integer("unitsPerRow", layout.units);
-  c.integer("unitsPerGroup", layout.unitsPerGroup);
-  c.integer("groups", layout.groups);
-  c.integer("unitBlocks", layout.unitBlocks);
-  c.integer("rowBlocks", layout.rowBlocks);
-  c.integer("tileBytes", layout.tileBytes);
-  c.integer("perWarp", perWarp);
-  c.integer("slotUnits", slotUnits);
-  c.integer("scaleLine", scaleLine);
-  c.integer("chunkSlots", chunkSlots);
-  c.integer("zeroLine", zeroLine);
-  c.integer("zerosAt", zerosAt);
-  c.integer("sumsAt", layout.sumsAt(tokens));
-  c.integer("xScalesAt", layout.scalesAt(tokens));
-  c.integer("scaleType", elementOf(format.scale));
-  c.flag("hasZero", format.zero);
-  c.integer("defaultZero", qrt::defaultZero(format.code));
-  c.integer("maxTokens", tokens);
-  c.integer("roundTiles", kSumsBytes / (kConsumerWarps * 64 * tokens) / 2 * 2);
-  c.flag("gather", op.getGather());
-  c.flag("hasBias", bool(op.getBias()));
-  c.integer("activation",
-            op.getActivation() ? activationOf(*op.getActivation()) : 0);
-  c.flag("glu", op.getGlu());
-  c.flag("canSplit", canSplit(op));
-  c.flag("hasRest", hasRest(op.getOutput()));
-  c.flag("hasResidual", bool(op.getResidual()));
-  c.flag("residualHasRest", hasRest(op.getResidual()));
-  c.flag("isResidualTagged", tags->isTagged(op.getResidual()));
-  c.flag("isOutputTagged", tags->isTagged(op.getOutput()));
-  c.integer("residualStride",
-            op.getResidual() ? strideOf(op.getResidual()) : 0);
-  c.integer("outputStride", strideOf(op.getOutput()));
-
-  auto stream = std::make_unique<qrt::fb::StreamT>();
-  stream->tiles = uint32_t(tiles);
-  stream->units = uint32_t(layout.units);
-  stream->item_tiles = op.getGlu() ? 2 : 1;
-  stream->can_split = canSplit(op);
-  stream->align = uint32_t(alignment(unitBytes, scaleLine));
-  streams.push_back(std::move(stream));
-
-  cpu::WeightPlanes planes = cpu::weightPlanes(weight);
-  const Value data = op.getWeight();
-  const std::string residualTag = tags->read(op.getResidual());
-  call("gemv", config("Gemv", c),
-       {address(data),
-        planes.scales ? address(data, *planes.scales) : address({}),
-        planes.zeros ? address(data, *planes.zeros) : address({}),
-        vector(op, op.getBias()), address(op.getResidual()),
-        rest(op.getResidual()), address(op.getOutput()), rest(op.getOutput()),
-        residualTag, tags->write(op.getOutput())});
-}
-
-bool Generator::canSplit(krn::GemmOp gemm) const {
-  const bool isInPlace = gemm.getResidual() &&
-                         rootOf(gemm.getResidual()) == rootOf(gemm.getOutput());
-  return isLinear(gemm) && hasRest(gemm.getOutput()) && !isInPlace;
-}
-
-int64_t Generator::alignment(int64_t unitBytes, int64_t scaleLine) {
-  int64_t align = 1;
-  while (align < 8 && (align * unitBytes % 128 || align * scaleLine % 128))
-    align *= 2;
-  return align;
-}
-
-int64_t Generator::sharesOf(krn::GemmOp gemm) const {
-  qnt::PackedType weight = gemm.getWeight().getType();
-  const int64_t tiles = (weight.getRows() + 15) / 16;
-  // A thread that waits for a row in two parts holds both.
-  if (hasRest(gemm.getOutput()) &&
-      weight.getRows() > kMostInTwoParts * kConsumerWarps * 32)
-    return 0;
-  if (!canSplit(gemm))
-    return tiles / (gemm.getGlu() ? 2 : 1);
-  const qrt::Format &format = weight.getFormat().getValue();
-  const GemmLayout layout =
-      gemmLayout(format.codeBits(), weight.getColumns(),
-                 gemm.getInput().getType().getGroup(), /*hasSmallUnits=*/true);
-  constexpr int64_t mostAlignment = 8;
-  return tiles * layout.units / mostAlignment;
-}
-
-void Generator::add(krn::AttentionOp op) {
-  auto append = dyn_cast_or_null<krn::RopeAppendOp>(op->getPrevNode());
-  if (!append || !append.getFused() ||
-      rootOf(append.getQuery()) != rootOf(op.getQuery()))
-    refuse(op, "follows no fused rope_append");
-  if (op.getBf16Bias())
-    refuse(op, "rounds its biases, which one kernel does not");
-  auto cache = cast<tfm::CacheType>(op.getCache());
-  if ((!cache.getElement().isF16() && !cache.getElement().isBF16()) ||
-      cache.getDim() % 8 || cache.getDim() > 128)
-    refuse(op, "has heads of " + std::to_string(cache.getDim()) +
-                   " dimensions; one kernel takes multiples of 8 up to 128, "
-                   "in f16 or bf16");
-  const int64_t heads = op.getHeads(), kvHeads = cache.getHeads(),
-                dim = cache.getDim(), group = heads / kvHeads,
-                liveRows = std::min<int64_t>(group, 16);
-  ConfigText c;
-  c.integer("heads", heads);
-  c.integer("kvHeads", kvHeads);
-  c.integer("headDim", dim);
-  c.integer("qStride", strideOf(append.getQuery()));
-  c.integer("kStride", strideOf(append.getKey()));
-  c.integer("vStride", strideOf(append.getValue()));
-  c.integer("outputStride", strideOf(op.getOutput()));
-  c.integer("rotary", append.getRotary());
-  c.flag("isInterleaved", append.getInterleaved());
-  c.integer("window", cache.getWindow());
-  c.flag("kvIsBfloat", cache.getElement().isBF16());
-  c.flag("alibi", bool(op.getSlopes()));
-  c.real("scale", op.getScale().convertToFloat());
-  c.real("softCap", op.getSoftCap().convertToFloat());
-  c.flag("normQk", bool(append.getQNorm()));
-  c.real("epsilon", append.getEps().convertToFloat());
-  c.real("normOffset", append.getNormOffset().convertToFloat());
-  c.integer("splits", 1);
-  const bool isSplit = hasRest(append.getQuery());
-  if (hasRest(append.getKey()) != isSplit ||
-      hasRest(append.getValue()) != isSplit)
-    refuse(op, "has q, k and v of different kinds");
-  c.flag("hasRest", isSplit);
-  c.flag("isTagged", tags->isTagged(op.getOutput()));
-  // As many warps as have room for their results.
-  const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16),
-                each = liveRows * (dim + 2) * 4,
-                room = krn::roundUp(xBytes, 64) + kSumsBytes;
-  const int64_t warps =
-      std::clamp<int64_t>((room - query) / each, 4, kConsumerWarps);
-  roomBytes = std::max(roomBytes, query + warps * each);
-  c.integer("warps", warps);
-  c.integer("roomBytes", query + warps * each);
-  const int64_t rowBlocks = tokens * kvHeads * ((group + 15) / 16);
-  counters = std::max(counters, rowBlocks);
-  partialBytes = std::max(partialBytes, each);
-  auto place = [&](const char *name, Value value) {
-    c.integer(name, value ? offsetOf(value) : 0);
-  };
-  place("qAt", append.getQuery());
-  place("kAt", append.getKey());
-  place("vAt", append.getValue());
-  place("tableAt", append.getTable());
-  place("outputAt", op.getOutput());
-  for (auto [name, value] : {std::pair("qRestAt", append.getQuery()),
-                             std::pair("kRestAt", append.getKey()),
-                             std::pair("vRestAt", append.getValue())})
-    c.integer(name,
-              isSplit ? rests.lookup(rootOf(value)) + columnOf(value) * 4 : 0);
-  const std::string tag = tags->read(append.getQuery());
-  call("attention", config("Attention", c),
-       {"a.word(" + std::to_string(wordOf({OperandKind::Arena, 0, 0})) + ")",
-        vector(op, append.getQNorm()), vector(op, append.getKNorm()),
-        vector(op, op.getSlopes()), kvOffset, tag,
-        tags->write(op.getOutput())});
-}
-
-void Generator::add(krn::EmbedOp op) {
-  if (op.getPositions())
-    refuse(op, "reads rows by position, which one kernel does not");
-  ConfigText c = embedConstants(op);
-  c.flag("hasRest", hasRest(op.getOutput()));
-  c.flag("isTagged", tags->isTagged(op.getOutput()));
-  call("phase", "qcc::cuda::PersistentEmbed<" + config("Embed", c) + ">",
-       {address(op.getTable()), address(op.getOutput()), rest(op.getOutput()),
-        tags->write(op.getOutput())});
-}
-
-void Generator::add(krn::RopeTableOp op) {
-  if (op.getLengthScaling())
-    refuse(op, "depends on the sequence's length, which one kernel does not "
-               "know");
-  ConfigText c;
-  c.integer("half", op.getFrequencies().getType().getColumns());
-  c.real("attentionFactor", op.getAttentionFactor().convertToFloat());
-  call("phase",
-       "qcc::cuda::PersistentRopeTable<" + config("RopeTable", c) + ">",
-       {vector(op, op.getFrequencies()), address(op.getOutput())});
-}
-
-void Generator::add(krn::NormOp op) {
-  ConfigText c;
-  int64_t heads = op.getHeads();
-  if (heads > 1 &&
-      op.getWeight().getType().getColumns() ==
-          cast<krn::BufferType>(op.getInput().getType()).getColumns())
-    refuse(op, "has a weight for each slice, which one kernel does not read");
-  c.integer("heads", heads);
-  c.integer("columns",
-            cast<krn::BufferType>(op.getInput().getType()).getColumns() /
-                heads);
-  c.integer("inputStride", strideOf(op.getInput()));
-  c.integer("outputStride", strideOf(op.getOutput()));
-  c.integer("norm", normOf(op.getNorm()));
-  c.real("epsilon", op.getEps().convertToFloat());
-  c.real("normOffset", op.getNormOffset().convertToFloat());
-  c.flag("hasBias", bool(op.getBias()));
-  call("phase", "qcc::cuda::PersistentNorm<" + config("Norm", c) + ">",
-       {address(op.getInput()), vector(op, op.getWeight()),
-        vector(op, op.getBias()), address(op.getOutput())});
-}
-
-void Generator::add(krn::RopeOp op) {
-  if (strideOf(op.getInput()) != strideOf(op.getOutput()))
-    refuse(op, "reads and writes rows of different strides");
-  ConfigText c;
-  c.integer("heads", op.getHeads());
-  c.integer("headDim",
-            cast<krn::BufferType>(op.getInput().getType()).getColumns() /
-                int64_t(op.getHeads()));
-  c.integer("rotary", op.getRotary());
-  c.flag("isInterleaved", op.getInterleaved());
-  c.integer("qStride", strideOf(op.getInput()));
-  call("phase", "qcc::cuda::PersistentRope<" + config("Rope", c) + ">",
-       {address(op.getInput()), address(op.getTable()),
-        address(op.getOutput())});
-}
-
-void Generator::addElementwise(const char *kind, Value a, Value b, Value output,
-                               int activation) {
-  ConfigText c;
-  c.integer("columns", cast<krn::BufferType>(output.getType()).getColumns());
-  c.integer("aStride", strideOf(a));
-  c.integer("bStride", strideOf(b));
-  c.integer("outputStride", strideOf(output));
-  c.integer("activation", activation);
-  c.value("kind", std::string("qcc::cuda::Elementwise") + kind);
-  call("phase",
-       "qcc::cuda::PersistentElementwise<" + config("Elementwise", c) + ">",
-       {address(a), address(b), address(output)});
-}
-
-//===----------------------------------------------------------------------===//
 // Walking the entry
 //===----------------------------------------------------------------------===//
 
-void Generator::addPhase(Operation *op, const std::string &outer) {
+void PersistentGenerator::addPhase(Operation *op, const std::string &outer) {
   indent = outer;
   llvm::TypeSwitch<Operation *>(op)
       .Case<krn::BufferOp, krn::ViewOp, krn::LogitsBufferOp, krn::WeightOp>(
@@ -612,12 +195,13 @@ void Generator::addPhase(Operation *op, const std::string &outer) {
       });
 }
 
-void Generator::addBlock(Block &block, const std::string &outer) {
+void PersistentGenerator::addBlock(Block &block, const std::string &outer) {
   for (Operation &op : block)
     addPhase(&op, outer);
 }
 
-void Generator::addRepeat(krn::RepeatOp op, const std::string &outer) {
+void PersistentGenerator::addRepeat(krn::RepeatOp op,
+                                    const std::string &outer) {
   Block &block = op.getBody().front();
   ArrayRef<int64_t> weights = op.getWeights();
   const size_t arguments = block.getNumArguments();
@@ -642,13 +226,13 @@ void Generator::addRepeat(krn::RepeatOp op, const std::string &outer) {
   kvOffset = "0";
 }
 
-PersistentUnit Generator::run() {
+PersistentUnit PersistentGenerator::run() {
   findRests();
   tags.emplace(entry, [&](krn::GemmOp gemm) { return sharesOf(gemm); });
   addBlock(entry.getBody().front(), "    ");
 
   xBytes = krn::roundUp(xBytes, 64);
-  const int64_t sumsBytes = std::max(kSumsBytes, roomBytes - xBytes);
+  const int64_t sumsBytes = std::max(kPersistentSumsBytes, roomBytes - xBytes);
   const int64_t count = int64_t(words.size() + layerWords.size());
   // The order of kernels/persistent.cuh's Places.
   // Chunks for a full ring, and two for phases that end within one.
@@ -721,8 +305,6 @@ PersistentUnit Generator::run() {
   return result;
 }
 
-} // namespace
-
 bool cuda::hasPersistentKernels(llvm::StringRef architecture) {
   return architecture == "sm_90" || architecture == "sm_100" ||
          architecture == "compute_90";
@@ -730,5 +312,5 @@ bool cuda::hasPersistentKernels(llvm::StringRef architecture) {
 
 PersistentUnit cuda::generatePersistent(krn::EntryOp entry,
                                         const std::string &function) {
-  return Generator(entry, function).run();
+  return PersistentGenerator(entry, function).run();
 }

@@ -8,10 +8,11 @@
 // weights through a ring of slots in shared memory, from phase to phase without
 // regard to what they wait for; scales and zero points of several slots come as
 // one chunk, since small copies cost as much as large ones. The others, the
-// consumers, do the phases. Phases that hand over data are separated by a
-// barrier of the grid; while a block waits at one its ring fills up. Bytes that
-// are on their way from memory delay what goes between blocks, so while the
-// next phase's activations are not there yet, only few are asked for.
+// consumers, do the phases. Phases that hand over rows are separated by a
+// barrier of the grid, or the rows are tagged (below); while a block waits, its
+// ring fills up. Bytes that are on their way from memory delay what goes
+// between blocks, so while the next phase's activations are not there yet, only
+// few are asked for.
 //
 // A generated program (codegen/cuda/PersistentUnit.cpp) is run by both kinds of
 // warps: each phase is a member of Producer (which ignores all but gemv) and of

@@ -1,10 +1,9 @@
 //===- persistent_gemv.cuh - The consumers of a step ------------*- C++ -*-===//
 //
-// A slot of the ring has `perWarp` units of a weight for every consumer warp.
-// Products are those of gemv.cuh: exact int32 sums of a unit, scaled and added
-// up in f32 in the order of the stream. The warps' sums of a tile meet in
-// shared memory and are added in the order of the warps, so results do not
-// depend on timing, only on the number of blocks.
+// A slot of the ring has `perWarp` units of a weight for every consumer warp,
+// which adds up their products in the order of the stream. The warps' sums of a
+// tile meet in shared memory and are added in the order of the warps, so results
+// do not depend on timing, only on the number of blocks.
 //
 // Where a weight's tiles are cut in two (Cuts.h), the block with the first part
 // of a tile writes it to the output, with bias and residual, the other one to a
@@ -17,152 +16,9 @@
 
 #include "codegen/cuda/kernels/persistent_attention.cuh"
 #include "codegen/cuda/kernels/persistent_stage.cuh"
+#include "codegen/cuda/kernels/persistent_units.cuh"
 
 namespace qcc::cuda {
-
-/// The arithmetic of a lane: 4 g + t has rows 2 g and 2 g + 1 of a tile, and
-/// token 4 s + t of each set s.
-template <class K>
-struct UnitSums {
-  static constexpr int code = K::code;
-  static constexpr bool isFloat = isFloatCode(code),
-                        isTable = isTableCode(code);
-  static constexpr int sets = K::maxTokens > 4 ? 2 : 1;
-  static constexpr int steps =
-      (K::unitLines + stepLines(code) - 1) / stepLines(code);
-  static constexpr int blocks = steps * laneBlocks(code);
-  static constexpr bool isRagged =
-      isFloat && (K::unitLines % stepLines(code) != 0 ||
-                  K::lastLines % stepLines(code) != 0);
-
-  /// A lane's codes of a unit, and its activations.
-  struct Codes {
-    LaneCodes<code> step[steps];
-  };
-  struct Activations {
-    uint2 block[sets][blocks];
-    int sum[sets]; ///< of a unit, if the weight has zero points
-  };
-
-  static __device__ __forceinline__ void load(Codes &codes, uint32_t at,
-                                              bool isLast, int lane) {
-    const int g = lane / 4, t = lane % 4;
-#pragma unroll
-    for (int s = 0; s < steps; ++s)
-#pragma unroll
-      for (int i = 0; i < laneLines(code); ++i) {
-        const int line = s * stepLines(code) + laneLine(code, t, i);
-        uint2 v = loadShared8(at + line * 64 + g * 8);
-        // Padding of activations is zero, but zero times what lies behind the
-        // unit need not be.
-        if (isRagged && line >= (isLast ? K::lastLines : K::unitLines))
-          v = {0, 0};
-        codes.step[s].line[i] = v;
-      }
-  }
-
-  static __device__ __forceinline__ void load(Activations &x, uint32_t xAt,
-                                              int k, int lane) {
-#pragma unroll
-    for (int set = 0; set < sets; ++set) {
-      if (K::hasZero)
-        asm volatile("ld.shared.s32 %0, [%1];"
-                     : "=r"(x.sum[set])
-                     : "r"(xAt + K::sumsAt +
-                           (smaller(set * 4 + lane % 4, K::maxTokens - 1) *
-                                K::unitsPerRow +
-                            k) *
-                               4));
-      // Lane 4 g + t holds column g: a half of token g / 2.
-      const int token = smaller(set * 4 + lane / 8, K::maxTokens - 1);
-      const uint32_t from =
-          xAt +
-          (uint32_t(token) * K::rowBlocks + uint32_t(k) * K::unitBlocks +
-           uint32_t(lane % 4 * laneBlocks(code))) *
-              16 +
-          (lane / 4 & 1) * 8;
-#pragma unroll
-      for (int s = 0; s < steps; ++s)
-#pragma unroll
-        for (int j = 0; j < laneBlocks(code); ++j)
-          x.block[set][s * laneBlocks(code) + j] =
-              loadShared8(from + (s * 4 * laneBlocks(code) + j) * 16);
-    }
-  }
-
-  template <int J>
-  static __device__ __forceinline__ void
-  step(const LaneCodes<code> &codes, const uint2 *x, int (&upper)[4],
-       int (&lower)[4], float (&sum)[4]) {
-    if constexpr (J < laneBlocks(code)) {
-      uint2 b = x[J];
-      if constexpr (isTable) {
-        multiplyTable(codes, b, upper, lower);
-      } else {
-        Operand w = operandOf<code, J>(codes);
-        if constexpr (code == F16)
-          mmaF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-        else if constexpr (code == BF16)
-          mmaBF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-        else
-          mmaS8(upper, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-      }
-      step<J + 1>(codes, x, upper, lower, sum);
-    }
-  }
-
-  /// A unit's sums of products, in units of sumUnit. Scales and zero points as
-  /// stored.
-  static __device__ __forceinline__ void
-  multiply(const Codes &codes, const Activations &x, uint2 storedScale,
-           uint32_t storedZero, float (&v)[sets][2]) {
-    float scale[2] = {1, 1};
-    if (K::scaleLine)
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const uint16_t half = uint16_t(r ? storedScale.x >> 16 : storedScale.x);
-        scale[r] = K::scaleType == ElementF32
-                       ? __uint_as_float(r ? storedScale.y : storedScale.x)
-                   : K::scaleType == ElementF16 ? fromHalf(half)
-                                                : fromBfloat(half);
-      }
-#pragma unroll
-    for (int set = 0; set < sets; ++set) {
-      // Two sums take turns, so that products need not wait for each other.
-      int upper[2][4] = {}, lower[2][4] = {};
-      float sum[2][4] = {};
-#pragma unroll
-      for (int s = 0; s < steps; ++s)
-        step<0>(codes.step[s], &x.block[set][s * laneBlocks(code)],
-                upper[s % 2], lower[s % 2], sum[s % 2]);
-      if constexpr (isFloat) {
-#pragma unroll
-        for (int r = 0; r < 2; ++r)
-          v[set][r] = (sum[0][2 * r] + sum[1][2 * r]) +
-                      (sum[0][2 * r + 1] + sum[1][2 * r + 1]);
-      } else {
-#pragma unroll
-        for (int r = 0; r < 2; ++r) {
-          int unit = joinHalves(upper[0][2 * r] + upper[1][2 * r],
-                                upper[0][2 * r + 1] + upper[1][2 * r + 1]);
-          // Codes and zero points have the same bounds, so the sum of both
-          // products fits: |x| < 2^15, 256 elements, |code - zero| < 2^8.
-          if (K::hasZero)
-            unit -=
-                (int(r ? storedZero >> 8 : storedZero & 255) - K::defaultZero) *
-                codeFactor(code) * x.sum[set];
-          float sum = float(unit);
-          if (isTable)
-            sum = fmaf(
-                sum, 128.0F,
-                float(joinHalves(lower[0][2 * r] + lower[1][2 * r],
-                                 lower[0][2 * r + 1] + lower[1][2 * r + 1])));
-          v[set][r] = scale[r] * sum;
-        }
-      }
-    }
-  }
-};
 
 template <class P>
 class Consumer : public Actor<P> {
