@@ -69,7 +69,7 @@ else
   cp -r bench/models/* "$root/data/configs/"
 fi
 
-tar -C "$folder" -c qcc-gpu | xz -1 -T "$jobs" >"$output.part"
+tar -C "$folder" -c qcc-gpu | xz -6 -T "$jobs" >"$output.part"
 mv "$output.part" "$output"
 needs=$(objdump -T "$root"/bin/* | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1)
 say "$output: $(du -m "$output" | cut -f 1) MB; needs ${needs/_/ }"
