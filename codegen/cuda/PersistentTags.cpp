@@ -222,7 +222,7 @@ bool PersistentTags::areApart() const {
 std::string PersistentTags::tag(const Row &row) const {
   std::string n = std::to_string(row.before + row.inLayer - 1);
   if (openLayers)
-    n += " + layer * " + std::to_string(row.perLayer);
+    n.append(" + layer * ").append(std::to_string(row.perLayer));
   return "a.tag(" + std::to_string(row.total) + ", " + n + ")";
 }
 

@@ -223,7 +223,7 @@ void PersistentGenerator::addRepeat(krn::RepeatOp op,
   tags->endRepeat();
   body += outer + "}\n";
   layerArguments.clear();
-  kvOffset = "0";
+  kvOffset.assign(1, '0');
 }
 
 PersistentUnit PersistentGenerator::run() {
