@@ -3,6 +3,7 @@
 #include "codegen/cuda/PersistentTags.h"
 
 #include "codegen/cuda/Phases.h"
+#include "runtime/abi/cuda_abi.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -21,7 +22,7 @@ Value cuda::rootOf(Value buffer) {
 namespace {
 
 /// Every block has a part of a GEMM that can be cut into so many.
-constexpr int64_t kEnoughShares = 192;
+constexpr int64_t kEnoughShares = QRT_CUDA_MOST_BLOCKS;
 
 /// What a phase does to rows in global memory.
 struct Event {

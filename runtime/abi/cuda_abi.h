@@ -47,6 +47,10 @@ typedef struct qrt_cuda_sequence {
 } qrt_cuda_sequence;
 #define QRT_CUDA_KV_MULTIPLE 64u
 
+/* A step that is one kernel runs with so many blocks, one a multiprocessor, at
+   most: all of them have a part of every weight whose rows need no barrier. */
+#define QRT_CUDA_MOST_BLOCKS 192
+
 /* One call of an entry. Pointers are device addresses. */
 typedef struct qrt_cuda_step {
   uint32_t tokens;

@@ -190,6 +190,7 @@ bool CudaExecutor::addLaunch(Entry &entry, const fb::Launch &description,
   if (isPersistent) {
     const char *wanted = std::getenv("QRT_CUDA_PERSISTENT");
     if ((wanted && std::string_view(wanted) == "0") || bytes > shared ||
+        device.multiprocessors() > QRT_CUDA_MOST_BLOCKS ||
         !device.attribute(CooperativeLaunch))
       return false;
   }
