@@ -181,16 +181,8 @@ void EntryGenerator::add(krn::AttentionOp op, int64_t kvOffset) {
 }
 
 void EntryGenerator::add(krn::NormOp op) {
-  ConfigText c;
-  int64_t heads = op.getHeads();
-  c.integer("heads", heads);
-  c.integer("columns", columnsOf(op.getInput()) / heads);
-  c.integer("inputStride", strideOf(op.getInput()));
-  c.integer("outputStride", strideOf(op.getOutput()));
-  c.integer("norm", normOf(op.getNorm()));
-  c.real("epsilon", op.getEps().convertToFloat());
-  c.real("normOffset", op.getNormOffset().convertToFloat());
-  c.flag("hasBias", bool(op.getBias()));
+  ConfigText c = normConstants(op);
+  const int64_t heads = op.getHeads();
   c.flag("weightPerHead", heads > 1 && op.getWeight().getType().getColumns() !=
                                            columnsOf(op.getInput()) / heads);
   launch("Norm", "elementwise.cuh", "norm", c, 256, 1, 0,

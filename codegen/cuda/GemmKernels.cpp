@@ -129,14 +129,7 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("code", codeOf(format.code));
   c.integer("rows", weight.getRows());
   c.integer("tiles", tiles);
-  c.integer("unitLines", layout.unitLines);
-  c.integer("lastLines", layout.lastLines);
-  c.integer("unitsPerRow", layout.units);
-  c.integer("unitsPerGroup", layout.unitsPerGroup);
-  c.integer("groups", layout.groups);
-  c.integer("unitBlocks", layout.unitBlocks);
-  c.integer("rowBlocks", layout.rowBlocks);
-  c.integer("tileBytes", layout.tileBytes);
+  addUnits(c, layout);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt",
             wide ? layout.wideScalesAt(tokens) : layout.scalesAt(tokens));

@@ -118,15 +118,8 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.integer("code", codeOf(format.code));
   c.integer("stream", int64_t(streams.size()));
   c.integer("rows", weight.getRows());
-  c.integer("unitLines", layout.unitLines);
-  c.integer("lastLines", layout.lastLines);
+  addUnits(c, layout);
   c.integer("unitBytes", unitBytes);
-  c.integer("unitsPerRow", layout.units);
-  c.integer("unitsPerGroup", layout.unitsPerGroup);
-  c.integer("groups", layout.groups);
-  c.integer("unitBlocks", layout.unitBlocks);
-  c.integer("rowBlocks", layout.rowBlocks);
-  c.integer("tileBytes", layout.tileBytes);
   c.integer("perWarp", perWarp);
   c.integer("slotUnits", slotUnits);
   c.integer("scaleLine", scaleLine);
@@ -304,22 +297,10 @@ void PersistentGenerator::add(krn::RopeTableOp op) {
 }
 
 void PersistentGenerator::add(krn::NormOp op) {
-  ConfigText c;
-  int64_t heads = op.getHeads();
-  if (heads > 1 &&
-      op.getWeight().getType().getColumns() ==
-          cast<krn::BufferType>(op.getInput().getType()).getColumns())
+  if (op.getHeads() > 1 &&
+      op.getWeight().getType().getColumns() == columnsOf(op.getInput()))
     refuse(op, "has a weight for each slice, which one kernel does not read");
-  c.integer("heads", heads);
-  c.integer("columns",
-            cast<krn::BufferType>(op.getInput().getType()).getColumns() /
-                heads);
-  c.integer("inputStride", strideOf(op.getInput()));
-  c.integer("outputStride", strideOf(op.getOutput()));
-  c.integer("norm", normOf(op.getNorm()));
-  c.real("epsilon", op.getEps().convertToFloat());
-  c.real("normOffset", op.getNormOffset().convertToFloat());
-  c.flag("hasBias", bool(op.getBias()));
+  const ConfigText c = normConstants(op);
   call("phase", "qcc::cuda::PersistentNorm<" + config("Norm", c) + ">",
        {address(op.getInput()), vector(op, op.getWeight()),
         vector(op, op.getBias()), address(op.getOutput())});

@@ -154,29 +154,20 @@ bool PersistentTags::count(krn::EntryOp entry,
   if (!collect(block, outer) || !collect(repeat.getBody().front(), body))
     return false;
   llvm::erase_if(body, [](const Event &event) { return !event.op; });
-  auto isBefore = [&](const Event &event) {
-    return !event.op || event.op->isBeforeInBlock(repeat);
-  };
-  // What is common to all layers follows from two of them; the events in front
-  // of the first end with a barrier.
+  // In front of the layers stand phases and, behind them, a barrier.
   for (const Event &event : outer)
     if (event.op && event.op->isBeforeInBlock(repeat))
       all.push_back(event);
   const auto barriers = block.getOps<krn::BarrierOp>();
   barriersLeft = std::distance(barriers.begin(), barriers.end());
-  if (barriersLeft == 0 || !isBefore(outer.front()))
-    return false;
-  bool hasBarrier = false;
-  for (Operation *op = repeat->getPrevNode(); op && !hasBarrier;
-       op = op->getPrevNode()) {
-    hasBarrier = isa<krn::BarrierOp>(op);
-    if (isa<krn::EmbedOp, krn::RopeTableOp, krn::StageOp, krn::GemmOp,
-            krn::AttentionOp>(op))
-      return false;
-  }
-  if (!hasBarrier)
+  Operation *last = repeat->getPrevNode();
+  while (last && !isa<krn::BarrierOp, krn::EmbedOp, krn::RopeTableOp,
+                      krn::StageOp, krn::GemmOp, krn::AttentionOp>(last))
+    last = last->getPrevNode();
+  if (!isa_and_nonnull<krn::BarrierOp>(last))
     return false;
   all.emplace_back();
+  // What holds for the second and the third layer holds for all.
   for (int layer = 0; layer < 3; ++layer)
     all.append(body.begin(), body.end());
   for (const Event &event : outer)

@@ -5,6 +5,7 @@
 
 #include "codegen/cpu/kernels/Layout.h"
 #include "codegen/cuda/ConfigText.h"
+#include "codegen/cuda/kernels/Layout.h"
 #include "dialects/KRN/KRN.h"
 #include "runtime/support/Error.h"
 
@@ -48,6 +49,32 @@ inline ConfigText embedConstants(krn::EmbedOp op) {
   c.integer("paddedHidden", krn::roundUp(table.getColumns(), perLine));
   c.real("multiplier", op.getMultiplier().convertToFloat());
   return c;
+}
+
+/// What every kernel of krn.norm knows.
+inline ConfigText normConstants(krn::NormOp op) {
+  ConfigText c;
+  c.integer("heads", op.getHeads());
+  c.integer("columns", columnsOf(op.getInput()) / int64_t(op.getHeads()));
+  c.integer("inputStride", strideOf(op.getInput()));
+  c.integer("outputStride", strideOf(op.getOutput()));
+  c.integer("norm", normOf(op.getNorm()));
+  c.real("epsilon", op.getEps().convertToFloat());
+  c.real("normOffset", op.getNormOffset().convertToFloat());
+  c.flag("hasBias", bool(op.getBias()));
+  return c;
+}
+
+/// What every kernel of krn.gemm knows of its weight's units.
+inline void addUnits(ConfigText &c, const GemmLayout &layout) {
+  c.integer("unitLines", layout.unitLines);
+  c.integer("lastLines", layout.lastLines);
+  c.integer("unitsPerRow", layout.units);
+  c.integer("unitsPerGroup", layout.unitsPerGroup);
+  c.integer("groups", layout.groups);
+  c.integer("unitBlocks", layout.unitBlocks);
+  c.integer("rowBlocks", layout.rowBlocks);
+  c.integer("tileBytes", layout.tileBytes);
 }
 
 /// What every kernel that stages rows knows of them; `code` is the weight's.
