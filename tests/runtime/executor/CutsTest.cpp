@@ -34,7 +34,10 @@ TEST(CutStream, KeepsItemsWholeAndTilesInTwoParts) {
         for (bool canSplit : {false, true})
           for (uint32_t align : {1U, 4U})
             for (uint32_t itemTiles : {1U, 2U})
-              expectValid({tiles, units, itemTiles, align, canSplit}, blocks);
+              for (uint32_t busyUnits : {0U, 5U, 128U, 100000U})
+                expectValid({tiles, units, itemTiles, align, canSplit,
+                             /*busyBlocks=*/busyUnits ? 8U : 0U, busyUnits},
+                            blocks);
 }
 
 TEST(CutStream, SharesDifferLittle) {
@@ -46,6 +49,22 @@ TEST(CutStream, SharesDifferLittle) {
     most = std::max(most, cuts[i + 1] - cuts[i]);
   }
   EXPECT_LE(most - least, 8);
+}
+
+TEST(CutStream, BusyBlocksHaveLess) {
+  // falcon-7b's up projection: 8.6 tiles a block, of which 3 are spared.
+  StreamShape stream = {1136, 36, 1, 4, false, 5, 128};
+  std::vector<int32_t> cuts = cutStream(stream, 132);
+  for (size_t i = 0; i < 132; ++i) {
+    const int32_t tiles = (cuts[i + 1] - cuts[i]) / 36;
+    EXPECT_GE(tiles, i < 5 ? 5 : 8) << i;
+    EXPECT_LE(tiles, i < 5 ? 6 : 9) << i;
+  }
+  // Never more than half of a share.
+  stream.busyUnits = 100000;
+  cuts = cutStream(stream, 132);
+  for (size_t i = 0; i < 132; ++i)
+    EXPECT_GE((cuts[i + 1] - cuts[i]) / 36, i < 5 ? 4 : 8) << i;
 }
 
 } // namespace
