@@ -45,10 +45,15 @@ private:
   void add(krn::RopeTableOp op);
   void add(krn::FindOutliersOp op);
   void add(krn::StageOp op);
-  /// The constants of a kernel that stages rows; `code` is the weight's.
+  /// The constants of a kernel that stages rows, and its threads.
+  struct StageConfig {
+    ConfigText text;
+    int64_t threads;
+  };
+  /// `code` is the weight's.
   template <typename Op>
-  ConfigText stageConstants(Op op, qrt::Code code, bool needsSums,
-                            double threshold);
+  StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,
+                             double threshold);
   void add(krn::GemmOp op);
   /// True if what stands in `staged` is for wgmma: everything that reads it can
   /// take it so. Outliers and nested scales cannot.

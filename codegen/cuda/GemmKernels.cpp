@@ -16,8 +16,9 @@ using qrt::fb::Operand;
 using qrt::fb::OperandKind;
 
 template <typename Op>
-ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
-                                          double threshold) {
+EntryGenerator::StageConfig
+EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
+                               double threshold) {
   krn::StagedType staged = op.getOutput().getType();
   bool isSplit = staged.getActivations() == "split8";
   bool isFloat = !isSplit && staged.getActivations() != "i16";
@@ -33,6 +34,9 @@ ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   int64_t unitBlocks = layout.unitSteps * layout.stepElements / blockElements;
   c.integer("unitBlocks", unitBlocks);
   c.integer("rowBlocks", layout.units * unitBlocks);
+  const int64_t threads =
+      stageThreads(layout.units * unitBlocks, tokens > kMostBatchTokens);
+  c.integer("threads", threads);
   c.flag("isPadded",
          layout.units * unitBlocks * blockElements != staged.getColumns());
   c.flag("isWide", wide);
@@ -50,11 +54,11 @@ ConfigText EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   c.integer("maskAt", isSplit ? split.maskAt : 0);
   c.integer("listAt", isSplit ? split.listAt : 0);
   c.integer("valuesAt", isSplit ? split.valuesAt : 0);
-  return c;
+  return {std::move(c), threads};
 }
 
 void EntryGenerator::add(krn::FindOutliersOp op) {
-  ConfigText c =
+  auto [c, threads] =
       stageConstants(op, qrt::Code::Int8, /*needsSums=*/false,
                      double(op.getOutlierThreshold().convertToFloat()));
   c.flag("findsOnly", true);
@@ -64,7 +68,7 @@ void EntryGenerator::add(krn::FindOutliersOp op) {
          {address(op.getOutput())})
       .row_block = uint32_t(tokens);
   launches.back().gather = op.getGather();
-  launch("Stage", "stage.cuh", "find_outliers", c, kStageThreads, 1, 0,
+  launch("Stage", "stage.cuh", "find_outliers", c, threads, 1, 0,
          {address(op.getInput()), vector(op, op.getNormWeight()),
           vector(op, op.getNormBias()), address(op.getOutput())})
       .gather = op.getGather();
@@ -87,8 +91,8 @@ void EntryGenerator::add(krn::StageOp op) {
   if (!code)
     refuse(op, "stages what no gemm reads");
   FloatAttr threshold = op.getOutlierThresholdAttr();
-  ConfigText c = stageConstants(op, *code, needsSums,
-                                threshold ? threshold.getValueAsDouble() : 0);
+  auto [c, threads] = stageConstants(
+      op, *code, needsSums, threshold ? threshold.getValueAsDouble() : 0);
   c.flag("findsOnly", false);
   c.flag("findsOutliers", tokens == 1);
   c.integer("linears", int64_t(op.getLinears()));
@@ -99,7 +103,7 @@ void EntryGenerator::add(krn::StageOp op) {
                                    .wideSlices() *
                                128
                          : 0;
-  launch("Stage", "stage.cuh", "stage", c, kStageThreads, 1, rowBytes,
+  launch("Stage", "stage.cuh", "stage", c, threads, 1, rowBytes,
          {address(op.getInput()), vector(op, op.getNormWeight()),
           vector(op, op.getNormBias()), address(op.getOutput())})
       .gather = op.getGather();

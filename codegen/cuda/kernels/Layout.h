@@ -136,8 +136,14 @@ constexpr GemmLayout gemmLayout(int bits, int64_t columns, int64_t group,
 // Launches: what the kernels' files fix (checked there by static_assert)
 //===----------------------------------------------------------------------===//
 
-constexpr int64_t kGemvThreads = 256, kGemmThreads = 256, kStageThreads = 1024,
+constexpr int64_t kGemvThreads = 256, kGemmThreads = 256,
                   kAttentionThreads = 128;
+/// One row alone wants all threads, many rows want many blocks at once, each of
+/// which waits for memory, for its reductions and for memory again.
+constexpr int64_t stageThreads(int64_t rowBlocks, bool hasManyRows) {
+  const int64_t wanted = krn::roundUp((rowBlocks + 3) / 4, 32);
+  return !hasManyRows || wanted > 1024 ? 1024 : wanted < 128 ? 128 : wanted;
+}
 /// Tokens of a step that gemv.cuh takes.
 constexpr int64_t kMostGemvTokens = 8;
 

@@ -26,8 +26,6 @@
 
 namespace qcc::cuda {
 
-constexpr int kStageThreads = 1024;
-
 /// Clears the mask of outlier columns. Operands: staged.
 template <class K>
 struct ClearOutliers {
@@ -45,8 +43,8 @@ template <class K>
 struct Stage {
   /// Elements of a block, and blocks of a thread, which keeps them all.
   static constexpr int width = K::isFloat && !K::isWide ? 4 : 8;
-  static constexpr int count =
-      (K::rowBlocks + kStageThreads - 1) / kStageThreads;
+  static constexpr int threads = K::threads;
+  static constexpr int count = (K::rowBlocks + threads - 1) / threads;
   /// Blocks are elements in a row.
   static constexpr bool isPlain = !K::isPadded && (!K::isFloat || K::isWide) &&
                                   K::code != Int8 && K::stride % 4 == 0;
@@ -75,7 +73,7 @@ struct Stage {
     __shared__ int unitSums[K::isFloat ? 1 : K::units];
     startNext();
     if (!K::isFloat)
-      for (int u = threadIdx.x; u < K::units; u += kStageThreads)
+      for (int u = threadIdx.x; u < K::units; u += threads)
         unitSums[u] = 0;
     waitForEarlier();
     const int m = blockIdx.x;
@@ -92,7 +90,7 @@ struct Stage {
     auto each = [&](auto use) {
 #pragma unroll
       for (int n = 0; n < count; ++n) {
-        const int block = n * kStageThreads + threadIdx.x;
+        const int block = n * threads + threadIdx.x;
         if (block < K::rowBlocks)
 #pragma unroll
           for (int i = 0; i < width; ++i)
@@ -102,7 +100,7 @@ struct Stage {
     };
 #pragma unroll
     for (int n = 0; n < count; ++n) {
-      const int block = n * kStageThreads + threadIdx.x;
+      const int block = n * threads + threadIdx.x;
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
@@ -162,7 +160,7 @@ struct Stage {
         reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
 #pragma unroll
     for (int n = 0; n < count; ++n) {
-      const int block = n * kStageThreads + threadIdx.x;
+      const int block = n * threads + threadIdx.x;
       if (block >= K::rowBlocks)
         break;
       uint32_t words[4] = {};
@@ -198,7 +196,7 @@ struct Stage {
       __syncthreads();
       int *sums =
           reinterpret_cast<int *>(staged + K::sumsAt) + int64_t(m) * K::units;
-      for (int u = threadIdx.x; u < K::units; u += kStageThreads)
+      for (int u = threadIdx.x; u < K::units; u += threads)
         sums[u] = unitSums[u];
     }
   }
@@ -222,7 +220,7 @@ private:
     auto each = [&](auto use) {
 #pragma unroll
       for (int n = 0; n < count; ++n) {
-        const int block = n * kStageThreads + threadIdx.x;
+        const int block = n * threads + threadIdx.x;
         if (block < K::rowBlocks)
 #pragma unroll
           for (int i = 0; i < width; ++i)
@@ -240,7 +238,7 @@ private:
     }
     constexpr bool isSplitting = K::threshold > 0;
     if (isSplitting) {
-      for (int i = threadIdx.x; i < maskWords; i += kStageThreads)
+      for (int i = threadIdx.x; i < maskWords; i += threads)
         mask[i] = K::findsOutliers ? 0 : found[i];
       __syncthreads();
       if (K::findsOutliers) {
@@ -297,7 +295,7 @@ private:
         reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
 #pragma unroll
     for (int n = 0; n < count; ++n) {
-      const int block = n * kStageThreads + threadIdx.x;
+      const int block = n * threads + threadIdx.x;
       if (block >= K::rowBlocks)
         break;
       uint32_t words[2] = {};
@@ -327,11 +325,11 @@ private:
   storeWide(char *staged, int m, const float (&values)[count][width],
             float factor, char *shared) {
     for (int i = K::rowBlocks * 16 + threadIdx.x * 4; i < K::slices * 128;
-         i += kStageThreads * 4)
+         i += threads * 4)
       *reinterpret_cast<uint32_t *>(shared + i) = 0;
 #pragma unroll
     for (int n = 0; n < count; ++n) {
-      const int block = n * kStageThreads + threadIdx.x;
+      const int block = n * threads + threadIdx.x;
       if (block >= K::rowBlocks)
         break;
       // Lane t of the GEMM has every laneBlocks-th block of a step, and of its
@@ -357,7 +355,7 @@ private:
     }
     __syncthreads();
     char *row = staged + int64_t(m / 8) * 1024 + m % 8 * 128;
-    for (int i = threadIdx.x; i < K::slices * 8; i += kStageThreads)
+    for (int i = threadIdx.x; i < K::slices * 8; i += threads)
       *reinterpret_cast<uint4 *>(row + int64_t(i / 8) * K::sliceBytes +
                                  ((i ^ m) % 8) * 16) =
           *reinterpret_cast<const uint4 *>(shared + i * 16);
