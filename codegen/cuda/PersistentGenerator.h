@@ -100,6 +100,9 @@ private:
   int64_t arena = 0, xBytes = 0, slotBytes = 0, roomBytes = 0;
   int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
   int64_t counters = 0, partialBytes = 0;
+  /// The last of `streams`.
+  krn::GemmOp lastGemm;
+  int64_t lastUnitBytes = 0;
 };
 
 } // namespace qcc::cuda

@@ -12,6 +12,8 @@ using qrt::fb::OperandKind;
 
 namespace {
 
+/// What a block streams while another one attends to a short context.
+constexpr int64_t kAttentionBytes = 128 * 1024;
 /// Scales of one copy: about so many bytes.
 constexpr int64_t kChunkBytes = 4096;
 /// Elements of a row that a consumer holds while it stages, at most.
@@ -122,6 +124,9 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.integer("unitBytes", unitBytes);
   c.integer("perWarp", perWarp);
   c.integer("slotUnits", slotUnits);
+  const int64_t align = alignment(unitBytes, scaleLine);
+  c.flag("isEven", layout.units % perWarp == 0 &&
+                       (!canSplit(op) || align % perWarp == 0));
   c.integer("scaleLine", scaleLine);
   c.integer("chunkSlots", chunkSlots);
   c.integer("zeroLine", zeroLine);
@@ -154,8 +159,10 @@ void PersistentGenerator::add(krn::GemmOp op) {
   stream->units = uint32_t(layout.units);
   stream->item_tiles = op.getGlu() ? 2 : 1;
   stream->can_split = canSplit(op);
-  stream->align = uint32_t(alignment(unitBytes, scaleLine));
+  stream->align = uint32_t(align);
   streams.push_back(std::move(stream));
+  lastGemm = op;
+  lastUnitBytes = unitBytes;
 
   cpu::WeightPlanes planes = cpu::weightPlanes(weight);
   const Value data = op.getWeight();
@@ -243,15 +250,25 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   // As many warps as have room for their results.
   const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16),
                 each = liveRows * (dim + 2) * 4,
+                fetched = krn::roundUp(liveRows + 2, kConsumerWarps) * dim * 4,
                 room = krn::roundUp(xBytes, 64) + kPersistentSumsBytes;
   const int64_t warps =
       std::clamp<int64_t>((room - query) / each, 4, kConsumerWarps);
-  roomBytes = std::max(roomBytes, query + warps * each);
+  const int64_t bytes = query + std::max(warps * each, fetched);
+  roomBytes = std::max(roomBytes, bytes);
   c.integer("warps", warps);
-  c.integer("roomBytes", query + warps * each);
+  c.integer("roomBytes", bytes);
   const int64_t rowBlocks = tokens * kvHeads * ((group + 15) / 16);
   counters = std::max(counters, rowBlocks);
   partialBytes = std::max(partialBytes, each);
+  // Blocks that attend are spared a part of the gemm in front, unless all wait
+  // for the attention.
+  const Value last = lastGemm ? rootOf(lastGemm.getOutput()) : Value();
+  if (last && last != rootOf(append.getQuery()) &&
+      last != rootOf(append.getKey()) && last != rootOf(append.getValue())) {
+    streams.back()->busy_blocks = uint32_t(rowBlocks);
+    streams.back()->busy_units = uint32_t(kAttentionBytes / lastUnitBytes);
+  }
   auto place = [&](const char *name, Value value) {
     c.integer(name, value ? offsetOf(value) : 0);
   };

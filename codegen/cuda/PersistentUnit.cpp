@@ -2,6 +2,8 @@
 
 #include "codegen/cuda/PersistentGenerator.h"
 
+#include "runtime/abi/cuda_abi.h"
+
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -60,8 +62,7 @@ std::string PersistentGenerator::address(Value value, int64_t bytes) {
     word = "a.word(" + std::to_string(wordOf({OperandKind::Arena, 0, 0})) + ")";
     bytes += int64_t(buffer.getOffset());
   } else if (root.getDefiningOp<krn::LogitsBufferOp>()) {
-    word =
-        "a.word(" + std::to_string(wordOf({OperandKind::Logits, 0, 0})) + ")";
+    word = "a.logits()";
   } else if (auto weight = root.getDefiningOp<krn::WeightOp>()) {
     word = "a.word(" +
            std::to_string(
@@ -227,6 +228,9 @@ void PersistentGenerator::addRepeat(krn::RepeatOp op,
 }
 
 PersistentUnit PersistentGenerator::run() {
+  if (tokens > QRT_CUDA_INLINE_TOKENS)
+    throw qrt::Error("steps of " + std::to_string(tokens) +
+                     " tokens do not come with the launch");
   findRests();
   tags.emplace(entry, [&](krn::GemmOp gemm) { return sharesOf(gemm); });
   addBlock(entry.getBody().front(), "    ");
@@ -244,7 +248,8 @@ PersistentUnit PersistentGenerator::run() {
   };
   auto bytesWith = [&](int64_t slots) {
     int64_t at = 16 * slots + 16 + 2 * 4 * 32;
-    at = krn::roundUp(at + 8 * int64_t(streams.size()), 16);
+    at = krn::roundUp(at + 8 * int64_t(streams.size()), 16) +
+         int64_t(sizeof(qrt_cuda_inline_step));
     at = krn::roundUp(at + 8 * count, 128) + xBytes;
     return krn::roundUp(at + sumsBytes, 128) + chunksWith(slots) * chunkBytes +
            slots * slotBytes;
@@ -284,8 +289,9 @@ PersistentUnit PersistentGenerator::run() {
       "  }\n};\n} // namespace\n\nextern \"C\" __global__ void "
       "__launch_bounds__(" +
       std::to_string(kPersistentThreads) + ", 1)\n" + function +
-      "(const qcc::cuda::Step *step,\n    const __grid_constant__ "
-      "qcc::cuda::Args args) {\n  extern __shared__ __align__(128) char "
+      "(const __grid_constant__ qcc::cuda::InlineStep step,\n    const "
+      "__grid_constant__ qcc::cuda::Args args) {\n  extern __shared__ "
+      "__align__(128) char "
       "shared[];\n  qcc::cuda::Persistent<Plan, Program>::run(step, args, "
       "shared);\n}\n";
   qrt::fb::LaunchT &launch = result.launch;

@@ -9,6 +9,8 @@
 |* the step says what changes from call to call and lies in device memory, so *|
 |* that a captured graph replays for any step; the arguments are the launch's *|
 |* operands (runtime/schema/qbin.fbs), resolved when the model is loaded.     *|
+|* A cooperative kernel, which is a whole step, is `f(qrt_cuda_inline_step,   *|
+|* qrt_cuda_args)`: its step comes with the launch.                           *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
@@ -27,7 +29,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 3u
+#define QRT_CUDA_ABI_VERSION 4u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {
@@ -62,11 +64,24 @@ typedef struct qrt_cuda_step {
   uint64_t token_sequence; /* uint32 [tokens]: which sequence a token is of */
   uint64_t sequences;      /* qrt_cuda_sequence [sequence_count] */
   uint64_t logit_rows;     /* int32 [logit_count], ascending token indices */
-  uint64_t logits;         /* float [logit_count][vocabulary] */
+  uint64_t logits;         /* float [logit_count][vocabulary]; pinned memory of
+                              the host, too, in an inline step */
   uint64_t outlier_statistics; /* uint64 [2]: LLM.int8 adds the linears that it
                                   computed, and the columns of their inputs
                                   that had outliers */
 } qrt_cuda_step;
+
+/* A step of few tokens by value. Of the pointers in `step`, those to the arrays
+   that are here are null. */
+#define QRT_CUDA_INLINE_TOKENS 8
+typedef struct qrt_cuda_inline_step {
+  qrt_cuda_step step;
+  qrt_cuda_sequence sequences[QRT_CUDA_INLINE_TOKENS];
+  int32_t token_ids[QRT_CUDA_INLINE_TOKENS];
+  int32_t positions[QRT_CUDA_INLINE_TOKENS];
+  uint32_t token_sequence[QRT_CUDA_INLINE_TOKENS];
+  int32_t logit_rows[QRT_CUDA_INLINE_TOKENS];
+} qrt_cuda_inline_step;
 
 /* The operands of a launch. */
 #define QRT_CUDA_ARGS 12

@@ -19,6 +19,7 @@
 namespace qcc::cuda {
 
 typedef qrt_cuda_step Step;
+typedef qrt_cuda_inline_step InlineStep;
 typedef qrt_cuda_args Args;
 typedef qrt_cuda_sequence Sequence;
 

@@ -64,6 +64,9 @@ QCC_DEVICE void copyExpected(uint32_t shared, const char *global,
                "l"(global), "r"(bytes), "r"(barrier)
                : "memory");
 }
+QCC_DEVICE void prefetchL2(const void *p) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
 /// A barrier of the consumers of a block.
 QCC_DEVICE void syncConsumers() {
   asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
@@ -117,6 +120,9 @@ QCC_DEVICE float4 loadNow4(const float *p) {
   return v;
 }
 
+template <class K>
+struct PersistentAttention; // persistent_attention.cuh
+
 /// Where a block keeps what, in bytes of its shared memory. `P` (generated)
 /// holds the numbers.
 template <class P>
@@ -124,7 +130,8 @@ struct Places {
   static constexpr int fullAt = 0, emptyAt = 8 * P::slots,
                        startedAt = 16 * P::slots, roomAt = startedAt + 16,
                        cutsAt = roomAt + 2 * 4 * 32,
-                       tableAt = (cutsAt + 8 * P::streams + 15) / 16 * 16,
+                       stepAt = (cutsAt + 8 * P::streams + 15) / 16 * 16,
+                       tableAt = stepAt + int(sizeof(InlineStep)),
                        xAt = (tableAt + 8 * P::words + 127) / 128 * 128,
                        sumsAt = xAt + P::xBytes,
                        chunksAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
@@ -144,6 +151,8 @@ public:
   __device__ __forceinline__ uint64_t layerWord(int i) const {
     return word(layerAt + i);
   }
+  /// Where the step's logits go.
+  __device__ __forceinline__ uint64_t logits() const { return step->logits; }
   /// The tag that elements get when they are written for the `n`th time in a
   /// step, from 0 on, of `writes` times.
   __device__ __forceinline__ uint32_t tag(uint32_t writes, uint32_t n) const {
@@ -278,11 +287,14 @@ public:
     if (K::norm == NormNone || lane > int(K::hasNormBias))
       return;
     for (int i = blockIdx.x; i < lines; i += gridDim.x)
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(
-          pointer<const char>(lane ? bias : weight) + i * line));
+      prefetchL2(pointer<const char>(lane ? bias : weight) + i * line);
   }
-  template <class K, class... Operands>
-  __device__ __forceinline__ void attention(Operands...) {}
+  template <class K>
+  __device__ __forceinline__ void attention(uint64_t, uint64_t, uint64_t,
+                                            uint64_t, int64_t kvOffset,
+                                            uint32_t, uint32_t) {
+    PersistentAttention<K>::prefetch(this->step, kvOffset);
+  }
   __device__ __forceinline__ void barrier() {}
 
 private:

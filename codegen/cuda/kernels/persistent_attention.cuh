@@ -35,9 +35,14 @@ struct PersistentAttention {
   static constexpr int queryStride = K::headDim + 8;
   static constexpr int perLane = (K::headDim + 31) / 32;
   static constexpr int warps = K::warps;
-  static constexpr int sharedBytes =
-      (16 * queryStride * 2 + 15) / 16 * 16 + warps * liveRows * width * 4;
-  static_assert(sharedBytes <= K::roomBytes);
+  /// Heads of q, k and v that a warp fetches.
+  static constexpr int fetches =
+      (liveRows + 2 + kConsumerWarps - 1) / kConsumerWarps;
+  static constexpr int queryBytes = (16 * queryStride * 2 + 15) / 16 * 16;
+  static_assert(queryBytes + larger(warps * liveRows * width,
+                                    fetches * kConsumerWarps * K::headDim) *
+                                 4 <=
+                K::roomBytes);
 
   /// What a warp found out about its rows.
   struct State {
@@ -45,24 +50,79 @@ struct PersistentAttention {
     float largest[halves], sum[halves];
   };
 
-  struct Input {
-    const float *value;
-    int rest; ///< elements from there to the second part
-    uint32_t tag;
-    __device__ __forceinline__ float operator()(int i) const {
-      if constexpr (K::isTagged) {
-        float first = loadNow(value + i),
-              second = K::hasRest ? loadNow(value + i + rest) : 0.0F;
-        while (!hasTag(first, tag))
-          first = loadNow(value + i);
-        while (K::hasRest && !hasTag(second, tag))
-          second = loadNow(value + i + rest);
-        return first + second;
-      }
-      return K::hasRest ? loadFar(value + i) + loadFar(value + i + rest)
-                        : loadFar(value + i);
+  /// What a block does: 16 query rows and blocks `from` .. `to` of positions.
+  struct Item {
+    int rowBlock, split, splits, most;
+    int headBlock, kvHead, token, position;
+    int from, to;
+    const Sequence *sequence;
+
+    /// The block works on the last positions.
+    __device__ __forceinline__ bool isLast() const {
+      return split == splits - 1;
+    }
+    __device__ __forceinline__ uint16_t *keys(int64_t kvOffset) const {
+      return reinterpret_cast<uint16_t *>(pointer<char>(sequence->kv) +
+                                          int64_t(sequence->capacity) *
+                                              kvOffset) +
+             int64_t(kvHead) * sequence->capacity * K::headDim;
+    }
+    __device__ __forceinline__ uint16_t *values(int64_t kvOffset) const {
+      return keys(kvOffset) +
+             int64_t(K::kvHeads) * sequence->capacity * K::headDim;
     }
   };
+
+  /// Calls use(item) for every item of this block.
+  template <class Use>
+  static __device__ __forceinline__ void each(const Step *step, Use use) {
+    const int blocks = opaque(int(gridDim.x));
+    const int rowBlocks = int(step->tokens) * K::kvHeads * headBlocks;
+    const int most = larger(1, blocks / rowBlocks);
+    for (int i = blockIdx.x; i < rowBlocks * most; i += blocks) {
+      Item item;
+      item.most = most;
+      item.rowBlock = i % rowBlocks;
+      item.split = i / rowBlocks;
+      item.headBlock = item.rowBlock % headBlocks;
+      item.kvHead = item.rowBlock / headBlocks % K::kvHeads;
+      item.token = item.rowBlock / (headBlocks * K::kvHeads);
+      item.sequence = pointer<const Sequence>(step->sequences) +
+                      pointer<const uint32_t>(step->token_sequence)[item.token];
+      item.position = int(item.sequence->past) + item.token -
+                      int(item.sequence->first_token);
+      int from = 0;
+      if (K::window > 0)
+        from = larger(0, item.position - K::window + 1) / kPositions;
+      const int to = item.position / kPositions + 1;
+      const int perSplit = larger(warps, (to - from + most - 1) / most);
+      item.splits = (to - from + perSplit - 1) / perSplit;
+      if (item.split >= item.splits)
+        continue;
+      item.from = from + item.split * perSplit;
+      item.to = smaller(to, item.from + perSplit);
+      use(item);
+    }
+  }
+
+  /// Brings the keys and values that warps begin with into the L2 cache. A warp
+  /// calls it.
+  static __device__ __forceinline__ void prefetch(const Step *step,
+                                                  int64_t kvOffset) {
+    constexpr int line = 64; // elements
+    const int lane = threadIdx.x % 32;
+    each(step, [&](const Item &item) {
+      const int first = item.from * kPositions,
+                count = smaller(item.to - item.from, warps) * kPositions;
+      const uint16_t *keys = item.keys(kvOffset) + int64_t(first) * K::headDim,
+                     *values = item.values(kvOffset) + first;
+      for (int i = lane * line; i < count * K::headDim; i += 32 * line)
+        prefetchL2(keys + i);
+      for (int d = lane; d < K::headDim; d += 32)
+        for (int i = 0; i < count; i += line)
+          prefetchL2(values + int64_t(d) * item.sequence->capacity + i);
+    });
+  }
 
   static __device__ __forceinline__ void run(const Step *step, const Args &a,
                                              char *shared, uint64_t arena,
@@ -71,70 +131,45 @@ struct PersistentAttention {
                                              uint32_t tag, uint32_t outputTag) {
     const int thread = opaque(int(threadIdx.x));
     const int warp = thread / 32, lane = thread % 32;
-    const int blocks = opaque(int(gridDim.x));
-    const int tokens = step->tokens;
-    const int rowBlocks = tokens * K::kvHeads * headBlocks;
-    const int most = larger(1, blocks / rowBlocks);
     uint16_t *query = reinterpret_cast<uint16_t *>(shared);
-    float *parts = reinterpret_cast<float *>(
-        shared + (16 * queryStride * 2 + 15) / 16 * 16);
+    float *parts = reinterpret_cast<float *>(shared + queryBytes);
 
-    for (int item = blockIdx.x; item < rowBlocks * most; item += blocks) {
-      const int rowBlock = item % rowBlocks, split = item / rowBlocks;
-      const int headBlock = rowBlock % headBlocks;
-      const int kvHead = rowBlock / headBlocks % K::kvHeads;
-      const int token = rowBlock / (headBlocks * K::kvHeads);
-      const Sequence here =
-          pointer<const Sequence>(step->sequences)[pointer<const uint32_t>(
-              step->token_sequence)[token]];
-      const int position = int(here.past) + token - int(here.first_token);
-      int from = 0;
-      if (K::window > 0)
-        from = larger(0, position - K::window + 1) / kPositions;
-      int to = position / kPositions + 1;
-      const int perSplit = larger(warps, (to - from + most - 1) / most);
-      const int splits = (to - from + perSplit - 1) / perSplit;
-      if (split >= splits)
-        continue;
-      const bool isLast = split == splits - 1;
-      from += split * perSplit;
-      to = smaller(to, from + perSplit);
+    each(step, [&](const Item &item) {
+      const int position = item.position, from = item.from, to = item.to;
+      const int64_t capacity = item.sequence->capacity;
+      uint16_t *keys = item.keys(kvOffset), *values = item.values(kvOffset);
+      const float *angles = pointer<const float>(arena + K::tableAt) +
+                            int64_t(item.token) * K::rotary;
+      const int firstHead = item.kvHead * group + item.headBlock * 16;
+      const int rows = smaller(16, group - item.headBlock * 16);
 
-      char *layer = pointer<char>(here.kv) + int64_t(here.capacity) * kvOffset;
-      uint16_t *keys = reinterpret_cast<uint16_t *>(layer) +
-                       int64_t(kvHead) * here.capacity * K::headDim;
-      uint16_t *values =
-          reinterpret_cast<uint16_t *>(layer) +
-          int64_t(K::kvHeads + kvHead) * here.capacity * K::headDim;
-      const float *angles =
-          pointer<const float>(arena + K::tableAt) + int64_t(token) * K::rotary;
-      const int firstHead = kvHead * group + headBlock * 16;
-      const int rows = smaller(16, group - headBlock * 16);
-      // A head of a token of q, k or v, which begin so far into the arena.
-      const auto input = [&](int64_t value, int64_t rest, int stride,
-                             int head) {
-        const int64_t at = int64_t(token) * stride + head * K::headDim;
-        return Input{pointer<const float>(arena + value) + at,
-                     int(rest - value) / 4, tag};
-      };
-
-      // Queries into shared memory, key and value into the cache.
+      // Heads of q, and of k and v for the cache, are fetched into shared
+      // memory, all that a warp has at once. The warps' results take their
+      // place.
+      Head heads[fetches];
+#pragma unroll
+      for (int i = 0; i < fetches; ++i)
+        heads[i] = headOf(item, warp + i * kConsumerWarps, rows, firstHead);
+      float *fetched = parts + warp * fetches * K::headDim;
+      fetch(heads, arena, tag, fetched, lane);
       const float factor = K::softCap > 0 ? K::scale : K::scale * log2e;
-#pragma unroll 1
-      for (int row = warp; row < rows; row += kConsumerWarps)
-        rotate(input(K::qAt, K::qRestAt, K::qStride, firstHead + row), angles,
-               pointer<const float>(qNorm), lane, [&](int d, float x) {
-                 query[row * queryStride + d] = convert(x * factor);
-               });
-      if (isLast && warp == kConsumerWarps - 1)
-        rotate(input(K::kAt, K::kRestAt, K::kStride, kvHead), angles,
-               pointer<const float>(kNorm), lane, [&](int d, float x) {
-                 keys[int64_t(position) * K::headDim + d] = convert(x);
-               });
-      if (isLast && warp == kConsumerWarps - 2) {
-        const Input value = input(K::vAt, K::vRestAt, K::vStride, kvHead);
-        for (int d = lane; d < K::headDim; d += 32)
-          values[int64_t(d) * here.capacity + position] = convert(value(d));
+#pragma unroll
+      for (int i = 0; i < fetches; ++i) {
+        const int task = warp + i * kConsumerWarps;
+        const float *head = fetched + i * K::headDim;
+        if (task < rows)
+          rotate(head, angles, pointer<const float>(qNorm), lane,
+                 [&](int d, float x) {
+                   query[task * queryStride + d] = convert(x * factor);
+                 });
+        else if (task == rows && item.isLast())
+          rotate(head, angles, pointer<const float>(kNorm), lane,
+                 [&](int d, float x) {
+                   keys[int64_t(position) * K::headDim + d] = convert(x);
+                 });
+        else if (task == rows + 1 && item.isLast())
+          for (int d = lane; d < K::headDim; d += 32)
+            values[int64_t(d) * capacity + position] = convert(head[d]);
       }
       syncConsumers();
 
@@ -156,29 +191,96 @@ struct PersistentAttention {
             sharedAddress(query) + (g * queryStride + t * 8) * 2;
 #pragma unroll 1
         for (int block = from + warp; block < to; block += warps)
-          addBlock(keys, values, here.capacity, block * kPositions, limit,
-                   slope, fragments, g, t, state);
+          addBlock(keys, values, capacity, block * kPositions, limit, slope,
+                   fragments, g, t, state);
         leave(state, parts + warp * liveRows * width, rows, g, t);
       }
       syncConsumers();
-      float *room =
-          pointer<float>(a.v[4]) + int64_t(rowBlock) * most * liveRows * width;
+      float *room = pointer<float>(a.v[4]) +
+                    int64_t(item.rowBlock) * item.most * liveRows * width;
       float *out = pointer<float>(arena + K::outputAt) +
-                   int64_t(token) * K::outputStride + firstHead * K::headDim;
+                   int64_t(item.token) * K::outputStride +
+                   firstHead * K::headDim;
 #pragma unroll 1
       for (int row = warp; row < rows; row += kConsumerWarps)
         join<false>(parts + row * width, smaller(warps, to - from),
-                    splits == 1 ? nullptr
-                                : room + (split * liveRows + row) * width,
+                    item.splits == 1
+                        ? nullptr
+                        : room + (item.split * liveRows + row) * width,
                     out + row * K::headDim, outputTag, lane);
-      if (splits > 1)
-        joinSplits(a, rowBlock, splits, rows, room, out, outputTag, parts, warp,
-                   lane);
+      if (item.splits > 1)
+        joinSplits(a, item.rowBlock, item.splits, rows, room, out, outputTag,
+                   parts, warp, lane);
       syncConsumers();
-    }
+    });
   }
 
 private:
+  /// A head of q, k or v in the arena: bytes to its first element, and to that
+  /// of the second part.
+  struct Head {
+    int64_t value = -1, rest = 0;
+  };
+  /// The head of a warp's task: the rows of q, then k and v, where the block
+  /// appends them.
+  static __device__ __forceinline__ Head headOf(const Item &item, int task,
+                                                int rows, int firstHead) {
+    const auto head = [&](int64_t value, int64_t rest, int stride, int number) {
+      const int64_t at =
+          (int64_t(item.token) * stride + number * K::headDim) * 4;
+      return Head{value + at, rest + at};
+    };
+    if (task < rows)
+      return head(K::qAt, K::qRestAt, K::qStride, firstHead + task);
+    if (task == rows && item.isLast())
+      return head(K::kAt, K::kRestAt, K::kStride, item.kvHead);
+    if (task == rows + 1 && item.isLast())
+      return head(K::vAt, K::vRestAt, K::vStride, item.kvHead);
+    return {};
+  }
+
+  /// Fetches heads, their parts added up, into `to` [fetches][headDim] (shared
+  /// memory), as soon as they have the tag.
+  static __device__ __forceinline__ void fetch(const Head (&heads)[fetches],
+                                               uint64_t arena, uint32_t tag,
+                                               float *to, int lane) {
+    float first[fetches][perLane] = {}, second[fetches][perLane] = {};
+    const auto eachElement = [&](auto use) {
+#pragma unroll
+      for (int i = 0; i < fetches; ++i)
+#pragma unroll
+        for (int j = 0; j < perLane; ++j)
+          if (heads[i].value >= 0 && j * 32 + lane < K::headDim)
+            use(i, j);
+    };
+    const auto load = [&](int64_t at, int j) {
+      const float *from = pointer<const float>(arena + at) + j * 32 + lane;
+      return K::isTagged ? loadNow(from) : loadFar(from);
+    };
+    eachElement([&](int i, int j) {
+      first[i][j] = load(heads[i].value, j);
+      second[i][j] = K::hasRest ? load(heads[i].rest, j) : 0.0F;
+    });
+    bool isMissing = K::isTagged;
+    while (isMissing) {
+      isMissing = false;
+      eachElement([&](int i, int j) {
+        if (!hasTag(first[i][j], tag)) {
+          first[i][j] = load(heads[i].value, j);
+          isMissing = true;
+        }
+        if (K::hasRest && !hasTag(second[i][j], tag)) {
+          second[i][j] = load(heads[i].rest, j);
+          isMissing = true;
+        }
+      });
+    }
+    eachElement([&](int i, int j) {
+      to[i * K::headDim + j * 32 + lane] = first[i][j] + second[i][j];
+    });
+    __syncwarp();
+  }
+
   static __device__ __forceinline__ void multiply(float (&c)[4], uint4 a,
                                                   uint32_t b0, uint32_t b1) {
     if (K::kvIsBfloat)
@@ -186,8 +288,10 @@ private:
     else
       mmaF16(c, a.x, a.y, a.z, a.w, b0, b1);
   }
-  /// No load moves up past this: enough of them are on their way, and more
-  /// would not fit into registers.
+  /// Loads of 16 bytes that are on their way at once, in 32 dimensions of keys
+  /// and in tiles of values: as many as registers have room for.
+  static constexpr int keysAhead = 4, valuesAhead = 8;
+  /// No load moves up past this.
   static __device__ __forceinline__ void keepOrder() { __syncwarp(); }
   static __device__ __forceinline__ uint4 loadShared16(uint32_t address) {
     uint4 v;
@@ -210,7 +314,7 @@ private:
         keys + int64_t(first + 8 * (g / 2) + g % 2) * K::headDim + t * 8;
 #pragma unroll
     for (int c = 0; c < chunks; ++c) {
-      if (c % 2 == 0)
+      if (c % keysAhead == 0)
         keepOrder();
       const bool inside = K::headDim % 32 == 0 || c * 32 + t * 8 < K::headDim;
       uint4 q[2] = {};
@@ -227,6 +331,19 @@ private:
         multiply(scores[j], {q[0].z, q[1].z, q[0].w, q[1].w}, k.z, k.w);
       }
     }
+    // The first values come while the scores are worked on.
+    uint4 v[tiles] = {};
+    const uint32_t apart = uint32_t(opaque(int(capacity) * 16));
+    const char *from = reinterpret_cast<const char *>(
+        values + int64_t(g) * capacity + first + 8 * t);
+    const auto loadValues = [&](int begin) {
+      keepOrder();
+#pragma unroll
+      for (int d = 0; d < tiles; ++d)
+        if (d >= begin && d < begin + valuesAhead)
+          v[d] = *reinterpret_cast<const uint4 *>(from + uint64_t(apart) * d);
+    };
+    loadValues(0);
     float rescale[halves];
 #pragma unroll
     for (int i = 0; i < halves; ++i) {
@@ -270,26 +387,20 @@ private:
       for (int i = 0; i < halves; ++i)
         weights[j][i] =
             packPair<K::kvIsBfloat>(scores[j][2 * i], scores[j][2 * i + 1]);
-    // Offsets are computed here, not kept in registers.
-    const uint32_t apart = uint32_t(opaque(int(capacity) * 16));
-    const char *from = reinterpret_cast<const char *>(
-        values + int64_t(g) * capacity + first + 8 * t);
 #pragma unroll
     for (int d = 0; d < tiles; ++d) {
-      if (d % 4 == 0)
-        keepOrder();
-      const uint4 v =
-          *reinterpret_cast<const uint4 *>(from + uint64_t(apart) * d);
+      if (d % valuesAhead == 0)
+        loadValues(d + valuesAhead);
       float out[4] = {};
 #pragma unroll
       for (int i = 0; i < 2 * halves; ++i)
         out[i] = state.out[d][i] * rescale[i / 2];
       multiply(out,
                {weights[0][0], weights[0][1], weights[1][0], weights[1][1]},
-               v.x, v.y);
+               v[d].x, v[d].y);
       multiply(out,
                {weights[2][0], weights[2][1], weights[3][0], weights[3][1]},
-               v.z, v.w);
+               v[d].z, v[d].w);
 #pragma unroll
       for (int i = 0; i < 2 * halves; ++i)
         state.out[d][i] = out[i];
@@ -300,21 +411,21 @@ private:
     return K::kvIsBfloat ? toBfloat(x) : toHalf(x);
   }
 
-  /// Norms and rotates a head and calls use(d, value).
+  /// Norms and rotates a head (in shared memory) and calls use(d, value).
   template <class Use>
-  static __device__ __forceinline__ void rotate(Input from, const float *angles,
-                                                const float *norm, int lane,
-                                                Use use) {
+  static __device__ __forceinline__ void
+  rotate(const float *head, const float *angles, const float *norm, int lane,
+         Use use) {
     float inverse = 1;
     if (K::normQk) {
       float squares = 0;
       for (int d = lane; d < K::headDim; d += 32)
-        squares += from(d) * from(d);
+        squares += head[d] * head[d];
       inverse = rsqrtf(warpSum(squares) * (1.0F / K::headDim) + K::epsilon);
     }
     auto load = [&](int d) {
-      return K::normQk ? from(d) * inverse * (norm[d] + K::normOffset)
-                       : from(d);
+      return K::normQk ? head[d] * inverse * (norm[d] + K::normOffset)
+                       : head[d];
     };
 #pragma unroll
     for (int i = 0; i < perLane; ++i)

@@ -2,8 +2,8 @@
 //
 // A slot of the ring has `perWarp` units of a weight for every consumer warp,
 // which adds up their products in the order of the stream. The warps' sums of a
-// tile meet in shared memory and are added in the order of the warps, so results
-// do not depend on timing, only on the number of blocks.
+// tile meet in shared memory and are added in the order of the warps, so
+// results do not depend on timing, only on the number of blocks.
 //
 // Where a weight's tiles are cut in two (Cuts.h), the block with the first part
 // of a tile writes it to the output, with bias and residual, the other one to a
@@ -115,45 +115,54 @@ public:
     // have been seen.
     float v[Sums::sets][2] = {}, later[Sums::sets][2] = {};
     int current = place.tile, behind = -1;
-    const auto finish = [&](int wanted) {
-      finishTile<K>(round, current, v, warp, lane, early, ends);
-      current = behind >= 0 ? behind : wanted;
-      behind = -1;
-#pragma unroll
-      for (int s = 0; s < Sums::sets; ++s)
-#pragma unroll
-        for (int r = 0; r < 2; ++r) {
-          v[s][r] = later[s][r];
-          later[s][r] = 0;
-        }
-    };
     for (int first = begin + warp * perWarp;; first += K::slotUnits) {
-      Place<K> units[perWarp];
+      const bool isOver = slot.unit() >= end;
+      const Place<K> unit = place;
+      if (!isOver) {
+        slot.template advance<K::slotUnits>();
+        place.template advance<K::slotUnits>();
+        if (slot.unit() < end)
+          fetch<K>(next, scales, slot, place, warp, lane);
+      }
+      const int wanted = isOver ? round.last : unit.tile;
+      // The one place where tiles are finished: the code is long.
+      while (current != wanted || current >= round.end()) {
+        if (current >= round.end()) {
+          if (round.from >= round.last)
+            break;
+          flush<K>(round, warp, early, ends);
+          continue;
+        }
+        skipTo(round, current, warp, lane);
+        put(round, current, v, warp, lane);
+        round.written = current + 1;
+        current = behind >= 0 ? behind : wanted;
+        behind = -1;
+#pragma unroll
+        for (int s = 0; s < Sums::sets; ++s)
+#pragma unroll
+          for (int r = 0; r < 2; ++r) {
+            v[s][r] = later[s][r];
+            later[s][r] = 0;
+          }
+      }
+      if (isOver)
+        break;
       typename Sums::Activations x[perWarp];
 #pragma unroll
-      for (int j = 0; j < perWarp; ++j) {
-        units[j] = place;
-        units[j].template advance<1>(j);
-        Sums::load(x[j], xAt, units[j].k, lane);
-      }
-      slot.template advance<K::slotUnits>();
-      place.template advance<K::slotUnits>();
-      const bool isLast = slot.unit() >= end;
-      if (!isLast)
-        fetch<K>(next, scales, slot, place, warp, lane);
-      // The one place in the loop where tiles are finished: the code is long.
-      while (current != units[0].tile) {
-        finish(units[0].tile);
-        while (current >= round.end() && round.from < round.last)
-          flush<K>(round, warp, early, ends);
-      }
+      for (int j = 0; j < perWarp; ++j)
+        Sums::load(x[j], xAt, unit.behind(j).k, lane);
 #pragma unroll
       for (int j = 0; j < perWarp; ++j) {
+        const int tile = unit.behind(j).tile;
         float part[Sums::sets][2];
         Sums::multiply(now.codes[j], x[j], now.scale[j], now.zero[j], part);
-        const bool exists = first + j < end, isLater = units[j].tile != current;
+        // Where rows and shares are multiples of a warp's units, those are all
+        // of one tile.
+        const bool exists = first + (K::isEven ? 0 : j) < end,
+                   isLater = !K::isEven && tile != current;
         if (exists && isLater)
-          behind = units[j].tile;
+          behind = tile;
 #pragma unroll
         for (int s = 0; s < Sums::sets; ++s)
 #pragma unroll
@@ -163,14 +172,8 @@ public:
               later[s][r] += exists && isLater ? part[s][r] : 0.0F;
           }
       }
-      if (isLast)
-        break;
       now = next;
     }
-    while (current < round.last)
-      finish(round.last);
-    while (round.from < round.last)
-      flush<K>(round, warp, early, ends);
   }
 
 private:
@@ -210,6 +213,16 @@ private:
         : tile(unit / K::unitsPerRow), k(unit % K::unitsPerRow) {}
     __device__ __forceinline__ int unit() const {
       return tile * K::unitsPerRow + k;
+    }
+    /// The `j`th unit of a warp's part of a slot that begins here; `j` is a
+    /// constant after unrolling.
+    __device__ __forceinline__ Place behind(int j) const {
+      Place other = *this;
+      if (K::isEven)
+        other.k += j;
+      else
+        other.template advance<1>(j);
+      return other;
     }
     /// `times` is a constant after unrolling.
     template <int By>
@@ -254,17 +267,18 @@ private:
         this->base + Places<P>::ringAt + this->slot * P::slotBytes;
 #pragma unroll
     for (int j = 0; j < K::perWarp; ++j) {
+      const Place<K> unit = place.behind(j);
       // Units lie one behind the other, but a row's last may be shorter.
       constexpr int missing = K::unitsPerRow * K::unitBytes - K::tileBytes;
       const int inSlot = warp * K::perWarp + j;
       const uint32_t from =
-          ring + inSlot * K::unitBytes - (place.tile - slot.tile) * missing;
-      Sums::load(to.codes[j], from, place.k == K::unitsPerRow - 1, lane);
+          ring + inSlot * K::unitBytes - (unit.tile - slot.tile) * missing;
+      Sums::load(to.codes[j], from, unit.k == K::unitsPerRow - 1, lane);
       if (K::scaleLine) {
         const int line = K::unitsPerGroup == 1
                              ? scales.slots * K::slotUnits + inSlot
-                             : (place.tile - scales.first.tile) * K::groups +
-                                   place.k / K::unitsPerGroup -
+                             : (unit.tile - scales.first.tile) * K::groups +
+                                   unit.k / K::unitsPerGroup -
                                    scales.first.k / K::unitsPerGroup;
         const uint32_t at = scales.at + line * K::scaleLine;
         if (K::scaleType == ElementF32)
@@ -279,7 +293,6 @@ private:
               : "=r"(to.zero[j])
               : "r"(scales.at + K::zerosAt + line * K::zeroLine + g * 2));
       }
-      place.template advance<1>();
     }
     __syncwarp();
     if (lane == 0)
@@ -294,22 +307,13 @@ private:
     return reinterpret_cast<float *>(this->shared + Places<P>::sumsAt);
   }
 
-  /// Leaves a warp's sums of `tile`, and zeros for those that it skipped.
-  template <class K, int Sets>
-  __device__ __forceinline__ void
-  finishTile(Round<K> &round, int tile, const float (&v)[Sets][2], int warp,
-             int lane, Addend early, const Ends &ends) {
-    while (tile >= round.end())
-      flush<K>(round, warp, early, ends);
-    skipTo(round, tile, warp, lane);
-    put(round, tile, v, warp, lane);
-    round.written = tile + 1;
-  }
+  /// Leaves zeros as this warp's sums of the tiles before `tile`.
   template <class K>
   __device__ __forceinline__ void skipTo(Round<K> &round, int tile, int warp,
                                          int lane) {
     constexpr int sets = UnitSums<K>::sets;
     float zeros[sets][2] = {};
+#pragma unroll 1
     for (; round.written < tile; ++round.written)
       put(round, round.written, zeros, warp, lane);
   }
@@ -449,8 +453,8 @@ private:
 /// barrier's counter, counters, room for partial results.
 template <class P, class Program>
 struct Persistent {
-  static __device__ __forceinline__ void run(const Step *step, const Args &a,
-                                             char *shared) {
+  static __device__ __forceinline__ void run(const InlineStep &given,
+                                             const Args &a, char *shared) {
     const uint32_t base = sharedAddress(shared);
     if (threadIdx.x == 0) {
       for (int i = 0; i < P::slots; ++i) {
@@ -477,12 +481,27 @@ struct Persistent {
     for (int i = threadIdx.x; i < 2 * P::streams; i += kPersistentThreads)
       cuts[i] = pointer<const int>(
           a.v[1])[i / 2 * (int(gridDim.x) + 1) + int(blockIdx.x) + i % 2];
+    // The step is read often, and by addresses.
+    auto *step = reinterpret_cast<InlineStep *>(shared + Places<P>::stepAt);
+    constexpr int stepWords = sizeof(InlineStep) / 4;
+    for (int i = threadIdx.x; i < stepWords; i += kPersistentThreads)
+      reinterpret_cast<uint32_t *>(step)[i] =
+          reinterpret_cast<const uint32_t *>(&given)[i];
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      step->step.token_ids = reinterpret_cast<uint64_t>(step->token_ids);
+      step->step.positions = reinterpret_cast<uint64_t>(step->positions);
+      step->step.token_sequence =
+          reinterpret_cast<uint64_t>(step->token_sequence);
+      step->step.sequences = reinterpret_cast<uint64_t>(step->sequences);
+      step->step.logit_rows = reinterpret_cast<uint64_t>(step->logit_rows);
+    }
     __syncthreads();
     if (threadIdx.x < kConsumers) {
-      Consumer<P> consumer(step, a, shared);
+      Consumer<P> consumer(&step->step, a, shared);
       Program::run(consumer);
     } else {
-      Producer<P> producer(step, shared);
+      Producer<P> producer(&step->step, shared);
       Program::run(producer);
     }
   }

@@ -126,16 +126,21 @@ struct PersistentStage {
     // The norm's weights come as far as the row: they are asked for with it,
     // where registers have room for both.
     constexpr bool isEarly =
-        K::norm != NormNone && !K::hasNormBias && count * width <= 24;
-    float weights[isEarly ? count : 1][width];
+        K::norm != NormNone && count * width <= (K::hasNormBias ? 16 : 24);
+    constexpr bool isBiasEarly = isEarly && K::hasNormBias;
+    float weights[isEarly ? count : 1][width] = {},
+                                    biases[isBiasEarly ? count : 1][width] = {};
     if constexpr (isEarly)
       each(thread, weights, [&](int k, float *w) { load(weight + k, w); });
-    if constexpr (K::isTagged)
-      while (loadMissing(thread, x, tag, values))
-        ;
+    if constexpr (isBiasEarly)
+      each(thread, biases, [&](int k, float *b) { load(bias + k, b); });
+    // Both parts are asked for at once: a way through the L2 cache is long.
+    for (bool isMissing = K::isTagged; isMissing;) {
+      isMissing = loadMissing(thread, x, tag, values);
+      if constexpr (isPair)
+        isMissing |= loadMissing(thread, rest, tag, second);
+    }
     if constexpr (isPair) {
-      while (loadMissing(thread, rest, tag, second))
-        ;
       zip(thread, values, second, [&](float *v, float *w) {
 #pragma unroll
         for (int i = 0; i < pieceElements; ++i)
@@ -168,7 +173,7 @@ struct PersistentStage {
       });
       mean = consumerReduce<false>(sum, rooms, turn) * (1.0F / K::columns);
     }
-    if constexpr (K::norm == NormRms && isEarly) {
+    if constexpr (K::norm == NormRms && isEarly && !K::hasNormBias) {
       // v w / rms: the largest of them is that of v w, divided.
       float squares = 0;
       largest = 0;
@@ -202,26 +207,30 @@ struct PersistentStage {
       inverse = rsqrtf(consumerReduce<false>(squares, rooms, turn) *
                            (1.0F / K::columns) +
                        K::epsilon);
-      const auto normalize = [&](float *v, const float *w, const float *b) {
+      const auto scale = [&](float *v, const float *w) {
 #pragma unroll
-        for (int i = 0; i < pieceElements; ++i) {
+        for (int i = 0; i < pieceElements; ++i)
           v[i] = (v[i] - mean) * inverse * (w[i] + K::normOffset);
-          if (K::hasNormBias)
-            v[i] += b[i];
-        }
       };
-      if constexpr (isEarly) {
-        zip(thread, values, weights,
-            [&](float *v, float *w) { normalize(v, w, nullptr); });
-      } else {
+      const auto shift = [&](float *v, const float *b) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          v[i] += b[i];
+      };
+      if constexpr (isEarly)
+        zip(thread, values, weights, scale);
+      else
         each(thread, values, [&](int k, float *v) {
           float w[pieceElements], b[pieceElements];
           load(weight + k, w);
           if (K::hasNormBias)
             load(bias + k, b);
-          normalize(v, w, b);
+          scale(v, w);
+          if (K::hasNormBias)
+            shift(v, b);
         });
-      }
+      if constexpr (isBiasEarly)
+        zip(thread, values, biases, shift);
     }
     if (!isScaled) {
       largest = 0;
@@ -259,18 +268,27 @@ struct PersistentStage {
           words[2 + i / 2] |= uint32_t(lower) << (i % 2 * 16);
         }
       } else {
-        int sum = 0;
+        // fixed + 128 is added to 1.5 * 2^23, which rounds it and leaves it in
+        // the low bits: byte 1 is the upper half, byte 0 the lower half + 128.
+        constexpr uint32_t zeroBits = 0x4b400080;
+        uint32_t bits[width];
+        uint32_t sum = 0;
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-          const int fixed = __float2int_rn(values[n][i] * factor);
-          const int upper = (fixed + 128) >> 8;
-          sum += fixed;
-          words[i / 4] |= uint32_t(upper & 255) << (i % 4 * 8);
-          words[2 + i / 4] |= uint32_t((fixed - (upper << 8)) & 255)
-                              << (i % 4 * 8);
+          bits[i] = __float_as_uint(
+              fmaf(values[n][i], factor, __uint_as_float(zeroBits)));
+          sum += bits[i] - zeroBits;
+        }
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const uint32_t first = permute(bits[4 * i], bits[4 * i + 1], 0x5140),
+                         second =
+                             permute(bits[4 * i + 2], bits[4 * i + 3], 0x5140);
+          words[i] = permute(first, second, 0x7632);
+          words[2 + i] = permute(first, second, 0x5410) ^ kSigns;
         }
         if (K::needsSums)
-          atomicAdd(&sums[block / K::unitBlocks], sum);
+          atomicAdd(&sums[block / K::unitBlocks], int(sum));
       }
       if constexpr (K::isTable) {
         const uint2 upper = tableOrder({words[0], words[1]}),

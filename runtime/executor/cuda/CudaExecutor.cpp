@@ -9,34 +9,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 namespace qrt {
 
 using namespace cuda;
 
 namespace {
-
-constexpr uint64_t kAlignment = 256;
-/// Entries of so few tokens are captured as graphs.
-constexpr uint32_t kMostGraphTokens = 64;
-/// Logits of up to so many rows lie in pinned memory.
-constexpr uint32_t kPinnedRows = 8;
-
-uint64_t aligned(uint64_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-class CudaKvCache : public KvCache {
-public:
-  CudaKvCache(const Device &device, uint32_t capacity, uint32_t stored,
-              uint64_t bytes, const std::string &hint)
-      : KvCache(capacity), stored(stored),
-        memory(device, bytes, "keys and values", hint) {}
-
-  const uint32_t stored; ///< positions, a multiple of QRT_CUDA_KV_MULTIPLE
-  const Buffer memory;
-};
 
 /// The best kernels for a GPU. Null if it can run none.
 const fb::Kernels *bestKernels(const Artifact &artifact, int gpu) {
@@ -303,7 +281,8 @@ void CudaExecutor::sendCuts(const Launch &launch) {
   for (const fb::Stream *stream : *launch.description->streams()) {
     std::vector<int32_t> of =
         cutStream({stream->tiles(), stream->units(), stream->item_tiles(),
-                   stream->align(), stream->can_split()},
+                   stream->align(), stream->can_split(), stream->busy_blocks(),
+                   stream->busy_units()},
                   uint32_t(device.multiprocessors()));
     cuts.insert(cuts.end(), of.begin(), of.end());
   }
@@ -443,196 +422,6 @@ void CudaExecutor::resolveOperands() {
     if (entry.maxTokens <= kMostGraphTokens && !entry.isPersistent)
       capture(entry);
   }
-}
-
-//===----------------------------------------------------------------------===//
-// Steps
-//===----------------------------------------------------------------------===//
-
-uint32_t CudaExecutor::maxTokens() const { return entries.back().maxTokens; }
-
-OutlierStatistics CudaExecutor::outlierStatistics() const {
-  uint64_t counts[2] = {};
-  device.use();
-  driver.check(driver.copyToHost(counts, memory.address() + statisticsAt,
-                                 sizeof(counts), device.stream()),
-               "cannot fetch statistics");
-  driver.check(driver.synchronize(device.stream()), "a step failed");
-  return {counts[0], counts[1]};
-}
-
-std::unique_ptr<KvCache> CudaExecutor::createCache(uint32_t capacity) {
-  constexpr uint32_t limit = uint32_t(1) << 30;
-  if (capacity == 0 || capacity > limit)
-    throw UsageError("a context of " + std::to_string(capacity) +
-                     " tokens is not from 1 to " + std::to_string(limit));
-  device.use();
-  constexpr uint32_t multiple = QRT_CUDA_KV_MULTIPLE;
-  uint32_t stored = (capacity + multiple - 1) / multiple * multiple;
-  uint64_t bytes = std::max<uint64_t>(uint64_t(stored) * kvBytes, kAlignment);
-  uint64_t fitting = kvBytes ? device.freeBytes() / kvBytes : 0;
-  auto cache = std::make_unique<CudaKvCache>(
-      device, capacity, stored, bytes,
-      "a context of " + std::to_string(fitting / multiple * multiple) +
-          " tokens would fit");
-  // Masked positions are read, and must not be infinite.
-  driver.check(driver.fill(cache->memory.address(), 0, bytes, device.stream()),
-               "cannot clear a cache");
-  return cache;
-}
-
-LogitMemory CudaExecutor::allocateLogits(size_t count) {
-  if (count > size_t(kPinnedRows) * words)
-    return Executor::allocateLogits(count);
-  device.use();
-  auto memory = std::make_shared<PinnedBuffer>(device, count * sizeof(float));
-  return {reinterpret_cast<float *>(memory->data()),
-          [this, memory](float *) { device.tryUse(); }};
-}
-
-void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
-                           uint32_t logitRows) const {
-  // Kernels for sm_90 and newer wait for earlier ones themselves.
-  bool overlaps = architectureOf(targetName) >= 90;
-  LaunchAttribute attribute = {};
-  attribute.id = kProgrammaticLaunch;
-  attribute.value = 1;
-  bool isFirst = true;
-  for (const Launch &launch : entry.launches) {
-    const fb::Launch &d = *launch.description;
-    uint64_t rows = d.gather() ? logitRows : tokens;
-    if (rows == 0)
-      continue;
-    uint64_t blocks = (rows + d.row_block() - 1) / d.row_block();
-    blocks = (blocks * d.multiple() + d.per_block() - 1) / d.per_block();
-    if (d.per_sm())
-      blocks = uint64_t(launch.perSm) * device.multiprocessors();
-    blocks = std::max<uint64_t>(blocks / d.cluster(), 1) * d.cluster();
-    LaunchConfig config = {};
-    config.gridX = unsigned(blocks);
-    config.gridY = d.grid_y();
-    config.gridZ = 1;
-    config.blockX = d.threads();
-    config.blockY = config.blockZ = 1;
-    config.sharedBytes = d.shared_bytes();
-    config.stream = device.stream();
-    config.attributes = &attribute;
-    config.attributeCount = overlaps && !isFirst ? 1 : 0;
-    LaunchAttribute cooperative = {};
-    if (d.cooperative()) {
-      cooperative.id = kCooperative;
-      cooperative.value = 1;
-      config.attributes = &cooperative;
-      config.attributeCount = 1;
-    }
-    uint64_t step = memory.address() + stepAt;
-    qrt_cuda_args args;
-    std::memcpy(&args, launch.args, sizeof(args));
-    void *parameters[] = {&step, &args};
-    driver.check(driver.launch(&config, launch.function, parameters, nullptr),
-                 "a kernel does not start");
-    isFirst = false;
-  }
-}
-
-void CudaExecutor::capture(Entry &entry) const {
-  driver.check(driver.beginCapture(device.stream(), kCaptureThreadLocal),
-               "cannot capture a graph");
-  Graph graph = nullptr;
-  try {
-    enqueue(entry, entry.maxTokens, entry.maxTokens);
-  } catch (...) {
-    driver.endCapture(device.stream(), &graph);
-    throw;
-  }
-  driver.check(driver.endCapture(device.stream(), &graph),
-               "cannot capture a graph");
-  Result result = driver.instantiate(&entry.graph, graph, 0);
-  driver.destroyGraph(graph);
-  driver.check(result, "cannot make a graph");
-}
-
-void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
-                            uint32_t rows) {
-  char *image = stepImage.data();
-  uint64_t base = memory.address() + stepAt, at = sizeof(qrt_cuda_step);
-  at = aligned(at);
-  auto table = [&](uint64_t bytes) {
-    uint64_t from = at;
-    at += bytes;
-    return from;
-  };
-  uint64_t sequencesAt = table(parts.size() * sizeof(qrt_cuda_sequence)),
-           idsAt = table(tokens * 4), positionsAt = table(tokens * 4),
-           ownersAt = table(tokens * 4), rowsAt = table(rows * 4);
-  auto *sequences = reinterpret_cast<qrt_cuda_sequence *>(image + sequencesAt);
-  auto *ids = reinterpret_cast<int32_t *>(image + idsAt);
-  auto *positions = reinterpret_cast<int32_t *>(image + positionsAt);
-  auto *owners = reinterpret_cast<uint32_t *>(image + ownersAt);
-  auto *logitIndex = reinterpret_cast<int32_t *>(image + rowsAt);
-  uint32_t token = 0, row = 0;
-  for (size_t s = 0; s < parts.size(); ++s) {
-    const Part &part = parts[s];
-    auto &cache = static_cast<CudaKvCache &>(*part.cache);
-    auto count = uint32_t(part.tokens.size());
-    sequences[s] = {
-        token,       count, part.past, cache.stored, cache.memory.address(),
-        part.length, 0};
-    for (uint32_t i = 0; i < count; ++i, ++token) {
-      ids[token] = part.tokens[i];
-      positions[token] = int32_t(part.past + i);
-      owners[token] = uint32_t(s);
-      if (i >= count - part.logitRows)
-        logitIndex[row++] = int32_t(token);
-    }
-  }
-  qrt_cuda_step step = {};
-  step.tokens = tokens;
-  step.sequence_count = uint32_t(parts.size());
-  step.logit_count = rows;
-  step.token_ids = base + idsAt;
-  step.positions = base + positionsAt;
-  step.token_sequence = base + ownersAt;
-  step.sequences = base + sequencesAt;
-  step.logit_rows = base + rowsAt;
-  step.logits = logitRows.address();
-  step.outlier_statistics = memory.address() + statisticsAt;
-  std::memcpy(image, &step, sizeof(step));
-  driver.check(driver.copyToDevice(base, image, at, device.stream()),
-               "cannot send a step");
-}
-
-void CudaExecutor::runParts(std::span<const Part> parts) {
-  device.use();
-  uint32_t tokens = 0, rows = 0;
-  for (const Part &part : parts) {
-    tokens += uint32_t(part.tokens.size());
-    rows += part.logitRows;
-  }
-  reserveLogits(rows);
-  Entry *entry = entries.data();
-  while (entry->maxTokens < tokens)
-    ++entry;
-  if (entry->maxTokens > kMostGraphTokens)
-    reservePromptArena();
-  sendStep(parts, tokens, rows);
-  if (entry->graph)
-    driver.check(driver.launchGraph(entry->graph, device.stream()),
-                 "a graph does not start");
-  else
-    enqueue(*entry, tokens, rows);
-  // One copy a sequence: memory of two may be neighbours, but a copy must not
-  // reach from one allocation into the next.
-  uint64_t from = logitRows.address();
-  for (const Part &part : parts) {
-    if (part.logitRows == 0)
-      continue;
-    uint64_t bytes = uint64_t(part.logitRows) * words * sizeof(float);
-    driver.check(driver.copyToHost(part.logits, from, bytes, device.stream()),
-                 "cannot fetch logits");
-    from += bytes;
-  }
-  driver.check(driver.synchronize(device.stream()), "a step failed");
 }
 
 } // namespace qrt

@@ -3,6 +3,7 @@
 #ifndef QRT_EXECUTOR_CUDA_CUDAEXECUTOR_H
 #define QRT_EXECUTOR_CUDA_CUDAEXECUTOR_H
 
+#include "runtime/abi/cuda_abi.h"
 #include "runtime/artifact/Artifact.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/executor/cuda/Device.h"
@@ -50,7 +51,7 @@ private:
     const fb::Launch *description;
     cuda::Function function;
     uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
-    uint64_t args[12];
+    uint64_t args[QRT_CUDA_ARGS];
     uint64_t arena = 0; ///< the address of its entry's working memory
     /// Of a persistent kernel: offsets of its table and its cuts.
     uint64_t tableAt = 0, cutsAt = 0;
@@ -69,6 +70,14 @@ private:
   /// False if a persistent kernel cannot run on this GPU.
   bool addLaunch(Entry &entry, const fb::Launch &description,
                  cuda::Function function, const std::string &name);
+  /// Parts of the block of memory begin at multiples of this.
+  static constexpr uint64_t kAlignment = 256;
+  static uint64_t aligned(uint64_t bytes) {
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  /// Entries of so few tokens are captured as graphs.
+  static constexpr uint32_t kMostGraphTokens = 64;
+
   /// Sends the shares that the GPU's blocks have of a launch's weights.
   void sendCuts(const Launch &launch);
   void sendTable(const Launch &launch);
@@ -80,8 +89,18 @@ private:
   /// Puts the entry's launches for so many tokens and logits on the stream.
   void enqueue(const Entry &entry, uint32_t tokens, uint32_t logitRows) const;
   void capture(Entry &entry) const;
+  /// Where a step's tables are filled.
+  struct StepTables;
+  static void fillTables(std::span<const Part> parts, const StepTables &to);
+  /// What a step says of itself, but for where its tables are.
+  qrt_cuda_step describe(std::span<const Part> parts, uint32_t tokens,
+                         uint32_t rows) const;
   /// Fills the step's tables in pinned memory and sends them.
   void sendStep(std::span<const Part> parts, uint32_t tokens, uint32_t rows);
+  /// The same for a kernel that is given them with the launch. Leaves logits
+  /// where the caller wants them if that is pinned memory, and says so.
+  bool setInlineStep(std::span<const Part> parts, uint32_t tokens,
+                     uint32_t rows);
   /// Frees libraries and graphs; memory frees itself.
   void release();
 
@@ -102,6 +121,7 @@ private:
   uint64_t promptArenaBytes = 0;
   cuda::Buffer logitRows, promptArena;
   cuda::PinnedBuffer stepImage;
+  qrt_cuda_inline_step inlineStep = {};
 };
 
 } // namespace qrt

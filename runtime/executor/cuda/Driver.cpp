@@ -35,6 +35,7 @@ std::string Driver::load() {
   resolve(free, "cuMemFree_v2");
   resolve(allocateHost, "cuMemHostAlloc");
   resolve(freeHost, "cuMemFreeHost");
+  resolve(hostAddress, "cuMemHostGetDevicePointer_v2");
   resolve(copyToDevice, "cuMemcpyHtoDAsync_v2");
   resolve(copyToHost, "cuMemcpyDtoHAsync_v2");
   resolve(fill, "cuMemsetD8Async");

@@ -97,6 +97,7 @@ public:
   Result (*free)(DevicePointer);
   Result (*allocateHost)(void **, size_t, unsigned);
   Result (*freeHost)(void *);
+  Result (*hostAddress)(DevicePointer *, void *, unsigned);
   Result (*copyToDevice)(DevicePointer, const void *, size_t, Stream);
   Result (*copyToHost)(void *, DevicePointer, size_t, Stream);
   Result (*fill)(DevicePointer, unsigned char, size_t, Stream);
