@@ -15,6 +15,7 @@
 #define QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_GEMV_CUH
 
 #include "codegen/cuda/kernels/persistent_attention.cuh"
+#include "codegen/cuda/kernels/persistent_phases.cuh"
 #include "codegen/cuda/kernels/persistent_stage.cuh"
 #include "codegen/cuda/kernels/persistent_units.cuh"
 
