@@ -107,14 +107,13 @@ void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
       config.attributes = &cooperative;
       config.attributeCount = 1;
     }
-    uint64_t step = memory.address() + stepAt;
-    qrt_cuda_inline_step inlined = inlineStep;
-    qrt_cuda_args args;
-    std::memcpy(&args, launch.args, sizeof(args));
-    void *parameters[] = {&step, &args};
+    const uint64_t step = memory.address() + stepAt;
+    const void *parameters[] = {&step, launch.args};
     if (d.cooperative())
-      parameters[0] = &inlined;
-    driver.check(driver.launch(&config, launch.function, parameters, nullptr),
+      parameters[0] = &inlineStep;
+    // The driver only reads them.
+    driver.check(driver.launch(&config, launch.function,
+                               const_cast<void **>(parameters), nullptr),
                  "a kernel does not start");
     isFirst = false;
   }
