@@ -20,6 +20,7 @@ import common
 
 FORMATS = {
     "int4": ["--quantize", "rtn.int4"],
+    "int4-sym": ["--quantize", "rtn.int4", "--sym"],
     "int4-g32": ["--quantize", "rtn.int4", "--group-size", "32"],
     "int4-row": ["--quantize", "rtn.int4", "--group-size", "-1"],
     "int3": ["--quantize", "rtn.int3"],
