@@ -34,12 +34,12 @@ def tolerance(format_name):
 COUNTS = [1, 2, 5, 8, 9, 16, 33, 64, 65, 129, 300]
 FORMATS = {
     "int4": ["--quantize", "rtn.int4"],
-    "int4-asym": ["--quantize", "rtn.int4", "--asym"],
+    "int4-sym": ["--quantize", "rtn.int4", "--sym"],
     "int4-g32": ["--quantize", "rtn.int4", "--group-size", "32"],
     "int4-row": ["--quantize", "rtn.int4", "--group-size", "-1"],
     "int4-g100": ["--quantize", "rtn.int4", "--group-size", "100"],
     "int3": ["--quantize", "rtn.int3"],
-    "int3-asym": ["--quantize", "rtn.int3", "--asym"],
+    "int3-sym": ["--quantize", "rtn.int3", "--sym"],
     "int2-g64": ["--quantize", "rtn.int2", "--group-size", "64"],
     "int8": ["--quantize", "rtn.int8"],
     "int8-row": ["--quantize", "rtn.int8", "--group-size", "-1"],
@@ -50,6 +50,11 @@ FORMATS = {
     "fp4-dq": ["--quantize", "bnb.fp4-dq"],
     "bf16": ["--dtype", "bf16"],
     "f16": ["--dtype", "f16"],
+}
+# Of small checkpoints only: their own text calibrates them.
+GPTQ = {
+    "gptq": ["--quantize", "gptq.int4", "--calibration", "self", "--samples",
+             "4", "--sequence-length", "32"],
 }
 SMALL = {
     # Odd N and ragged K of every kind: 5 heads of 40, 1000 = 7.8 groups, 321
@@ -240,14 +245,14 @@ class Tests:
 
     def golden_format(self, architecture, format_name):
         """Logits of a golden in another format: GPU against CPU, and the CPU's
-        variants against each other."""
+        variants against each other. The CPU computes the logits of the
+        dequantized weights (tests/e2e/GoldenTest.cpp)."""
         def work():
             folder, ids = self.golden_ids(architecture)
+            options = (FORMATS | GPTQ)[format_name]
             artifact = self.compile(f"golden-{architecture}-{format_name}",
-                                    folder,
-                                    ["--dtype", "bf16", *FORMATS[format_name]]
-                                    if "--dtype" not in FORMATS[format_name]
-                                    else FORMATS[format_name])
+                                    folder, options if "--dtype" in options
+                                    else ["--dtype", "bf16", *options])
             errors = {}
             for step in (None, 1):
                 expected, _ = self.logits(artifact, ids, "cpu", step,
@@ -419,13 +424,14 @@ class Tests:
             for target in (self.options.target, "compute_80"):
                 yield from (self.golden(name, target) for name in architectures)
             for name in (["int4", "int8-llm"] if quick else
-                         ["int4", "int8-llm", "nf4-dq", "bf16", "nf4", "int8"]):
+                         ["bf16", "int8", "nf4", "gptq", "int4", "int8-llm",
+                          "nf4-dq"]):
                 yield from (self.golden_format(architecture, name)
                             for architecture in architectures)
         if (self.data / "minis").is_dir():
             for model in ("llama-mini", "falcon-mini"):
                 for name in (["int4", "nf4", "bf16"] if quick else
-                             ["int4", "int4-asym", "int3", "int2-g64", "int8",
+                             ["int4", "int4-sym", "int3", "int2-g64", "int8",
                               "int8-llm", "nf4", "nf4-dq", "fp4", "bf16",
                               "f16"]):
                     yield self.mini(model, name)
