@@ -2,13 +2,12 @@
 
 #include "codegen/cuda/Nvrtc.h"
 
+#include "codegen/cuda/ToolkitLibrary.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
-#include <filesystem>
 
 using qrt::Error;
 
@@ -18,50 +17,6 @@ namespace {
 // What NVRTC's documentation says; there is no header of it here.
 using Program = struct OpaqueProgram *;
 using Result = int;
-
-/// Files that may be the library, best first.
-std::vector<std::string> candidates() {
-  if (const char *file = std::getenv("QCC_NVRTC"))
-    return {file};
-  std::vector<std::string> files;
-  const char *names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
-  for (const char *name : names)
-    files.emplace_back(name);
-  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
-    if (const char *folder = std::getenv(variable))
-      for (const char *name : names)
-        files.push_back(std::string(folder) + "/lib64/" + name);
-  for (const char *name : names)
-    files.push_back(std::string("/usr/local/cuda/lib64/") + name);
-  return files;
-}
-
-/// The library in the Python package, if python3 knows one.
-std::vector<std::string> pythonCandidates() {
-  std::vector<std::string> files;
-  FILE *pipe = ::popen("python3 -c 'import sys; print(*sys.path, sep=chr(10))' "
-                       "2>/dev/null",
-                       "r");
-  if (!pipe)
-    return files;
-  std::string text;
-  char buffer[4096];
-  while (size_t n = std::fread(buffer, 1, sizeof(buffer), pipe))
-    text.append(buffer, n);
-  ::pclose(pipe);
-  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
-    end = std::min(text.find('\n', begin), text.size());
-    std::string folder = text.substr(begin, end - begin) + "/nvidia";
-    for (const char *inner : {"/cu13/lib", "/cuda_nvrtc/lib"}) {
-      std::error_code error;
-      for (const auto &entry :
-           std::filesystem::directory_iterator(folder + inner, error))
-        if (entry.path().filename().string().starts_with("libnvrtc.so"))
-          files.push_back(entry.path().string());
-    }
-  }
-  return files;
-}
 
 class LoadedNvrtc : public Nvrtc {
 public:
@@ -184,20 +139,17 @@ private:
 } // namespace
 
 std::shared_ptr<const Nvrtc> Nvrtc::load() {
-  std::vector<std::string> files = candidates();
-  bool asked = std::getenv("QCC_NVRTC");
-  for (int round = 0; round < 2; ++round) {
-    for (const std::string &file : files)
-      if (void *handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
-        return std::make_shared<LoadedNvrtc>(handle);
-    if (asked)
-      break;
-    files = pythonCandidates();
-  }
+  const char *file = std::getenv("QCC_NVRTC");
+  const int flags = RTLD_NOW | RTLD_LOCAL;
+  if (void *handle =
+          file ? ::dlopen(file, flags)
+               : openToolkitLibrary(
+                     {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
+                     "cuda_nvrtc", flags))
+    return std::make_shared<LoadedNvrtc>(handle);
   throw Error("a CUDA target needs NVRTC, which is neither installed with the "
               "CUDA toolkit nor as the Python package nvidia-cuda-nvrtc",
-              asked ? std::getenv("QCC_NVRTC") : "",
-              "set QCC_NVRTC to the file libnvrtc.so");
+              file ? file : "", "set QCC_NVRTC to the file libnvrtc.so");
 }
 
 std::shared_ptr<const Nvrtc> Nvrtc::tryLoad() {
