@@ -10,6 +10,7 @@
 #include "compiler/quantize/Gptq.h"
 
 #include "compiler/quantize/DenseAlgebra.h"
+#include "compiler/quantize/GptqNearest.h"
 #include "compiler/quantize/GptqRefine.h"
 #include "compiler/quantize/Parallel.h"
 #include "compiler/quantize/ScaleRounding.h"
@@ -303,18 +304,11 @@ private:
 GptqResult quantizeGptq(const float *w, int64_t rows, int64_t columns,
                         const qrt::Format &format, const GptqFactor &factor,
                         const GptqOptions &options) {
-  format.verify();
-  if (!qrt::isIntCode(format.code))
-    throw qrt::Error("GPTQ makes int codes, not " + format.mangled());
-  if (int64_t(factor.order.size()) != columns)
-    throw qrt::Error("the Hessian is of " +
-                     std::to_string(factor.order.size()) +
-                     " inputs, the weight has " + std::to_string(columns));
-  GptqResult result;
-  result.codes.resize(size_t(rows * columns));
-  result.scales.resize(size_t(rows * format.groupsPerRow(columns)));
-  if (format.zero)
-    result.zeros.resize(result.scales.size());
+  GptqResult result = makeGptqResult(rows, columns, format, factor);
+  if (factor.r.empty()) {
+    roundToNearest(w, rows, columns, format, factor, options, result);
+    return result;
+  }
   int64_t tasks = (rows + kTaskRows - 1) / kTaskRows;
   std::vector<QuantizeStatistics> parts(size_t(tasks), QuantizeStatistics{});
   parallelFor(options.threads, tasks, [&](int64_t task) {
@@ -322,26 +316,8 @@ GptqResult quantizeGptq(const float *w, int64_t rows, int64_t columns,
       throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
     int64_t first = task * kTaskRows;
     int64_t count = std::min(kTaskRows, rows - first);
-    if (!factor.r.empty()) {
-      parts[size_t(task)] = Task(w, first, count, columns, format, factor,
-                                 options, result)
-                                .run();
-      return;
-    }
-    int64_t groups = format.groupsPerRow(columns);
-    std::vector<float> permuted;
-    const float *from = w + first * columns;
-    if (storesPermuted(options)) {
-      for (int64_t row = 0; row < count; ++row)
-        for (int32_t column : factor.order)
-          permuted.push_back(from[row * columns + column]);
-      from = permuted.data();
-    }
-    parts[size_t(task)] = quantizeRows(
-        from, count, columns, format, options.scales,
-        result.codes.data() + first * columns,
-        result.scales.data() + first * groups,
-        format.zero ? result.zeros.data() + first * groups : nullptr);
+    parts[size_t(task)] =
+        Task(w, first, count, columns, format, factor, options, result).run();
   });
   for (const QuantizeStatistics &part : parts)
     result.statistics += part;

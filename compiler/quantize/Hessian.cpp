@@ -70,14 +70,6 @@ void Hessian::scale(double factor) {
     value *= factor;
 }
 
-bool Hessian::isFinite() const {
-  // An input that is not finite makes its diagonal element so, too.
-  for (int64_t i = 0; i < n; ++i)
-    if (!std::isfinite(diagonal(i)))
-      return false;
-  return true;
-}
-
 int64_t cholesky(double *matrix, int64_t n, unsigned threads) {
   // Right-looking: factor a tile of the diagonal, solve for the panel below
   // it, subtract the panel's product from what is left.

@@ -34,8 +34,6 @@ public:
                          : lower[size_t(column * n + row)];
   }
   double diagonal(int64_t i) const { return lower[size_t(i * n + i)]; }
-  /// False if an input was infinite or NaN.
-  bool isFinite() const;
 
 private:
   int64_t n;
