@@ -44,14 +44,14 @@ say() { echo "gpu_bundle: $*"; }
 if [[ $build == yes ]]; then
   cmake --preset portable >/dev/null
   cmake --build build/portable --parallel "$jobs" --target qcc qrt_tool \
-    gpu_limits
+    gpu_limits gpu_gptq gpu_gptq_test
 fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 root=$folder/qcc-gpu
 mkdir -p "$root/bin" "$root/data/text"
-cp build/portable/bin/{qcc,qrt,gpu_limits} "$root/bin/"
+cp build/portable/bin/{qcc,qrt,gpu_limits,gpu_gptq,gpu_gptq_test} "$root/bin/"
 strip --strip-all "$root"/bin/*
 cp -r scripts/gpu scripts/gpu_test.sh scripts/gpu_bench.sh "$folder/"
 mkdir "$root/scripts"

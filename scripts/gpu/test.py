@@ -360,6 +360,21 @@ class Tests:
                 "seed 7 twice and seed 8"
         return "seeds", work
 
+    def gptq(self):
+        """GPTQ's Hessian, factor and kernels against the CPU's: a program of
+        GoogleTest that only bundles have."""
+        def work():
+            program = self.bin / "gpu_gptq_test"
+            if not program.exists():
+                return None, "no gpu_gptq_test here"
+            status, out, err, _ = common.run([program, "--gtest_brief=1"], 300)
+            notes = re.findall(r"^.*(?:differ|SKIPPED|FAILED|PASSED).*$",
+                               out, re.MULTILINE)
+            if "SKIPPED" in out:
+                return None, common.last_line(out)
+            return status == 0, "; ".join(notes) or common.last_line(err + out)
+        return "gptq", work
+
     def sanitizer(self, tool, format_name):
         def work():
             program = shutil.which("compute-sanitizer") or \
@@ -444,6 +459,7 @@ class Tests:
                 for name in (["int4"] if quick else
                              ["int4", "nf4", "nf4-dq", "int8-llm", "bf16"]):
                     yield self.sanitizer(tool, name)
+        yield self.gptq()
         yield self.refusals()
 
     def run(self):
