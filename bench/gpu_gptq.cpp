@@ -4,8 +4,10 @@
 // tokens, its factor, and the quantization of each weight, with random inputs
 // and weights of normal distribution. Prints JSON.
 //
-//   gpu_gptq [--tokens N] [--sweeps N] [--panel N] [--products] SHAPE...
+//   gpu_gptq [--tokens N] [--sweeps N] [--panel N] [--exact]
+//            [--products] SHAPE...
 //
+// --exact: f32 inputs as TF32 and refinement in f32, where bf16 and TF32 do.
 // A SHAPE is ROWSxCOLUMNS; weights of as many columns that follow each other
 // share a Hessian unless a '+' is in front. falcon-7b's layer:
 //
@@ -40,7 +42,7 @@ struct Arguments {
   int64_t tokens = 262144;
   int64_t sweeps = 1;
   int64_t panel = 0;
-  bool products = false;
+  bool products = false, exact = false;
   std::vector<Shape> shapes;
 };
 
@@ -56,6 +58,10 @@ public:
       : arguments(arguments), device(0), start(now()), gptq(device) {
     if (arguments.panel)
       gptq.panelColumns = arguments.panel;
+    if (arguments.exact) {
+      gptq.inputs = cuda::Element::F32;
+      gptq.refinement = cuda::Arithmetic::F32;
+    }
     report["device"] = device.name();
     report["start_seconds"] = now() - start;
     free = device.freeBytes();
@@ -163,6 +169,11 @@ private:
     for (const qrt::cuda::Buffer *m : {&a, &b})
       gptq.copies().toDevice(m->address(), values.data(), m->size(), 8);
     gptq.clear(c.address(), n * n * 4);
+    for (unsigned threads : {1, 4, 8, 16}) {
+      std::string name = std::to_string(threads) + " threads";
+      timeCopy("to_device_gb_per_second", name, a, values, threads, true);
+      timeCopy("to_host_gb_per_second", name, a, values, threads, false);
+    }
     auto time = [&](const std::string &name, cuda::Product product) {
       synchronize();
       double best = 1e9;
@@ -213,6 +224,19 @@ private:
         }
   }
 
+  void timeCopy(const char *list, const std::string &name,
+                const qrt::cuda::Buffer &on, std::vector<float> &values,
+                unsigned threads, bool toDevice) {
+    synchronize();
+    double begin = now();
+    if (toDevice)
+      gptq.copies().toDevice(on.address(), values.data(), on.size(), threads);
+    else
+      gptq.copies().toHost(values.data(), on.address(), on.size(), threads);
+    synchronize();
+    report[list][name] = 1e-9 * double(on.size()) / (now() - begin);
+  }
+
   const Arguments &arguments;
   qrt::cuda::Device device;
   double start;
@@ -238,6 +262,8 @@ Arguments parse(int argc, char **argv) {
       *number = std::atoll(argv[++i]);
     else if (word == "--products")
       arguments.products = true;
+    else if (word == "--exact")
+      arguments.exact = true;
     else if (std::sscanf(text, "%lldx%lld", &rows, &columns) == 2 && rows > 0 &&
              columns > 0)
       arguments.shapes.push_back({rows, columns, shape.hasOwnHessian});

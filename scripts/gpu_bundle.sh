@@ -62,6 +62,8 @@ if [[ -d $data ]]; then
   mkdir -p "$root/data/goldens"
   # Checkpoints of the architectures that run on GPUs; others are refused.
   cp -r "$data"/goldens/* "$root/data/goldens/"
+  mkdir -p "$root/data/quant-goldens"
+  cp -r "$data/quant-goldens/gptq" "$root/data/quant-goldens/"
   head -c 400000 "$data/text/wiki.test.raw" >"$root/data/text/wiki.test.raw"
 else
   say "no test data at $data: packing tools alone"

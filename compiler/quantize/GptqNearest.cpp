@@ -12,8 +12,8 @@ namespace qcc {
 /// Rows that a thread takes at a time.
 constexpr int64_t kStripeRows = 64;
 
-GptqResult makeGptqResult(int64_t rows, int64_t columns,
-                          const qrt::Format &format, const GptqFactor &factor) {
+void checkGptqFormat(int64_t columns, const qrt::Format &format,
+                     const GptqFactor &factor) {
   format.verify();
   if (!qrt::isIntCode(format.code))
     throw qrt::Error("GPTQ makes int codes, not " + format.mangled());
@@ -21,6 +21,11 @@ GptqResult makeGptqResult(int64_t rows, int64_t columns,
     throw qrt::Error("the Hessian is of " +
                      std::to_string(factor.order.size()) +
                      " inputs, the weight has " + std::to_string(columns));
+}
+
+GptqResult makeGptqResult(int64_t rows, int64_t columns,
+                          const qrt::Format &format, const GptqFactor &factor) {
+  checkGptqFormat(columns, format, factor);
   GptqResult result;
   result.codes.resize(size_t(rows * columns));
   result.scales.resize(size_t(rows * format.groupsPerRow(columns)));

@@ -7,9 +7,13 @@
 
 namespace qcc {
 
-/// Room for the codes, scales and zero points of a weight [rows][columns].
-/// Throws qrt::Error unless `format` is an int format and the factor is of as
+/// Throws qrt::Error unless `format` is an int format and the factor is of so
 /// many columns.
+void checkGptqFormat(int64_t columns, const qrt::Format &format,
+                     const GptqFactor &factor);
+
+/// Room for the codes, scales and zero points of a weight [rows][columns], for
+/// which checkGptqFormat() must not throw.
 GptqResult makeGptqResult(int64_t rows, int64_t columns,
                           const qrt::Format &format, const GptqFactor &factor);
 

@@ -367,7 +367,8 @@ class Tests:
             program = self.bin / "gpu_gptq_test"
             if not program.exists():
                 return None, "no gpu_gptq_test here"
-            status, out, err, _ = common.run([program, "--gtest_brief=1"], 300)
+            status, out, err, _ = common.run([program, "--gtest_brief=1"], 300,
+                                             {"QCC_SHARED_DATA": self.data})
             notes = re.findall(r"^.*(?:differ|SKIPPED|FAILED|PASSED).*$",
                                out, re.MULTILINE)
             if "SKIPPED" in out:

@@ -22,8 +22,8 @@ namespace {
 
 /// The square of a pivot is what is left of the diagonal element, and the error
 /// of f32 is one of the latter: some 1e-6 of it with sums of thousands. From
-/// here on it is 1e-3 of the former.
-constexpr double kLeastPivot = 1e-3;
+/// here on it is 1e-2 of the former.
+constexpr double kLeastPivot = 1e-4;
 
 class Factorization {
 public:
@@ -42,11 +42,10 @@ public:
                  const Conditioning &conditioning) {
     std::vector<double> diagonal = conditioned(live, conditioning);
     sendColumns();
-    gptq.send(vectors.address(), diagonal.data(), n * int64_t(sizeof(double)));
     if (!factor.r.address())
       factor.r = qrt::cuda::Buffer(gptq.device(), bytes(Element::F32),
                                    "the factor of a Hessian");
-    gather(GptqKernel::GatherF32, factor.r.address());
+    gather(GptqKernel::GatherF32, diagonal, factor.r.address());
     if (gptq.algebra().cholesky(factor.r.address(), n, Element::F32)) {
       launchOnAll(GptqKernel::Reverse, 0, factor.r.address());
       if (leastPivot(diagonal) >= kLeastPivot)
@@ -55,7 +54,7 @@ public:
     // The rounding of f32 may be all that is wrong.
     qrt::cuda::Buffer exact(gptq.device(), bytes(Element::F64),
                             "the factor of a Hessian in f64");
-    gather(GptqKernel::GatherF64, exact.address());
+    gather(GptqKernel::GatherF64, diagonal, exact.address());
     if (!gptq.algebra().cholesky(exact.address(), n, Element::F64))
       return false;
     launchOnAll(GptqKernel::ReverseF64, exact.address(), factor.r.address());
@@ -119,7 +118,9 @@ private:
     return diagonal;
   }
 
-  void gather(GptqKernel kernel, qrt::cuda::DevicePointer to) const {
+  void gather(GptqKernel kernel, const std::vector<double> &diagonal,
+              qrt::cuda::DevicePointer to) const {
+    gptq.send(vectors.address(), diagonal.data(), n * int64_t(sizeof(double)));
     gptq.kernels().launch(
         kernel, n,
         cuda::GatherArguments{hessian.address(), factor.columns.address(),

@@ -47,6 +47,13 @@ public:
   void fetch(void *to, qrt::cuda::DevicePointer from, int64_t bytes) const;
   void clear(qrt::cuda::DevicePointer at, int64_t bytes) const;
 
+  /// What f32 inputs of Hessians are rounded to. BF16: the noise of H is 1/600
+  /// of what comes of the choice of the tokens, however many there are. F32:
+  /// TF32 (11 bits), in more than twice the time.
+  cuda::Element inputs = cuda::Element::BF16;
+  /// Products of the refinement, which decide between codes that are as good as
+  /// each other. F32 is five times as slow.
+  cuda::Arithmetic refinement = cuda::Arithmetic::TF32;
   /// Columns that large products take at once. Tests make it small.
   int64_t panelColumns = 512;
   /// Elements of a weight that are on the GPU at once, 13 bytes each.
@@ -71,9 +78,9 @@ public:
 
   int64_t size() const { return n; }
   qrt::cuda::DevicePointer address() const { return matrix.address(); }
-  /// Adds x^T x for x [rows][size] in device memory, on tensor cores: f16 and
-  /// bf16 are multiplied exactly, f32 (at 11 bits, TF32) nearly so; sums are
-  /// f32.
+  /// Adds x^T x for x [rows][size] in device memory, on tensor cores with sums
+  /// in f32. f16 and bf16 are multiplied exactly, f32 as CudaGptq::inputs has
+  /// it.
   void add(qrt::cuda::DevicePointer x, int64_t rows,
            cuda::Element element = cuda::Element::F32);
   /// Multiplies everything by `factor`.
@@ -82,6 +89,9 @@ public:
   std::vector<float> toHost() const;
 
 private:
+  void addProduct(qrt::cuda::DevicePointer x, int64_t rows,
+                  cuda::Element element);
+
   CudaGptq &gptq;
   int64_t n;
   qrt::cuda::Buffer matrix;

@@ -11,6 +11,8 @@ namespace qcc {
 /// Columns of the lower triangle that one product makes: of each panel, half a
 /// square is above the diagonal and made for nothing.
 constexpr int64_t kPanel = 2048;
+/// Inputs that are rounded at once.
+constexpr int64_t kMostRounded = int64_t(64) << 20;
 
 CudaHessian::CudaHessian(CudaGptq &gptq, int64_t size)
     : gptq(gptq), n(size),
@@ -27,9 +29,29 @@ CudaHessian::CudaHessian(CudaGptq &gptq, int64_t size, const float *values)
 
 void CudaHessian::add(qrt::cuda::DevicePointer x, int64_t rows,
                       cuda::Element element) {
+  gptq.device().use();
+  if (element != cuda::Element::F32 || gptq.inputs == cuda::Element::F32) {
+    addProduct(x, rows, element);
+    return;
+  }
+  int64_t most = std::max<int64_t>(1, kMostRounded / n);
+  qrt::cuda::DevicePointer rounded = 0;
+  gptq.place({{rounded, std::min(most, rows) * n * 2}}, "inputs in bf16");
+  for (int64_t first = 0; first < rows; first += most) {
+    int64_t count = std::min(most, rows - first);
+    gptq.kernels().launch(
+        cuda::GptqKernel::Round,
+        (count * n + 2 * cuda::kThreads - 1) / (2 * cuda::kThreads),
+        cuda::RoundArguments{x + uint64_t(first * n) * sizeof(float), rounded,
+                             count * n});
+    addProduct(rounded, count, cuda::Element::BF16);
+  }
+}
+
+void CudaHessian::addProduct(qrt::cuda::DevicePointer x, int64_t rows,
+                             cuda::Element element) {
   if (rows == 0)
     return;
-  gptq.device().use();
   auto panelOf = [&](int64_t column) {
     return cuda::Operand(x + uint64_t(column * cuda::bytesOf(element)), n);
   };

@@ -13,10 +13,10 @@ namespace qcc::cuda {
 
 /// Their names, in the order of GptqKernel.
 static constexpr const char *kNames[kGptqKernels] = {
-    "quantize",    "refine",  "solve",      "groups",      "permute",
-    "store",       "steps",   "errors",     "fit",         "wide_fit",
-    "sums",        "squares", "gather_f32", "gather_f64",  "reverse",
-    "reverse_f64", "scale",   "diagonal",   "off_diagonal"};
+    "quantize",    "refine",  "solve",      "groups",     "permute",
+    "store",       "steps",   "errors",     "fit",        "wide_fit",
+    "sums",        "squares", "gather_f32", "gather_f64", "reverse",
+    "reverse_f64", "round",   "scale",      "diagonal",   "off_diagonal"};
 
 /// True for the kernels that keep a corner of a matrix in shared memory.
 static bool isTile(GptqKernel kernel) { return kernel <= GptqKernel::Solve; }

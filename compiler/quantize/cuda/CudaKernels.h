@@ -28,11 +28,12 @@ enum class GptqKernel {
   GatherF64,
   Reverse,
   ReverseF64,
+  Round,
   Scale,
   Diagonal,
   OffDiagonal,
 };
-constexpr int kGptqKernels = 19;
+constexpr int kGptqKernels = 20;
 
 /// The kernels, compiled for the GPU by NVRTC.
 class CudaKernels {

@@ -99,7 +99,9 @@ public:
     sendTables();
   }
 
-  void run(const float *w, int64_t first, int64_t count, GptqResult &result) {
+  /// Rows [first, first + count) of all `allRows`.
+  void run(const float *w, int64_t first, int64_t count, int64_t allRows,
+           GptqResult &result) {
     q.rows = count;
     gptq.copies().toDevice(q.error, w + first * n,
                            uint64_t(count * n) * sizeof(float),
@@ -117,6 +119,10 @@ public:
     if (options.refineSweeps > 0)
       refine(gptq, q, factor, options);
     findSums();
+    orderCodes();
+    // Its pages are made while the GPU works.
+    if (result.codes.empty())
+      result = makeGptqResult(allRows, n, format, factor.host);
     storeCodes(first, result);
     storeScales(first, result);
     result.statistics += statistics();
@@ -252,7 +258,8 @@ private:
     }
   }
 
-  void storeCodes(int64_t first, GptqResult &result) {
+  /// Codes as they are stored, in the place of the errors.
+  void orderCodes() {
     // int8 without zero points is stored in two's complement.
     bool isSigned = format.code == qrt::Code::Int8 && !format.zero;
     uint64_t columns = storesPermuted(options) ? 0 : factor.columns.address();
@@ -263,6 +270,9 @@ private:
                           int32_t(q.rows),
                           int32_t(n),
                           isSigned ? 128 : 0});
+  }
+
+  void storeCodes(int64_t first, GptqResult &result) {
     gptq.copies().toHost(result.codes.data() + first * n, q.error,
                          uint64_t(q.rows * n), options.threads);
   }
@@ -350,20 +360,20 @@ GptqResult quantizeGptq(CudaGptq &gptq, const float *w, int64_t rows,
                         int64_t columns, const qrt::Format &format,
                         const CudaGptqFactor &factor,
                         const GptqOptions &options) {
-  GptqResult result = makeGptqResult(rows, columns, format, factor.host);
-  if (!factor.usable) {
+  checkGptqFormat(columns, format, factor.host);
+  if (!factor.usable || rows == 0) {
+    GptqResult result = makeGptqResult(rows, columns, format, factor.host);
     roundToNearest(w, rows, columns, format, factor.host, options, result);
     return result;
   }
-  if (rows == 0)
-    return result;
   gptq.device().use();
   // Parts of one size, so that none is too small for the GPU.
   int64_t parts = (rows * columns + gptq.mostElements - 1) / gptq.mostElements;
   int64_t most = (rows + parts - 1) / parts;
   cuda::Quantization quantization(gptq, most, format, factor, options);
+  GptqResult result;
   for (int64_t first = 0; first < rows; first += most)
-    quantization.run(w, first, std::min(most, rows - first), result);
+    quantization.run(w, first, std::min(most, rows - first), rows, result);
   return result;
 }
 

@@ -97,7 +97,8 @@ private:
     return elementOf(CudaRows::plus(factor.corners.address(), span.corner),
                      span.size, row, column);
   }
-  void multiply(const Product &product) const {
+  void multiply(Product product) const {
+    product.arithmetic = gptq.refinement;
     gptq.algebra().multiply(product);
   }
 
@@ -152,6 +153,7 @@ void refine(CudaGptq &gptq, const CudaRows &rows, const CudaGptqFactor &factor,
       for (const GptqFactor::Group &group : factor.host.groups)
         refinement.sweepScales(group);
   }
+  refinement.findResidual();
 }
 
 } // namespace qcc::cuda

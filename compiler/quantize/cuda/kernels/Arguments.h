@@ -159,6 +159,12 @@ struct GatherArguments {
   int32_t n;
 };
 
+/// to[i] = from[i], rounded to bf16.
+struct RoundArguments {
+  uint64_t from, to;
+  int64_t count;
+};
+
 /// Works on the n * n elements of a matrix, or its n diagonal elements.
 struct SquareMatrixArguments {
   uint64_t from, to;

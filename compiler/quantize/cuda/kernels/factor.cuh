@@ -54,6 +54,18 @@ QCC_DEVICE void reverseRounded(const SquareMatrixArguments &a) {
         float(pointer<const double>(a.from)[i]);
 }
 
+/// Two elements a thread; the last one may be alone.
+QCC_DEVICE void roundToBfloats(const RoundArguments &a) {
+  const int64_t i = 2 * (int64_t(blockIdx.x) * kThreads + threadIdx.x);
+  if (i >= a.count)
+    return;
+  const float *from = pointer<const float>(a.from) + i;
+  if (i + 1 < a.count)
+    pointer<uint32_t>(a.to)[i / 2] = packPair<true>(from[0], from[1]);
+  else
+    pointer<uint16_t>(a.to)[i] = toBfloat(from[0]);
+}
+
 QCC_DEVICE void scaleMatrix(const SquareMatrixArguments &a) {
   const int64_t count = int64_t(a.n) * a.n;
   for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < count;

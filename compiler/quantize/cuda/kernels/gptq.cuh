@@ -37,6 +37,7 @@ QCC_GPTQ_KERNEL(reverse, qcc::cuda::kThreads, SquareMatrixArguments,
                 reverseInPlace)
 QCC_GPTQ_KERNEL(reverse_f64, qcc::cuda::kThreads, SquareMatrixArguments,
                 reverseRounded)
+QCC_GPTQ_KERNEL(round, qcc::cuda::kThreads, RoundArguments, roundToBfloats)
 QCC_GPTQ_KERNEL(scale, qcc::cuda::kThreads, SquareMatrixArguments, scaleMatrix)
 QCC_GPTQ_KERNEL(diagonal, qcc::cuda::kThreads, SquareMatrixArguments,
                 copyDiagonal)

@@ -14,6 +14,7 @@
 #include "runtime/formats/HalfFloat.h"
 #include "runtime/support/Error.h"
 #include "tests/support/GptqExample.h"
+#include "tests/support/GptqGoldens.h"
 
 #include <gtest/gtest.h>
 
@@ -46,10 +47,21 @@ protected:
   void SetUp() override {
     if (!gpu)
       GTEST_SKIP() << reason;
+    gptq().inputs = cuda::Element::BF16;
     gptq().panelColumns = 512;
     gptq().mostElements = int64_t(128) << 20;
   }
   static CudaGptq &gptq() { return gpu->gptq; }
+  static GptqResult quantize(const std::vector<float> &w, int64_t rows,
+                             int64_t columns, const std::vector<float> &hessian,
+                             const GptqSetting &one, const GptqFactor &) {
+    CudaHessian onGpu(gptq(), columns, hessian.data());
+    return quantizeGptq(gptq(), w.data(), rows, columns, one.format,
+                        factorHessian(gptq(), onGpu,
+                                      one.format.groupSize(columns),
+                                      one.options),
+                        one.options);
+  }
 
   static std::optional<Gpu> gpu;
   static std::string reason;
@@ -208,22 +220,32 @@ struct Inputs {
 };
 
 TEST_F(CudaGptqTest, sumsSecondMoments) {
+  using cuda::Element;
+  // The type of the inputs, what f32 ones are rounded to, and what that may
+  // cost beside the rounding of sums: TF32 cuts each factor to 11 bits.
+  struct {
+    Element element, rounded;
+    double tolerance;
+  } kinds[] = {{Element::F16, Element::F16, 1e-5},
+               {Element::BF16, Element::BF16, 1e-5},
+               {Element::F32, Element::BF16, 1e-5},
+               {Element::F32, Element::F32, 0x1p-9}};
   struct {
     int64_t size, tokens;
-  } shapes[] = {{1, 3}, {7, 100}, {130, 257}, {2100, 64}};
-  for (auto element :
-       {cuda::Element::F32, cuda::Element::F16, cuda::Element::BF16})
+  } shapes[] = {{1, 3}, {7, 101}, {130, 257}, {2100, 64}};
+  for (auto [element, rounded, tolerance] : kinds)
     for (auto [size, tokens] : shapes) {
       Example example(1, size, tokens, 11);
-      Inputs inputs(example.x, element);
+      Inputs inputs(example.x, element), seen(example.x, rounded);
       Hessian expected(size);
       CudaHessian actual(gptq(), size);
+      gptq().inputs = rounded;
       qrt::cuda::Buffer x(gptq().device(), inputs.bytes.size(), "inputs");
       gptq().send(x.address(), inputs.bytes.data(),
                   int64_t(inputs.bytes.size()));
       // Rows in two parts, and none.
       int64_t half = tokens / 2;
-      expected.add(inputs.values.data(), tokens, 2);
+      expected.add(seen.values.data(), tokens, 2);
       actual.add(x.address(), half, element);
       actual.add(x.address(), 0, element);
       actual.add(x.address() + uint64_t(half * size * bytesOf(element)),
@@ -231,8 +253,6 @@ TEST_F(CudaGptqTest, sumsSecondMoments) {
       expected.scale(2.0 / 3);
       actual.scale(2.0 / 3);
       std::vector<float> matrix = actual.toHost();
-      // TF32 cuts each factor to 11 bits; the rest is the rounding of sums.
-      double tolerance = element == cuda::Element::F32 ? 0x1p-9 : 1e-5;
       double worst = 0;
       for (int64_t i = 0; i < size; ++i)
         for (int64_t j = 0; j <= i; ++j)
@@ -242,8 +262,9 @@ TEST_F(CudaGptqTest, sumsSecondMoments) {
                                   std::sqrt(expected.diagonal(i) *
                                             expected.diagonal(j)));
       EXPECT_LT(worst, tolerance) << size << " inputs of type " << int(element);
-      std::printf("%lld inputs, type %d: within %.2e of the diagonal\n",
-                  static_cast<long long>(size), int(element), worst);
+      std::printf("%lld inputs, type %d as %d: within %.2e of the diagonal\n",
+                  static_cast<long long>(size), int(element), int(rounded),
+                  worst);
     }
 }
 
@@ -404,6 +425,13 @@ TEST_F(CudaGptqTest, refinesAsTheCpu) {
               static_cast<long long>(different), static_cast<long long>(codes),
               worst);
   EXPECT_LT(different, codes / 20);
+}
+
+TEST_F(CudaGptqTest, equalsTheReference) {
+  std::filesystem::path path =
+      sharedData("quant-goldens/gptq/gptq.safetensors");
+  QCC_REQUIRE_FILE(path);
+  compareWithGoldens(path, quantize);
 }
 
 TEST_F(CudaGptqTest, findsTheSameStaticScales) {
