@@ -87,8 +87,10 @@ int64_t bytesOf(Element element) {
 }
 
 struct CudaAlgebra::Functions {
-  Functions() {
-    for (int release : {0, 1}) {
+  explicit Functions(const qrt::cuda::Driver &driver) {
+    // CUDA 13 needs a driver of its own age.
+    const bool is12 = driver.version < 13000;
+    for (int release = is12; release < 2; ++release) {
       OpenLibraries opened = openLibraries(release);
       blas = opened.blas;
       solver = opened.solver;
@@ -100,16 +102,18 @@ struct CudaAlgebra::Functions {
       throw Error(
           std::string("GPTQ on a GPU needs ") +
               (blas ? "cuSOLVER, which is" : "cuBLAS and cuSOLVER, which are") +
-              " neither installed with the CUDA toolkit (12 or 13) nor as the "
-              "Python packages nvidia-cublas and nvidia-cusolver",
+              " neither installed with the CUDA toolkit (" +
+              (is12 ? "12" : "12 or 13") +
+              ") nor as the Python packages nvidia-cublas and nvidia-cusolver",
           folder ? folder : "",
           "set QCC_CUDA_LIBRARIES to the folder of libcublas.so and "
-          "libcusolver.so, or use --device cpu");
+          "libcusolver.so, or use --calibration-device cpu");
     }
     resolve(blas, createBlas, "cublasCreate_v2");
     resolve(blas, destroyBlas, "cublasDestroy_v2");
     resolve(blas, setBlasStream, "cublasSetStream_v2");
     resolve(blas, multiply, "cublasGemmEx");
+    resolve(blas, blasStatusText, "cublasGetStatusString");
     resolve(solver, createSolver, "cusolverDnCreate");
     resolve(solver, destroySolver, "cusolverDnDestroy");
     resolve(solver, setSolverStream, "cusolverDnSetStream");
@@ -126,9 +130,13 @@ struct CudaAlgebra::Functions {
       throw Error(std::string("the CUDA library has no function ") + name);
   }
 
-  static void check(Status status, const std::string &what) {
+  void checkBlas(Status status, const std::string &what) const {
     if (status)
-      throw Error("cuda: " + what + " failed with status " +
+      throw Error("cuda: " + what + ": " + blasStatusText(status));
+  }
+  static void checkSolver(Status status, const std::string &what) {
+    if (status)
+      throw Error("cuda: " + what + ": cusolver status " +
                   std::to_string(status));
   }
 
@@ -140,6 +148,7 @@ struct CudaAlgebra::Functions {
                      const void *alpha, const void *a, int typeA, int lda,
                      const void *b, int typeB, int ldb, const void *beta,
                      void *c, int typeC, int ldc, int compute, int algorithm);
+  const char *(*blasStatusText)(Status);
   Status (*createSolver)(Handle *);
   Status (*destroySolver)(Handle);
   Status (*setSolverStream)(Handle, qrt::cuda::Stream);
@@ -154,21 +163,23 @@ struct CudaAlgebra::Functions {
                      int *info);
 };
 
-const CudaAlgebra::Functions &CudaAlgebra::functions() {
-  static const Functions loaded;
+const CudaAlgebra::Functions &
+CudaAlgebra::functions(const qrt::cuda::Driver &driver) {
+  static const Functions loaded(driver);
   return loaded;
 }
 
 CudaAlgebra::CudaAlgebra(const qrt::cuda::Device &device)
-    : device(device), api(functions()) {
+    : device(device), api(functions(device.driver())) {
   device.use();
-  api.check(api.createBlas(&blas), "cublasCreate");
+  api.checkBlas(api.createBlas(&blas), "cublasCreate");
   try {
-    api.check(api.setBlasStream(blas, device.stream()), "cublasSetStream");
-    api.check(api.createSolver(&solver), "cusolverDnCreate");
-    api.check(api.setSolverStream(solver, device.stream()),
-              "cusolverDnSetStream");
-    api.check(api.createParameters(&parameters), "cusolverDnCreateParams");
+    api.checkBlas(api.setBlasStream(blas, device.stream()), "cublasSetStream");
+    api.checkSolver(api.createSolver(&solver), "cusolverDnCreate");
+    api.checkSolver(api.setSolverStream(solver, device.stream()),
+                    "cusolverDnSetStream");
+    api.checkSolver(api.createParameters(&parameters),
+                    "cusolverDnCreateParams");
   } catch (...) {
     if (solver)
       api.destroySolver(solver);
@@ -191,15 +202,15 @@ void CudaAlgebra::multiply(const Product &p) const {
   };
   const int type = dataType(p.element);
   // The transposed product: c^T = b^T a^T.
-  api.check(api.multiply(blas, operation(p.b), operation(p.a), int(p.n),
-                         int(p.m), int(p.k), &p.alpha, address(p.b.at), type,
-                         int(p.b.ld), address(p.a.at), type, int(p.a.ld),
-                         &p.beta, address(p.c.at), R32F, int(p.c.ld),
-                         p.arithmetic == Arithmetic::TF32 ? ComputeFastTF32
-                                                          : Compute32F,
-                         kDefaultAlgorithm),
-            "a matrix product of " + std::to_string(p.m) + " x " +
-                std::to_string(p.n) + " x " + std::to_string(p.k));
+  api.checkBlas(
+      api.multiply(
+          blas, operation(p.b), operation(p.a), int(p.n), int(p.m), int(p.k),
+          &p.alpha, address(p.b.at), type, int(p.b.ld), address(p.a.at), type,
+          int(p.a.ld), &p.beta, address(p.c.at), R32F, int(p.c.ld),
+          p.arithmetic == Arithmetic::TF32 ? ComputeFastTF32 : Compute32F,
+          kDefaultAlgorithm),
+      "a matrix product of " + std::to_string(p.m) + " x " +
+          std::to_string(p.n) + " x " + std::to_string(p.k));
 }
 
 bool CudaAlgebra::cholesky(uint64_t matrix, int64_t n, Element element) const {
@@ -207,19 +218,20 @@ bool CudaAlgebra::cholesky(uint64_t matrix, int64_t n, Element element) const {
   auto *a = reinterpret_cast<void *>(matrix);
   const int type = dataType(element);
   size_t deviceBytes = 0, hostBytes = 0;
-  api.check(api.choleskySize(solver, parameters, Upper, n, type, a, n, type,
-                             &deviceBytes, &hostBytes),
-            "cusolverDnXpotrf_bufferSize");
+  api.checkSolver(api.choleskySize(solver, parameters, Upper, n, type, a, n,
+                                   type, &deviceBytes, &hostBytes),
+                  "cusolverDnXpotrf_bufferSize");
   // What the factor needs, and behind it the order of the minor that failed.
   uint64_t infoAt = (deviceBytes + 255) / 256 * 256;
   qrt::cuda::Buffer scratch(device, infoAt + sizeof(int),
                             "the factors of a Hessian");
   std::vector<char> hostScratch(hostBytes);
-  api.check(api.cholesky(solver, parameters, Upper, n, type, a, n, type,
-                         reinterpret_cast<void *>(scratch.address()),
-                         deviceBytes, hostScratch.data(), hostBytes,
-                         reinterpret_cast<int *>(scratch.address() + infoAt)),
-            "cusolverDnXpotrf of order " + std::to_string(n));
+  api.checkSolver(
+      api.cholesky(solver, parameters, Upper, n, type, a, n, type,
+                   reinterpret_cast<void *>(scratch.address()), deviceBytes,
+                   hostScratch.data(), hostBytes,
+                   reinterpret_cast<int *>(scratch.address() + infoAt)),
+      "cusolverDnXpotrf of order " + std::to_string(n));
   int info = 0;
   const qrt::cuda::Driver &driver = device.driver();
   driver.check(driver.copyToHost(&info, scratch.address() + infoAt,

@@ -53,7 +53,7 @@ public:
 
 private:
   struct Functions;
-  static const Functions &functions();
+  static const Functions &functions(const qrt::cuda::Driver &driver);
 
   const qrt::cuda::Device &device;
   const Functions &api;

@@ -27,7 +27,7 @@ static std::vector<char> compileKernels(const qrt::cuda::Device &device) {
   if (!nvrtc->supports(target))
     throw Error("nvrtc " + nvrtc->version() + " has no target " + target +
                     " for " + device.name(),
-                "", "use --device cpu");
+                "", "use --calibration-device cpu");
   std::vector<HeaderText> headers = kernelSources();
   for (const HeaderText &header : gptqKernelSources())
     headers.push_back(header);

@@ -1,0 +1,129 @@
+//===- CudaThreads.h - CUDA kernels on threads of the CPU -------*- C++ -*-===//
+//
+// What GPTQ's kernels use of CUDA C++, so that tests can run them where there
+// is no GPU: a block is as many threads of the CPU, shared memory is static,
+// and shuffles go through barriers. Blocks follow each other. Stands in for
+// codegen/cuda/kernels/common.cuh; include it before any kernel.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_TESTS_SUPPORT_CUDATHREADS_H
+#define QCC_TESTS_SUPPORT_CUDATHREADS_H
+
+#include "runtime/formats/HalfFloat.h"
+
+#include <barrier>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#define QCC_CODEGEN_CUDA_KERNELS_COMMON_CUH
+#define QCC_DEVICE [[maybe_unused]] static inline
+#define __device__
+
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) {
+  return {x, y, z, w};
+}
+
+struct CudaIndex {
+  unsigned x;
+};
+inline thread_local CudaIndex threadIdx, blockIdx;
+
+/// The block that runs now.
+struct CudaBlock {
+  explicit CudaBlock(unsigned threads) : all(threads), slots(threads) {
+    for (unsigned i = 0; i < threads / 32; ++i)
+      warps.push_back(std::make_unique<std::barrier<>>(32));
+  }
+  std::barrier<> all;
+  std::vector<std::unique_ptr<std::barrier<>>> warps;
+  std::vector<double> slots; ///< what a thread shows to its warp
+};
+inline std::unique_ptr<CudaBlock> cudaBlock;
+
+inline void __syncthreads() { cudaBlock->all.arrive_and_wait(); }
+inline void __syncwarp() {
+  cudaBlock->warps[threadIdx.x / 32]->arrive_and_wait();
+}
+/// What thread `from` of the warp's block of threads shows.
+template <class T>
+T cudaExchange(T value, unsigned from) {
+  std::memcpy(&cudaBlock->slots[threadIdx.x], &value, sizeof(T));
+  __syncwarp();
+  T found;
+  std::memcpy(&found, &cudaBlock->slots[from], sizeof(T));
+  __syncwarp();
+  return found;
+}
+template <class T>
+T __shfl_sync(unsigned, T value, int lane, int width) {
+  unsigned first = threadIdx.x / unsigned(width) * unsigned(width);
+  return cudaExchange(value, first + unsigned(lane));
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  return cudaExchange(value, threadIdx.x ^ unsigned(mask));
+}
+
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __frcp_rn(float a) { return 1.0f / a; }
+inline int __float_as_int(float a) { return std::bit_cast<int>(a); }
+inline float __int_as_float(int a) { return std::bit_cast<float>(a); }
+
+namespace qcc::cuda {
+
+template <class T>
+T *pointer(uint64_t address) {
+  return reinterpret_cast<T *>(address);
+}
+template <class T>
+constexpr T smaller(T a, T b) {
+  return a < b ? a : b;
+}
+template <class T>
+constexpr T larger(T a, T b) {
+  return a > b ? a : b;
+}
+inline uint16_t toHalf(float x) { return qrt::floatToHalf(x); }
+inline float fromHalf(uint16_t h) { return qrt::halfToFloat(h); }
+inline float roundToBfloat(float x) {
+  return qrt::bfloatToFloat(qrt::floatToBfloat(x));
+}
+inline float warpMax(float x) {
+  for (int o = 16; o; o >>= 1)
+    x = std::fmax(x, __shfl_xor_sync(~0U, x, o));
+  return x;
+}
+
+/// Runs kernel() in `blocks` blocks of `threads` threads.
+template <class Kernel>
+void runKernel(int64_t blocks, unsigned threads, const Kernel &kernel) {
+  for (unsigned block = 0; block < unsigned(blocks); ++block) {
+    cudaBlock = std::make_unique<CudaBlock>(threads);
+    std::vector<std::jthread> team;
+    for (unsigned thread = 0; thread < threads; ++thread)
+      team.emplace_back([&, block, thread] {
+        threadIdx.x = thread;
+        blockIdx.x = block;
+        kernel();
+        // Those that are still at it do not wait for this one.
+        cudaBlock->warps[thread / 32]->arrive_and_drop();
+        cudaBlock->all.arrive_and_drop();
+      });
+  }
+}
+
+} // namespace qcc::cuda
+
+#endif // QCC_TESTS_SUPPORT_CUDATHREADS_H
