@@ -70,6 +70,20 @@ nlohmann::json parseIfThere(std::string_view text, const std::string &file) {
   return text.empty() ? nlohmann::json() : parseJson(text, file);
 }
 
+/// vocab_size of config.json; 0 if the folder has no such file or field. (Who
+/// compiles the model says what is wrong with it.)
+int64_t readVocabularySize(const fs::path &folder) {
+  std::error_code error;
+  if (!fs::is_regular_file(folder / "config.json", error))
+    return 0;
+  nlohmann::json config = nlohmann::json::parse(
+      readFile(folder / "config.json"), nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object() || !config.contains("vocab_size") ||
+      !config["vocab_size"].is_number_integer())
+    return 0;
+  return config["vocab_size"].get<int64_t>();
+}
+
 /// What transformers' Llama and Gemma tokenizers add to SentencePiece's.
 void applyConfig(TokenizerModel &model, std::string_view config,
                  std::string_view specialTokensMap) {
@@ -198,7 +212,8 @@ std::optional<TokenizerModel> importTokenizerFolder(const fs::path &path) {
   fs::path json = path / "tokenizer.json", spm = path / "tokenizer.model";
   fs::path vocab = path / "vocab.json", merges = path / "merges.txt";
   if (fs::is_regular_file(json, error))
-    return importTokenizerJson(readFile(json), config, json.string());
+    return importTokenizerJson(readFile(json), config, json.string(),
+                               readVocabularySize(path));
   if (fs::is_regular_file(spm, error)) {
     std::string bytes = readFile(spm);
     if (isTiktoken(bytes))

@@ -29,18 +29,21 @@ namespace qcc {
 ///   vocab.json and merges.txt (GPT-2's, OPT's, Qwen's)
 ///
 /// tokenizer_config.json and special_tokens_map.json say which tokens begin and
-/// end a text, and whether they are added. A folder without a tokenizer:
-/// nullopt.
+/// end a text, and whether they are added; which further tokens there are, and
+/// their flags. Beside a tokenizer.json, further tokens are those that config.json's
+/// vocab_size has room for. A folder without a tokenizer: nullopt.
 std::optional<qrt::TokenizerModel>
 importTokenizerFolder(const std::filesystem::path &path);
 
 /// A tokenizer.json of Hugging Face's tokenizers (byte pair encoding and
 /// Unigram).
 /// \p config is the text of tokenizer_config.json, or empty. \p where names the
-/// file in errors.
+/// file in errors. \p vocabulary: the rows of the model's embedding, up to which
+/// tokens of \p config that \p json lacks are added; 0: none is.
 qrt::TokenizerModel
 importTokenizerJson(std::string_view json, std::string_view config = {},
-                    const std::string &where = "tokenizer.json");
+                    const std::string &where = "tokenizer.json",
+                    int64_t vocabulary = 0);
 
 /// A SentencePiece model (sentencepiece_model.proto), kind BPE or Unigram.
 /// Control pieces are not looked for in text, as in SentencePiece itself;

@@ -481,11 +481,46 @@ void readAddedTokens(const JsonView &json, TokenizerModel &model,
   }
 }
 
+/// Takes in added_tokens_decoder of tokenizer_config.json, and the named tokens
+/// that are no added ones, as transformers' tokenization_utils_tokenizers.py
+/// does: by their text, in the order of the ids; a token that is new takes the
+/// next id, whatever id is said. One beyond the model's \p vocabulary is left
+/// out, as it has no embedding.
+void applyConfiguredTokens(TokenizerModel &model, TokenIds &ids,
+                           const SpecialTokens &special,
+                           const JsonView &config, int64_t vocabulary) {
+  auto apply = [&](AddedToken token) {
+    if (ids.find(token.content) < 0 &&
+        int64_t(model.pieces.size()) >= vocabulary)
+      return;
+    // What is special once remains so.
+    auto old = ids.added.find(ids.find(token.content));
+    if (old != ids.added.end())
+      token.special |= model.addedTokens[old->second].special;
+    token.id = -1;
+    addToken(model, ids, std::move(token), config);
+  };
+  for (AddedToken token : special.numbered) {
+    for (const auto &[name, named] : special.named)
+      token.special |= named.content == token.content;
+    apply(std::move(token));
+  }
+  for (const auto &[name, token] : special.named) {
+    if (!ids.added.contains(ids.find(token.content)))
+      apply(token);
+    if (name == "bos_token")
+      model.bosId = ids.find(token.content);
+    else if (name == "eos_token")
+      model.eosId = ids.find(token.content);
+  }
+}
+
 } // namespace
 
 TokenizerModel importTokenizerJson(std::string_view text,
                                    std::string_view config,
-                                   const std::string &where) {
+                                   const std::string &where,
+                                   int64_t vocabulary) {
   const std::string configFile = "tokenizer_config.json";
   nlohmann::json document = parseJson(text, where);
   nlohmann::json configDocument =
@@ -523,7 +558,7 @@ TokenizerModel importTokenizerJson(std::string_view text,
   static const nlohmann::json none;
   SpecialTokens special =
       readSpecialTokens(configRoot, JsonView(none, "", configFile));
-  applyNamedTokens(model, ids, special, configRoot);
+  applyConfiguredTokens(model, ids, special, configRoot, vocabulary);
   // As in transformers, what the configuration says outright counts.
   if (special.addBos || special.addEos)
     setTemplate(model, special.addBos.value_or(false),

@@ -69,6 +69,19 @@ TEST(TokenizerFolder, RefusesWeights) {
   }
 }
 
+TEST(TokenizerFolder, AddsTokensThatTheModelHasRoomFor) {
+  TemporaryFolder folder;
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE",
+      "vocab": {"a": 0, "b": 1}, "merges": []}})");
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {
+      "2": {"content": "<x>"}, "3": {"content": "<y>"}}})");
+  EXPECT_EQ(importTokenizerFolder(folder.path)->pieces.size(), 2u);
+  folder.write("config.json", R"({"vocab_size": 3})");
+  EXPECT_EQ(importTokenizerFolder(folder.path)->pieces.size(), 3u);
+  folder.write("config.json", R"({"vocab_size": "?"})");
+  EXPECT_EQ(importTokenizerFolder(folder.path)->pieces.size(), 2u);
+}
+
 TEST(TokenizerFolder, ReadsVocabAndMerges) {
   TemporaryFolder folder;
   folder.write("vocab.json", smallVocab());

@@ -120,6 +120,29 @@ TEST(TokenizerJson, ReadsItsConfiguration) {
             "'add_bos_token' is not true or false in tokenizer_config.json");
 }
 
+// What transformers 5 makes of the same two files.
+TEST(TokenizerJson, TakesInConfiguredTokens) {
+  const char *config = R"({"eos_token": "<end>", "pad_token": "<unk>",
+      "added_tokens_decoder": {
+        "3": {"content": "ab", "special": false},
+        "5": {"content": "<s>", "rstrip": true, "special": false},
+        "9": {"content": "<x>", "special": true}}})";
+  auto import = [&](int64_t vocabulary) {
+    return Tokenizer(importTokenizerJson(smallJson().dump(), config,
+                                         "tokenizer.json", vocabulary));
+  };
+  Tokenizer tokenizer = import(8);
+  // Flags are new, but what was special remains so; new tokens follow in the
+  // order of their ids, named ones last.
+  EXPECT_EQ(tokenizer.encode("<s>  ab<x><end><unk>b"), (Ids{5, 3, 6, 7, 0, 2}));
+  EXPECT_EQ(tokenizer.decode(Ids{5, 3, 6, 7, 0, 2}, true), "abb");
+  EXPECT_EQ(tokenizer.eosId(), 7);
+  // Without a row in the embedding there is no token.
+  EXPECT_EQ(import(7).vocabSize(), 7);
+  EXPECT_EQ(import(7).eosId(), -1);
+  EXPECT_EQ(import(0).encode("<s> ab<x>"), (Ids{5, 3, 0, 0, 0}));
+}
+
 TEST(TokenizerJson, NamesWhatItDoesNotUnderstand) {
   for (const auto &[path, value, error] :
        std::vector<std::tuple<const char *, const char *, const char *>>{
