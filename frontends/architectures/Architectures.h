@@ -31,9 +31,10 @@ ModelSpec readModelSpec(const nlohmann::json &config);
 /// What those that have Llama's modules differ in.
 struct LlamaOptions {
   bool qkvBias = false, outputBias = false, mlpBias = false;
-  int64_t defaultHeadDim = 0; ///< 0: hidden_size / heads
-  bool tied = false;          ///< where the config does not say
-  double defaultEps = 1e-6;
+  SizeDefaults sizes;
+  bool tied = false;        ///< where the config does not say
+  double defaultEps = 1e-6; ///< of RMS norms
+  std::optional<NormSpec> norm; ///< another one than RMS
 };
 /// Llama but for the rotary embedding.
 ModelSpec readLlamaFamily(const ConfigReader &config, const char *name,

@@ -10,7 +10,7 @@
 namespace qcc {
 
 ModelSpec readBloom(const ConfigReader &config) {
-  ModelSpec spec = readSizes(config, "bloom", 0, /*defaultExpansion=*/4);
+  ModelSpec spec = readSizes(config, "bloom", {.expansion = 4});
   const std::string layer = "transformer.h.{}.";
   spec.basePrefix = "transformer.";
   // ALiBi has no limit; seq_length is what the model was trained on.
@@ -18,7 +18,7 @@ ModelSpec readBloom(const ConfigReader &config) {
                                 spec.context ? spec.context : 2048);
   setEmbedding(spec, config, "transformer.word_embeddings", "lm_head", true);
   spec.embeddingNorm = "transformer.word_embeddings_layernorm";
-  spec.norm = readLayerNorm(config, /*bias=*/true);
+  spec.norm = readLayerNorm(config, "layer_norm_epsilon", /*bias=*/true);
   spec.attentionNorm = layer + "input_layernorm";
   spec.mlpNorm = layer + "post_attention_layernorm";
   spec.finalNorm = "transformer.ln_f";

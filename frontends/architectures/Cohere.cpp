@@ -11,22 +11,23 @@
 
 namespace qcc {
 
-static ModelSpec readFamily(const ConfigReader &config, const char *name) {
+static ModelSpec readFamily(const ConfigReader &config, const char *name,
+                            double defaultTheta) {
   LlamaOptions options;
   options.qkvBias = options.outputBias =
       config.boolean({"attention_bias"}, false);
   options.tied = true;
+  options.norm = readLayerNorm(config, "layer_norm_eps", /*bias=*/false);
   ModelSpec spec = readLlamaFamily(config, name, options);
-  spec.norm = readLayerNorm(config, /*bias=*/false);
   spec.mlpNorm = "";
   spec.parallel = true;
   spec.logitMultiplier = float(config.number({"logit_scale"}, 0.0625));
-  setRope(spec, config, {.theta = 500000, .interleaved = true});
+  setRope(spec, config, {.theta = defaultTheta, .interleaved = true});
   return spec;
 }
 
 ModelSpec readCohere(const ConfigReader &config) {
-  ModelSpec spec = readFamily(config, "cohere");
+  ModelSpec spec = readFamily(config, "cohere", 500000);
   if (config.boolean({"use_qk_norm"}, false))
     spec.qkNorm = {QkNormSpec::EachHead, spec.norm,
                    "model.layers.{}.self_attn.q_norm",
@@ -35,7 +36,7 @@ ModelSpec readCohere(const ConfigReader &config) {
 }
 
 ModelSpec readCohere2(const ConfigReader &config) {
-  ModelSpec spec = readFamily(config, "cohere2");
+  ModelSpec spec = readFamily(config, "cohere2", 10000);
   std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
   int64_t pattern =
       config.integer({"sliding_window_pattern", "_sliding_window_pattern"}, 1, 4);

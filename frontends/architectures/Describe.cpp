@@ -7,7 +7,7 @@
 namespace qcc {
 
 ModelSpec readSizes(const ConfigReader &config, const std::string &name,
-                    int64_t defaultHeadDim, int64_t defaultExpansion) {
+                    const SizeDefaults &defaults) {
   ModelSpec spec;
   spec.architecture = name;
   spec.vocabulary = config.integer({"vocab_size"});
@@ -21,16 +21,20 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
                                            std::to_string(mostLayers));
   spec.heads =
       config.integer({"num_attention_heads", "n_head", "num_heads", "n_heads"});
-  spec.kvHeads = config.integer({"num_key_value_heads"}, 1, spec.heads);
-  if (!config.has({"head_dim"}) && !defaultHeadDim &&
+  // null: as many as heads, whatever the default.
+  bool isSaid = config.fields().contains("num_key_value_heads");
+  spec.kvHeads = config.integer(
+      {"num_key_value_heads"}, 1,
+      !isSaid && defaults.kvHeads ? defaults.kvHeads : spec.heads);
+  if (!config.has({"head_dim"}) && !defaults.headDim &&
       spec.hidden % spec.heads != 0)
     config.refuse("num_attention_heads",
                   "is " + std::to_string(spec.heads) +
                       ", which does not divide hidden_size " +
                       std::to_string(spec.hidden));
   spec.headDim = config.integer({"head_dim"}, 1,
-                                defaultHeadDim ? defaultHeadDim
-                                               : spec.hidden / spec.heads);
+                                defaults.headDim ? defaults.headDim
+                                                 : spec.hidden / spec.heads);
   if (spec.heads % spec.kvHeads != 0)
     config.refuse("num_key_value_heads", "is " + std::to_string(spec.kvHeads) +
                                              ", which does not divide the " +
@@ -39,8 +43,8 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
   ConfigReader::Names inner = {"intermediate_size", "ffn_hidden_size",
                                "ffn_dim", "n_inner"};
   spec.intermediate =
-      defaultExpansion
-          ? config.integer(inner, 1, defaultExpansion * spec.hidden)
+      defaults.expansion
+          ? config.integer(inner, 1, defaults.expansion * spec.hidden)
           : config.integer(inner);
   spec.context = config.integer(
       {"max_position_embeddings", "n_positions", "max_seq_len"}, 1, 0);
@@ -51,8 +55,15 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
   return spec;
 }
 
-tfm::Activation readActivation(const ConfigReader &config,
-                               const std::string &fallback, const char *only) {
+/// Marks `others` as read if the field that counts is there.
+static void passOver(const ConfigReader &config, const char *field,
+                     ConfigReader::Names others) {
+  if (config.has({field}))
+    config.has(others);
+}
+
+tfm::Activation readActivation(const ConfigReader &config, const char *field,
+                               const std::string &fallback) {
   static const std::pair<const char *, tfm::Activation> table[] = {
       {"silu", tfm::Activation::Silu},
       {"swish", tfm::Activation::Silu},
@@ -75,31 +86,32 @@ tfm::Activation readActivation(const ConfigReader &config,
       {"tanh", tfm::Activation::Tanh},
       {"linear", tfm::Activation::None},
   };
-  static constexpr ConfigReader::Names fields = {
-      "hidden_act", "hidden_activation", "activation_function", "activation"};
-  std::string name =
-      only ? config.string({only}, fallback) : config.string(fields, fallback);
+  passOver(config, field,
+           {"hidden_act", "hidden_activation", "activation_function",
+            "activation"});
+  std::string name = config.string({field}, fallback);
   for (auto &[spelling, activation] : table)
     if (name == spelling)
       return activation;
-  for (const char *field : fields)
-    if (config.has({field}))
-      config.refuse(field,
-                    "is '" + name + "', an activation that is not supported");
-  config.refuse("hidden_act", "is missing");
+  config.refuse(field,
+                "is '" + name + "', an activation that is not supported");
 }
 
-static constexpr ConfigReader::Names kEps = {
-    "rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon",
-    "norm_eps"};
+static float readEps(const ConfigReader &config, const char *field,
+                     double fallback) {
+  passOver(config, field,
+           {"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps",
+            "norm_epsilon", "norm_eps"});
+  return float(config.number({field, "gguf_layer_norm_eps"}, fallback));
+}
 
 NormSpec readRmsNorm(const ConfigReader &config, double defaultEps) {
-  return {NormSpec::RMS, float(config.number(kEps, defaultEps))};
+  return {NormSpec::RMS, readEps(config, "rms_norm_eps", defaultEps)};
 }
 
-NormSpec readLayerNorm(const ConfigReader &config, bool bias,
-                       double defaultEps) {
-  return {NormSpec::Layer, float(config.number(kEps, defaultEps)), 0, bias};
+NormSpec readLayerNorm(const ConfigReader &config, const char *field,
+                       bool bias) {
+  return {NormSpec::Layer, readEps(config, field, 1e-5), 0, bias};
 }
 
 void setAttention(ModelSpec &spec, const std::string &prefix,

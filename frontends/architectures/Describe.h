@@ -15,24 +15,27 @@
 
 namespace qcc {
 
+/// Sizes that a configuration class has of its own where a config is silent.
+struct SizeDefaults {
+  int64_t headDim = 0;   ///< 0: hidden size / heads
+  int64_t kvHeads = 0;   ///< 0: as many as heads
+  int64_t expansion = 0; ///< MLP size / hidden size; 0: it must be said
+};
 /// Sizes, under any of transformers' names for them; the scale of attention,
-/// 1 / sqrt(head size). Without `head_dim` a head has `defaultHeadDim`
-/// dimensions, or, if that is 0, hidden size / heads; without an MLP size, it
-/// is `defaultExpansion` times the hidden size (0: it must be said).
-/// Throws qrt::Error for sizes that do not fit.
+/// 1 / sqrt(head size). Throws qrt::Error for sizes that do not fit.
 ModelSpec readSizes(const ConfigReader &config, const std::string &name,
-                    int64_t defaultHeadDim = 0, int64_t defaultExpansion = 0);
+                    const SizeDefaults &defaults = {});
 
-/// transformers' names of activation functions (its ACT2FN). `only`: the one
-/// field that the model's code reads; null: whichever is there.
-tfm::Activation readActivation(const ConfigReader &config,
-                               const std::string &fallback,
-                               const char *only = nullptr);
+/// The activation that `field` names in transformers' words (its ACT2FN).
+/// `field` is the one that the configuration class has. As transformers does,
+/// this passes over the other spellings beside it; alone, they are left to be
+/// refused.
+tfm::Activation readActivation(const ConfigReader &config, const char *field,
+                               const std::string &fallback);
 
-/// An RMS norm or a layer norm whose eps stands in one of transformers' fields.
+/// A norm whose eps stands in `field`, which is read as readActivation's is.
 NormSpec readRmsNorm(const ConfigReader &config, double defaultEps = 1e-6);
-NormSpec readLayerNorm(const ConfigReader &config, bool bias,
-                       double defaultEps = 1e-5);
+NormSpec readLayerNorm(const ConfigReader &config, const char *field, bool bias);
 
 /// Names and biases of separate q, k, v and output projections.
 void setAttention(ModelSpec &spec, const std::string &prefix,

@@ -13,7 +13,7 @@
 namespace qcc {
 
 ModelSpec readFalcon(const ConfigReader &config) {
-  ModelSpec spec = readSizes(config, "falcon", 0, /*defaultExpansion=*/4);
+  ModelSpec spec = readSizes(config, "falcon", {.expansion = 4});
   bool grouped = config.boolean({"new_decoder_architecture"}, false);
   bool multiQuery = config.boolean({"multi_query"}, true);
   int64_t kvHeads =
@@ -33,7 +33,7 @@ ModelSpec readFalcon(const ConfigReader &config) {
 
   const std::string layer = "transformer.h.{}.";
   setEmbedding(spec, config, "transformer.word_embeddings", "lm_head", true);
-  spec.norm = readLayerNorm(config, /*bias=*/true);
+  spec.norm = readLayerNorm(config, "layer_norm_epsilon", /*bias=*/true);
   spec.finalNorm = "transformer.ln_f";
   int64_t norms =
       config.integer({"num_ln_in_parallel_attn"}, 1, grouped ? 2 : 1);
@@ -50,7 +50,7 @@ ModelSpec readFalcon(const ConfigReader &config) {
   spec.output = {layer + "self_attention.dense", spec.hidden, spec.hidden,
                  bias};
   setMlp(spec, layer + "mlp.dense_h_to_4h", layer + "mlp.dense_4h_to_h", bias);
-  spec.activation = readActivation(config, "gelu");
+  spec.activation = readActivation(config, "activation", "gelu");
 
   if (!config.boolean({"alibi"}, false)) {
     setRope(spec, config);

@@ -14,11 +14,12 @@
 
 namespace qcc {
 
-static ModelSpec readFamily(const ConfigReader &config, const char *name) {
+static ModelSpec readFamily(const ConfigReader &config, const char *name,
+                            int64_t defaultKvHeads) {
   LlamaOptions options;
   options.qkvBias = options.outputBias =
       config.boolean({"attention_bias"}, false);
-  options.defaultHeadDim = 256;
+  options.sizes = {.headDim = 256, .kvHeads = defaultKvHeads};
   options.tied = true;
   ModelSpec spec = readLlamaFamily(config, name, options);
   spec.norm.offset = float(config.number({"gguf_norm_offset"}, 1));
@@ -29,10 +30,12 @@ static ModelSpec readFamily(const ConfigReader &config, const char *name) {
 }
 
 ModelSpec readGemma(const ConfigReader &config) {
-  ModelSpec spec = readFamily(config, "gemma");
-  // The first release says "gelu" and means the approximation;
-  // hidden_activation is what later ones say.
-  if (config.string({"hidden_act"}, "gelu") == "gelu")
+  ModelSpec spec = readFamily(config, "gemma", 16);
+  // The first releases say "gelu" and mean the approximation; transformers 5,
+  // which writes rope_parameters, takes the field at its word.
+  if (!config.has({"hidden_act"}) ||
+      (config.string({"hidden_act"}) == "gelu" &&
+       !config.has({"rope_parameters"})))
     spec.activation = tfm::Activation::GeluTanh;
   if (config.has({"hidden_activation"}))
     config.string({"hidden_activation"});
@@ -43,10 +46,10 @@ ModelSpec readGemma(const ConfigReader &config) {
 /// What Gemma 2 and 3 add.
 static ModelSpec readFourNorms(const ConfigReader &config, const char *name,
                                double defaultCap, double defaultLogitCap) {
-  ModelSpec spec = readFamily(config, name);
+  ModelSpec spec = readFamily(config, name, 4);
   const std::string layer = "model.layers.{}.";
   spec.activation =
-      readActivation(config, "gelu_pytorch_tanh", "hidden_activation");
+      readActivation(config, "hidden_activation", "gelu_pytorch_tanh");
   spec.attentionOutNorm = layer + "post_attention_layernorm";
   spec.mlpNorm = layer + "pre_feedforward_layernorm";
   spec.mlpOutNorm = layer + "post_feedforward_layernorm";
@@ -77,6 +80,8 @@ ModelSpec readGemma2(const ConfigReader &config) {
 
 ModelSpec readGemma3(const ConfigReader &config) {
   ModelSpec spec = readFourNorms(config, "gemma3_text", 0, 0);
+  // Its class has the field still, but its code does not read it.
+  spec.attentionSoftCap = 0;
   const std::string attention = "model.layers.{}.self_attn.";
   spec.qkNorm = {QkNormSpec::Head, spec.norm, attention + "q_norm",
                  attention + "k_norm"};

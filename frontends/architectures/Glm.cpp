@@ -14,7 +14,7 @@ namespace qcc {
 static ModelSpec readFamily(const ConfigReader &config, const char *name) {
   LlamaOptions options;
   options.qkvBias = config.boolean({"attention_bias"}, true);
-  options.defaultHeadDim = 128;
+  options.sizes = {.headDim = 128, .kvHeads = 2};
   options.defaultEps = 1.5625e-7;
   ModelSpec spec = readLlamaFamily(config, name, options);
   const std::string layer = "model.layers.{}.";

@@ -13,15 +13,16 @@
 
 namespace qcc {
 
-static ModelSpec readFamily(const ConfigReader &config, const char *name) {
-  ModelSpec spec = readSizes(config, name, 0, /*defaultExpansion=*/4);
+static ModelSpec readFamily(const ConfigReader &config, const char *name,
+                            int64_t defaultContext = 1024) {
+  ModelSpec spec = readSizes(config, name, {.expansion = 4});
   if (!spec.context)
-    spec.context = 1024;
+    spec.context = defaultContext;
   const std::string layer = "transformer.h.{}.";
   spec.basePrefix = "transformer.";
   setEmbedding(spec, config, "transformer.wte", "lm_head", true);
   spec.positions = "transformer.wpe";
-  spec.norm = readLayerNorm(config, /*bias=*/true);
+  spec.norm = readLayerNorm(config, "layer_norm_epsilon", /*bias=*/true);
   spec.attentionNorm = layer + "ln_1";
   spec.mlpNorm = layer + "ln_2";
   spec.finalNorm = "transformer.ln_f";
@@ -44,7 +45,7 @@ ModelSpec readGpt2(const ConfigReader &config) {
   for (Projection *conv : {&spec.query, &spec.key, &spec.value, &spec.output,
                            &spec.up, &spec.down})
     conv->transposed = isTransposed;
-  spec.activation = readActivation(config, "gelu_new");
+  spec.activation = readActivation(config, "activation_function", "gelu_new");
   if (!config.boolean({"scale_attn_weights"}, true))
     unscale(spec);
   if (config.boolean({"scale_attn_by_inverse_layer_idx"}, false))
@@ -59,17 +60,17 @@ ModelSpec readGptBigCode(const ConfigReader &config) {
   spec.kvHeads = config.boolean({"multi_query"}, true) ? 1 : spec.heads;
   setFusedQkv(spec, attention + "c_attn", QkvOrder::PerHead, true);
   spec.output = {attention + "c_proj", spec.hidden, spec.hidden, true};
-  spec.activation = readActivation(config, "gelu_pytorch_tanh");
+  spec.activation = readActivation(config, "activation_function", "gelu_pytorch_tanh");
   if (!config.boolean({"scale_attn_weights"}, true))
     unscale(spec);
   return spec;
 }
 
 ModelSpec readGptNeo(const ConfigReader &config) {
-  ModelSpec spec = readFamily(config, "gpt_neo");
+  ModelSpec spec = readFamily(config, "gpt_neo", 2048);
   setAttention(spec, "transformer.h.{}.attn.attention.",
                {"q_proj", "k_proj", "v_proj", "out_proj"}, false, true);
-  spec.activation = readActivation(config, "gelu_new");
+  spec.activation = readActivation(config, "activation_function", "gelu_new");
   unscale(spec);
 
   // attention_types: [[[kinds], repetitions], ...]; attention_layers is what

@@ -17,7 +17,7 @@ ModelSpec readGptNeoX(const ConfigReader &config) {
   const std::string layer = "gpt_neox.layers.{}.";
   spec.basePrefix = "gpt_neox.";
   setEmbedding(spec, config, "gpt_neox.embed_in", "embed_out", false);
-  spec.norm = readLayerNorm(config, /*bias=*/true);
+  spec.norm = readLayerNorm(config, "layer_norm_eps", /*bias=*/true);
   spec.attentionNorm = layer + "input_layernorm";
   spec.mlpNorm = layer + "post_attention_layernorm";
   spec.finalNorm = "gpt_neox.final_layer_norm";
@@ -27,7 +27,7 @@ ModelSpec readGptNeoX(const ConfigReader &config) {
               bias);
   spec.output = {layer + "attention.dense", spec.hidden, spec.hidden, bias};
   setMlp(spec, layer + "mlp.dense_h_to_4h", layer + "mlp.dense_4h_to_h", true);
-  spec.activation = readActivation(config, "gelu");
+  spec.activation = readActivation(config, "hidden_act", "gelu");
   // transformers 4 saved theta under both names, at times.
   bool isNamedTheta =
       config.has({"rope_theta"}) && !config.has({"rotary_emb_base"});
@@ -38,21 +38,21 @@ ModelSpec readGptNeoX(const ConfigReader &config) {
 }
 
 ModelSpec readGptJ(const ConfigReader &config) {
-  ModelSpec spec = readSizes(config, "gptj", 0, /*defaultExpansion=*/4);
+  ModelSpec spec = readSizes(config, "gptj", {.expansion = 4});
   const std::string layer = "transformer.h.{}.";
   spec.basePrefix = "transformer.";
   if (!spec.context)
     spec.context = 2048;
   setEmbedding(spec, config, "transformer.wte", "lm_head", false);
   spec.head.bias = true;
-  spec.norm = readLayerNorm(config, /*bias=*/true);
+  spec.norm = readLayerNorm(config, "layer_norm_epsilon", /*bias=*/true);
   spec.attentionNorm = layer + "ln_1";
   spec.finalNorm = "transformer.ln_f";
   spec.parallel = true;
   setAttention(spec, layer + "attn.",
                {"q_proj", "k_proj", "v_proj", "out_proj"}, false, false);
   setMlp(spec, layer + "mlp.fc_in", layer + "mlp.fc_out", true);
-  spec.activation = readActivation(config, "gelu_new");
+  spec.activation = readActivation(config, "activation_function", "gelu_new");
   config.has({"scale_attn_weights"}); // they always are
   bool isSaid = config.fields().contains("rotary_dim");
   int64_t rotary =

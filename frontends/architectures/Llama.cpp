@@ -13,11 +13,12 @@ namespace qcc {
 
 ModelSpec readLlamaFamily(const ConfigReader &config, const char *name,
                           const LlamaOptions &options) {
-  ModelSpec spec = readSizes(config, name, options.defaultHeadDim);
+  ModelSpec spec = readSizes(config, name, options.sizes);
   const std::string layer = "model.layers.{}.";
   spec.basePrefix = "model.";
   setEmbedding(spec, config, "model.embed_tokens", "lm_head", options.tied);
-  spec.norm = readRmsNorm(config, options.defaultEps);
+  spec.norm = options.norm ? *options.norm
+                           : readRmsNorm(config, options.defaultEps);
   spec.attentionNorm = layer + "input_layernorm";
   spec.mlpNorm = layer + "post_attention_layernorm";
   spec.finalNorm = "model.norm";
@@ -25,7 +26,7 @@ ModelSpec readLlamaFamily(const ConfigReader &config, const char *name,
                {"q_proj", "k_proj", "v_proj", "o_proj"}, options.qkvBias,
                options.outputBias);
   setGatedMlp(spec, layer + "mlp.", options.mlpBias);
-  spec.activation = readActivation(config, "silu");
+  spec.activation = readActivation(config, "hidden_act", "silu");
   return spec;
 }
 
@@ -40,7 +41,9 @@ ModelSpec readLlama(const ConfigReader &config) {
 }
 
 ModelSpec readMistral(const ConfigReader &config) {
-  ModelSpec spec = readLlamaFamily(config, "mistral", {});
+  LlamaOptions options;
+  options.sizes.kvHeads = 8;
+  ModelSpec spec = readLlamaFamily(config, "mistral", options);
   setRope(spec, config);
   // A config that does not name the field means the class's 4096; null, none.
   bool isSaid = config.fields().contains("sliding_window");
@@ -66,6 +69,7 @@ static void setQwenWindows(ModelSpec &spec, const ConfigReader &config) {
 ModelSpec readQwen2(const ConfigReader &config) {
   LlamaOptions options;
   options.qkvBias = true;
+  options.sizes.kvHeads = 32;
   ModelSpec spec = readLlamaFamily(config, "qwen2", options);
   setRope(spec, config);
   setQwenWindows(spec, config);
@@ -77,7 +81,7 @@ ModelSpec readQwen3(const ConfigReader &config) {
   options.qkvBias = options.outputBias =
       config.boolean({"attention_bias"}, false);
   // Qwen3Config's default, unrelated to hidden_size.
-  options.defaultHeadDim = 128;
+  options.sizes = {.headDim = 128, .kvHeads = 32};
   ModelSpec spec = readLlamaFamily(config, "qwen3", options);
   setRope(spec, config);
   spec.qkNorm = {QkNormSpec::Head, spec.norm,
@@ -111,10 +115,8 @@ ModelSpec readSmolLM3(const ConfigReader &config) {
       config.boolean({"attention_bias"}, false);
   options.mlpBias = config.boolean({"mlp_bias"}, false);
   options.tied = true;
+  options.sizes.kvHeads = 4;
   ModelSpec spec = readLlamaFamily(config, "smollm3", options);
-  if (!config.has({"num_key_value_heads"}) &&
-      !config.fields().contains("num_key_value_heads"))
-    config.refuse("num_key_value_heads", "is missing");
   setRope(spec, config, {.theta = 2000000});
 
   config.has({"max_window_layers"}); // layer_types says it

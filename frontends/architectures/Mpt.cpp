@@ -2,7 +2,9 @@
 //
 // transformers' modeling_mpt.py: ALiBi with slopes of its own, layer norms and
 // projections without biases, a fused Wqkv. That code knows only MLPs of four
-// times the hidden size.
+// times the hidden size, and reads no more of attn_config than clip_qkv and
+// softmax_scale, where the publisher's own code (the class MPTForCausalLM) obeys
+// all of it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,14 +35,41 @@ static std::vector<float> slopesOf(int64_t heads, double most) {
   return slopes;
 }
 
+/// Whether transformers' own class wrote the checkpoint: its code is the
+/// definition then.
+static bool isOfTransformers(const ConfigReader &config) {
+  const nlohmann::json *classes = config.find({"architectures"});
+  return classes && classes->is_array() && !classes->empty() &&
+         (*classes)[0] == "MptForCausalLM";
+}
+
+/// Fields that only the publisher's code reads. Returns the largest exponent of
+/// the slopes.
+static double readOwnFields(const ConfigReader &config,
+                            const ConfigReader &attention) {
+  if (!config.boolean({"no_bias"}, true))
+    config.refuse("no_bias", "is false; MPT with biases is not supported");
+  if (!attention.boolean({"alibi"}, true))
+    attention.refuse("alibi", "is false; MPT without ALiBi is not supported");
+  for (const char *field : {"prefix_lm", "qk_ln", "rope"})
+    refuseIfSet(attention, field);
+  if (attention.string({"attn_type"}, "multihead_attention") !=
+      "multihead_attention")
+    attention.refuse("attn_type", "is no multihead_attention");
+  double most = attention.number({"alibi_bias_max"}, 8);
+  if (most <= 0)
+    attention.refuse("alibi_bias_max", "is not positive");
+  return most;
+}
+
 ModelSpec readMpt(const ConfigReader &config) {
-  ModelSpec spec = readSizes(config, "mpt", 0, /*defaultExpansion=*/4);
+  ModelSpec spec = readSizes(config, "mpt", {.expansion = 4});
   if (!spec.context)
     spec.context = 2048;
   const std::string layer = "transformer.blocks.{}.";
   spec.basePrefix = "transformer.";
   setEmbedding(spec, config, "transformer.wte", "lm_head", true);
-  spec.norm = readLayerNorm(config, /*bias=*/false);
+  spec.norm = readLayerNorm(config, "layer_norm_epsilon", /*bias=*/false);
   spec.attentionNorm = layer + "norm_1";
   spec.mlpNorm = layer + "norm_2";
   spec.finalNorm = "transformer.norm_f";
@@ -51,22 +80,21 @@ ModelSpec readMpt(const ConfigReader &config) {
   for (const char *ignored : {"expansion_ratio", "learned_pos_emb", "norm_type",
                               "embedding_fraction", "tokenizer_name"})
     config.has({ignored});
-  if (!config.boolean({"no_bias"}, true))
-    config.refuse("no_bias", "is false; MPT with biases is not supported");
 
+  static const nlohmann::json none = nlohmann::json::object();
+  std::optional<ConfigReader> attention = config.object({"attn_config"});
   double most = 8;
-  if (std::optional<ConfigReader> attention = config.object({"attn_config"})) {
-    if (!attention->boolean({"alibi"}, true))
-      attention->refuse("alibi", "is false; MPT without ALiBi is not supported");
-    for (const char *field : {"prefix_lm", "qk_ln", "rope"})
-      refuseIfSet(*attention, field);
-    if (attention->string({"attn_type"}, "multihead_attention") !=
-        "multihead_attention")
-      attention->refuse("attn_type", "is no multihead_attention");
-    // transformers takes 8 whatever this says; MPT's own code does not.
-    most = attention->number({"alibi_bias_max"}, 8);
-    if (most <= 0)
-      attention->refuse("alibi_bias_max", "is not positive");
+  if (!isOfTransformers(config)) {
+    most = readOwnFields(config, attention ? *attention : ConfigReader(none));
+  } else {
+    for (const char *field : {"no_bias", "logit_scale"})
+      config.has({field});
+    for (const char *field : {"alibi", "alibi_bias_max", "prefix_lm", "qk_ln",
+                              "rope", "attn_type"})
+      if (attention)
+        attention->has({field});
+  }
+  if (attention) {
     spec.clipQkv = float(attention->number({"clip_qkv"}, 0));
     if (attention->has({"softmax_scale"}))
       for (LayerSpec &each : spec.layers)

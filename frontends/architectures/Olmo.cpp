@@ -21,10 +21,12 @@ static LlamaOptions optionsOf(const ConfigReader &config) {
 }
 
 ModelSpec readOlmo(const ConfigReader &config) {
-  ModelSpec spec = readLlamaFamily(config, "olmo", optionsOf(config));
+  LlamaOptions options = optionsOf(config);
+  options.norm = {NormSpec::Layer, 1e-5f};
+  options.norm->weight = false;
+  config.has({"gguf_layer_norm_eps"});
+  ModelSpec spec = readLlamaFamily(config, "olmo", options);
   setRope(spec, config);
-  spec.norm = {NormSpec::Layer, 1e-5f};
-  spec.norm.weight = false;
   spec.clipQkv = float(config.number({"clip_qkv"}, 0));
   return spec;
 }
@@ -53,7 +55,8 @@ ModelSpec readOlmo3(const ConfigReader &config) {
     for (int64_t i = 0; i < spec.layerCount(); ++i)
       slides.push_back((i + 1) % 4 != 0);
   setWindows(spec, config.integer({"sliding_window"}, 1, 4096), slides);
-  setLayerTypeRopes(spec, config, slides, {}, {});
+  setLayerTypeRopes(spec, config, slides, {.theta = 500000},
+                    {.theta = 500000});
   return spec;
 }
 

@@ -39,7 +39,7 @@ ModelSpec readOpt(const ConfigReader &config) {
   setAttention(spec, layer + "self_attn.",
                {"q_proj", "k_proj", "v_proj", "out_proj"}, bias, bias);
   setMlp(spec, layer + "fc1", layer + "fc2", bias);
-  spec.activation = readActivation(config, "relu");
+  spec.activation = readActivation(config, "activation_function", "relu");
   return spec;
 }
 

@@ -17,7 +17,7 @@ ModelSpec readPhi(const ConfigReader &config) {
   spec.basePrefix = "model.";
   setEmbedding(spec, config, "model.embed_tokens", "lm_head", false);
   spec.head.bias = true;
-  spec.norm = readLayerNorm(config, /*bias=*/true);
+  spec.norm = readLayerNorm(config, "layer_norm_eps", /*bias=*/true);
   spec.attentionNorm = layer + "input_layernorm";
   spec.finalNorm = "model.final_layernorm";
   spec.parallel = true;
@@ -28,7 +28,7 @@ ModelSpec readPhi(const ConfigReader &config) {
                    layer + "self_attn.q_layernorm",
                    layer + "self_attn.k_layernorm"};
   setMlp(spec, layer + "mlp.fc1", layer + "mlp.fc2", true);
-  spec.activation = readActivation(config, "gelu_new");
+  spec.activation = readActivation(config, "hidden_act", "gelu_new");
   setRope(spec, config, {.partial = 0.5});
   return spec;
 }
@@ -43,7 +43,7 @@ ModelSpec readPhi3(const ConfigReader &config) {
   setWindows(spec, config.integer({"sliding_window"}, 1, 0));
   // Without scaling the field has no use, but is always there.
   config.has({"original_max_position_embeddings"});
-  setRope(spec, config, {.partial = 1});
+  setRope(spec, config, {.partial = 1, .original = 4096});
   return spec;
 }
 

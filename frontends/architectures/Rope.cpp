@@ -99,7 +99,8 @@ int64_t RopeReader::originalLength() const {
   int64_t inside =
       scaling->integer({"original_max_position_embeddings"}, 1, most);
   int64_t original =
-      config.integer({"original_max_position_embeddings"}, 1, inside);
+      config.integer({"original_max_position_embeddings"}, 1,
+                     defaults.original ? defaults.original : inside);
   if (original < 1)
     scaling->refuse("original_max_position_embeddings", "is missing");
   return original;
@@ -211,6 +212,8 @@ RopeSpec RopeReader::read() {
       scaling ? scaling->string({"rope_type", "type"}, "default") : "default";
   if (scaling) // both spellings may stand there
     scaling->has({"type"});
+  if (scaling) // only some kinds read it
+    scaling->has({"original_max_position_embeddings"});
   if (kind == "su")
     kind = "longrope"; // its first name
   if (kind != "default" && !defaults.allowsScaling)
@@ -223,7 +226,6 @@ RopeSpec RopeReader::read() {
         std::max(spec.context, int64_t(double(spec.context) * factor()));
   } else if (kind == "dynamic") {
     rope.original = config.integer({"max_position_embeddings"});
-    scaling->has({"original_max_position_embeddings"});
     rope.factor = float(factor());
     longFrequencies = frequencies;
     spec.context = std::max(

@@ -15,8 +15,9 @@ namespace qcc {
 ModelSpec readStableLm(const ConfigReader &config) {
   LlamaOptions options;
   options.qkvBias = config.boolean({"use_qkv_bias"}, false);
+  options.sizes.kvHeads = 32;
+  options.norm = readLayerNorm(config, "layer_norm_eps", /*bias=*/true);
   ModelSpec spec = readLlamaFamily(config, "stablelm", options);
-  spec.norm = readLayerNorm(config, /*bias=*/true);
   spec.parallel = config.boolean({"use_parallel_residual"}, false);
   if (spec.parallel)
     spec.mlpNorm = "";
@@ -39,12 +40,13 @@ ModelSpec readStarcoder2(const ConfigReader &config) {
   LlamaOptions options;
   options.qkvBias = options.outputBias = bias;
   options.tied = true;
+  options.sizes.kvHeads = 2;
+  options.norm = readLayerNorm(config, "norm_epsilon", /*bias=*/true);
   ModelSpec spec = readLlamaFamily(config, "starcoder2", options);
   const std::string layer = "model.layers.{}.";
-  spec.norm = readLayerNorm(config, /*bias=*/true);
   spec.gate = {};
   setMlp(spec, layer + "mlp.c_fc", layer + "mlp.c_proj", bias);
-  spec.activation = readActivation(config, "gelu_pytorch_tanh");
+  spec.activation = readActivation(config, "hidden_act", "gelu_pytorch_tanh");
   for (const char *ignored : {"norm_type", "mlp_type", "scale_attn_weights"})
     config.has({ignored});
   setWindows(spec, config.integer({"sliding_window"}, 1, 0));
@@ -56,14 +58,14 @@ ModelSpec readNemotron(const ConfigReader &config) {
   LlamaOptions options;
   options.qkvBias = options.outputBias =
       config.boolean({"attention_bias"}, false);
+  options.norm = readLayerNorm(config, "norm_eps", /*bias=*/true);
+  options.norm->offset = float(config.number({"gguf_norm_offset"}, 1));
   ModelSpec spec = readLlamaFamily(config, "nemotron", options);
   const std::string layer = "model.layers.{}.";
-  spec.norm = readLayerNorm(config, /*bias=*/true);
-  spec.norm.offset = float(config.number({"gguf_norm_offset"}, 1));
   spec.gate = {};
   setMlp(spec, layer + "mlp.up_proj", layer + "mlp.down_proj",
          config.boolean({"mlp_bias"}, false));
-  spec.activation = readActivation(config, "relu2");
+  spec.activation = readActivation(config, "hidden_act", "relu2");
   setRope(spec, config, {.partial = 0.5});
   return spec;
 }

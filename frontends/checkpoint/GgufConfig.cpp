@@ -199,7 +199,7 @@ void ConfigBuilder::addSizes() {
   if (meta.has(key("attention.layer_norm_rms_epsilon")))
     copyNumber("attention.layer_norm_rms_epsilon", "rms_norm_eps");
   else
-    config["layer_norm_eps"] =
+    config["gguf_layer_norm_eps"] =
         meta.requiredNumber(key("attention.layer_norm_epsilon"));
 }
 
@@ -208,8 +208,12 @@ void ConfigBuilder::addRope() {
   if (std::ranges::find(without, type) != std::end(without))
     return;
   config["rope_theta"] = meta.number(key("rope.freq_base")).value_or(10000.0);
-  if (json scaling = ropeScaling(); !scaling.is_null())
+  if (json scaling = ropeScaling(); !scaling.is_null()) {
     config["rope_scaling"] = scaling;
+    const char *original = "original_max_position_embeddings";
+    if (scaling["rope_type"] == "longrope" && scaling.contains(original))
+      config[original] = scaling[original]; // where Phi-3's class has it
+  }
   int64_t rotary =
       meta.integer(key("rope.dimension_count")).value_or(headDim);
   if (rotary != headDim)
