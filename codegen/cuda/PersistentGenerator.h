@@ -100,6 +100,8 @@ private:
   int64_t arena = 0, xBytes = 0, slotBytes = 0, roomBytes = 0;
   int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
   int64_t counters = 0, partialBytes = 0;
+  /// Blocks that attended, where no gemm stands between.
+  std::optional<int64_t> attended;
   /// The last of `streams`.
   krn::GemmOp lastGemm;
   int64_t lastUnitBytes = 0;

@@ -2,6 +2,7 @@
 
 #include "codegen/cpu/WeightPlanes.h"
 #include "codegen/cuda/PersistentGenerator.h"
+#include "runtime/abi/cuda_abi.h"
 
 #include <algorithm>
 
@@ -160,6 +161,13 @@ void PersistentGenerator::add(krn::GemmOp op) {
   stream->item_tiles = op.getGlu() ? 2 : 1;
   stream->can_split = canSplit(op);
   stream->align = uint32_t(align);
+  // While a block attends, a slot of keys and one of values stand in its ring
+  // in the place of this weight's first ones.
+  if (attended) {
+    stream->busy_blocks = uint32_t(*attended);
+    stream->busy_units = uint32_t(2 * slotUnits);
+    attended.reset();
+  }
   streams.push_back(std::move(stream));
   lastGemm = op;
   lastUnitBytes = unitBytes;
@@ -248,7 +256,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.flag("hasRest", isSplit);
   c.flag("isTagged", tags->isTagged(op.getOutput()));
   // As many warps as have room for their results.
-  const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16),
+  const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16) + 4 * dim,
                 each = liveRows * (dim + 2) * 4,
                 fetched = krn::roundUp(liveRows + 2, kConsumerWarps) * dim * 4,
                 room = krn::roundUp(xBytes, 64) + kPersistentSumsBytes;
@@ -258,8 +266,11 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   roomBytes = std::max(roomBytes, bytes);
   c.integer("warps", warps);
   c.integer("roomBytes", bytes);
+  // A slot has room for a tile of keys or values.
+  slotBytes = std::max<int64_t>(slotBytes, QRT_CUDA_KV_TILE * dim * 2);
   const int64_t rowBlocks = tokens * kvHeads * ((group + 15) / 16);
   counters = std::max(counters, rowBlocks);
+  attended = rowBlocks;
   partialBytes = std::max(partialBytes, each);
   // Blocks that attend are spared a part of the gemm in front, unless all wait
   // for the attention.

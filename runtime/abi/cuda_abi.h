@@ -29,7 +29,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 4u
+#define QRT_CUDA_ABI_VERSION 5u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {
@@ -40,14 +40,16 @@ typedef struct qrt_cuda_sequence {
   uint64_t kv;       /* device address of its cache, 256-byte aligned. The cache
                         of layer l begins capacity * (bytes a token of the
                         layers before l) bytes into it: K [kv head][capacity]
-                        [dim], then V transposed, [kv head][dim][capacity] */
-  uint32_t length; /* positions it has once all tokens that the caller gave at
-                      once are in (rotary scaling by length); a kernel that
-                      adds tokens by itself takes past + tokens where that is
-                      more */
+                        [dim], then V in transposed tiles, [kv head]
+                        [capacity / QRT_CUDA_KV_TILE][dim][QRT_CUDA_KV_TILE] */
+  uint32_t length;   /* positions it has once all tokens that the caller gave at
+                        once are in (rotary scaling by length); a kernel that
+                        adds tokens by itself takes past + tokens where that is
+                        more */
   uint32_t reserved;
 } qrt_cuda_sequence;
 #define QRT_CUDA_KV_MULTIPLE 64u
+#define QRT_CUDA_KV_TILE 32
 
 /* A step that is one kernel runs with so many blocks, one a multiprocessor, at
    most: all of them have a part of every weight whose rows need no barrier. */

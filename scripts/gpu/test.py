@@ -210,6 +210,30 @@ class Tests:
         return f"shapes/{name}/{format_name}" + \
             (f"/{target}" if target else ""), work
 
+    def context(self, name, format_name):
+        """A context that several blocks share, in steps of several sizes: the
+        logits of the last tokens, GPU against CPU."""
+        def work():
+            folder, words = self.config(name)
+            artifact = self.compile(f"context-{name}-{format_name}", folder,
+                                    ["--random-weights", 5,
+                                     *FORMATS[format_name]])
+            length, last = 1500, 64
+            ids = [(17 + 31 * i + i * i // 7) % words for i in range(length)]
+            expected, (_, width) = self.logits(artifact, ids, "cpu")
+            errors = {}
+            for step in (None, 1, 7, 64):
+                values, _ = self.logits(artifact, ids, "cuda", step)
+                errors[step or "all"] = common.relative_error(
+                    values[-last * width:], expected[-last * width:])
+            artifact.unlink()
+            limit = tolerance(format_name)
+            return max(errors.values()) <= limit, (
+                f"relative error of {last} tokens after {length - last} (limit "
+                f"{limit:g}), tokens a step: " + ", ".join(
+                    f"{step} {error:.2e}" for step, error in errors.items()))
+        return f"context/{name}/{format_name}", work
+
     def golden_ids(self, architecture):
         folder = self.data / "goldens" / architecture
         ids, _ = common.read_tensor(folder / "golden.safetensors", "input_ids")
@@ -431,6 +455,8 @@ class Tests:
                          ["int4", "int4-g32", "int3", "int2-g64", "int8",
                           "int8-llm", "nf4", "nf4-dq", "fp4", "bf16", "f16"]):
                 yield self.shape(model, name, [1, 7, 40, 300])
+        for model in ["odd", "small", *models]:
+            yield self.context(model, "int4")
         for name in ("int4", "nf4", "bf16"):
             yield self.shape("odd", name, COUNTS, "compute_80")
             yield self.shape("small", name, [1, 8, 64, 300], "compute_80")

@@ -3,10 +3,10 @@
 // A warp works on 16 query rows (a token's heads over one kv head, or several
 // tokens') and blocks of 32 positions: scores, an online softmax and the
 // weighted sum of values, both products on the tensor cores. Lane 4 g + t reads
-// 16 bytes of keys (8 dimensions of one position) and of values, which the
-// cache holds transposed (8 positions of one dimension), straight from memory:
-// which position a column of the scores is, is chosen so that no element has to
-// move between lanes.
+// 16 bytes of keys (8 dimensions of one position) and of values, whose tiles of
+// 32 positions are transposed (8 positions of one dimension), straight from
+// memory: which position a column of the scores is, is chosen so that no
+// element has to move between lanes.
 //
 // For few tokens (`K::splits` > 0) the warps of a block share their rows and
 // take turns with the positions; contexts of several hundred positions are
@@ -23,7 +23,7 @@
 namespace qcc::cuda {
 
 constexpr int kAttentionWarps = 4;
-constexpr int kBlockPositions = 32;
+constexpr int kBlockPositions = QRT_CUDA_KV_TILE;
 /// The fewest blocks of positions that are worth a split.
 constexpr int kSplitBlocks = 8;
 
@@ -128,8 +128,8 @@ struct Attention {
         limit[i] = sequence[i] == s ? position[i] : -1;
 #pragma unroll 1
       for (int block = from; block < to; block += stride)
-        addBlock(keys, values, here.capacity, block * kBlockPositions, limit,
-                 slope, query, lane, state);
+        addBlock(keys, values, block * kBlockPositions, limit, slope, query,
+                 lane, state);
       if (isSplit) {
         const int all = K::window > 0 ? most / kBlockPositions + 1 -
                                             larger(0, least - K::window + 1) /
@@ -186,8 +186,8 @@ private:
   }
 
   static __device__ __forceinline__ void
-  addBlock(const uint16_t *keys, const uint16_t *values, int64_t capacity,
-           int first, const int (&limit)[2], const float (&slope)[2],
+  addBlock(const uint16_t *keys, const uint16_t *values, int first,
+           const int (&limit)[2], const float (&slope)[2],
            const uint32_t (&query)[chunks][2][4], int lane, State &state) {
     const int g = lane / 4, t = lane % 4;
     // Column n of tile j is position 8 (n / 2) + 2 j + n % 2.
@@ -248,6 +248,8 @@ private:
         }
       state.sum[i] = state.sum[i] * rescale[i] + sum;
     }
+    const uint16_t *tile =
+        values + valueOffset<K::headDim>(first) + g * kBlockPositions + 8 * t;
     uint32_t weights[4][2];
 #pragma unroll
     for (int j = 0; j < 4; ++j)
@@ -257,8 +259,8 @@ private:
             packPair<K::kvIsBfloat>(scores[j][2 * i], scores[j][2 * i + 1]);
 #pragma unroll
     for (int d = 0; d < tiles; ++d) {
-      const uint4 v = *reinterpret_cast<const uint4 *>(
-          values + int64_t(8 * d + g) * capacity + first + 8 * t);
+      const uint4 v =
+          *reinterpret_cast<const uint4 *>(tile + 8 * d * kBlockPositions);
       float (&out)[4] = state.out[d];
       out[0] *= rescale[0];
       out[1] *= rescale[0];

@@ -56,6 +56,14 @@ __host__ __device__ constexpr T larger(T a, T b) {
   return a > b ? a : b;
 }
 
+/// Where the values of a position lie in a head's part of a cache (cuda_abi.h):
+/// that of dimension 0; the next are a tile's positions apart. In elements.
+template <int Dim>
+QCC_DEVICE int64_t valueOffset(int position) {
+  constexpr int tile = QRT_CUDA_KV_TILE;
+  return int64_t(position / tile) * (Dim * tile) + position % tile;
+}
+
 //===----------------------------------------------------------------------===//
 // Order between kernels
 //===----------------------------------------------------------------------===//
@@ -144,6 +152,17 @@ QCC_DEVICE uint2 loadShared8(uint32_t address) {
 //===----------------------------------------------------------------------===//
 // Tensor cores
 //===----------------------------------------------------------------------===//
+
+/// Four matrices of 8 rows of 16 bytes; lane 8 i + r has the address of row r
+/// of matrix i, lane 4 g + t gets bytes 4 t .. 4 t + 3 of their rows g.
+QCC_DEVICE uint4 loadMatrices(uint32_t address) {
+  uint4 m;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, "
+               "[%4];"
+               : "=r"(m.x), "=r"(m.y), "=r"(m.z), "=r"(m.w)
+               : "r"(address));
+  return m;
+}
 
 /// c += a b^T over 32 signed bytes: rows lane / 4 and lane / 4 + 8, columns
 /// 2 (lane % 4) and the next.
@@ -285,8 +304,8 @@ QCC_DEVICE float activate(float x) {
     return x * n / (n + 2.0F);
   }
   case ActGelu10:
-    return fminf(
-        fmaxf(0.5F * x * (1.0F + erff(x * 0.70710678F)), -10.0F), 10.0F);
+    return fminf(fmaxf(0.5F * x * (1.0F + erff(x * 0.70710678F)), -10.0F),
+                 10.0F);
   default:
     return x;
   }

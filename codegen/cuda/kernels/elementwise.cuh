@@ -21,8 +21,8 @@ struct Embed {
     if (m >= step->tokens)
       return;
     // Rows by position stay inside the table, whatever the position.
-    int id = pointer<const int>(K::positions ? step->positions
-                                             : step->token_ids)[m];
+    int id =
+        pointer<const int>(K::positions ? step->positions : step->token_ids)[m];
     if (K::positions)
       id = smaller(id + K::positionOffset, K::tableRows - 1);
     const void *table = pointer<const void>(a.v[0]);
@@ -171,8 +171,8 @@ struct RopeAppend {
     uint16_t *layer = reinterpret_cast<uint16_t *>(pointer<char>(sequence.kv) +
                                                    capacity * int64_t(a.v[6]));
     uint16_t *keys = layer + (kvHead * capacity + position) * K::headDim;
-    uint16_t *values =
-        layer + (K::kvHeads + kvHead) * capacity * K::headDim + position;
+    uint16_t *values = layer + (K::kvHeads + kvHead) * capacity * K::headDim +
+                       valueOffset<K::headDim>(position);
     const float *value = pointer<const float>(a.v[2]) +
                          int64_t(m) * K::vStride + kvHead * K::headDim;
     auto convert = [](float x) {
@@ -182,7 +182,7 @@ struct RopeAppend {
     for (int i = 0; i < perLane; ++i)
       if (int d = i * 32 + lane; d < K::headDim) {
         keys[d] = convert(v[i]);
-        values[d * capacity] = convert(value[d]);
+        values[d * QRT_CUDA_KV_TILE] = convert(value[d]);
       }
   }
 };

@@ -120,7 +120,7 @@ QCC_DEVICE float4 loadNow4(const float *p) {
   return v;
 }
 
-template <class K>
+template <class P, class K>
 struct PersistentAttention; // persistent_attention.cuh
 
 /// Where a block keeps what, in bytes of its shared memory. `P` (generated)
@@ -158,6 +158,20 @@ public:
   __device__ __forceinline__ uint32_t tag(uint32_t writes, uint32_t n) const {
     return (launch * writes + n + 1) & 1;
   }
+  /// Waits for the slot of the ring in turn, where it lies in shared memory,
+  /// and what a consumer warp that has read it does with it.
+  __device__ __forceinline__ void waitForSlot() const {
+    waitBarrier(base + Places<P>::fullAt + 8 * slot, parity);
+  }
+  __device__ __forceinline__ uint32_t slotAt() const {
+    return base + Places<P>::ringAt + slot * P::slotBytes;
+  }
+  __device__ __forceinline__ void releaseSlot(int lane) {
+    __syncwarp();
+    if (lane == 0)
+      arriveBarrier(base + Places<P>::emptyAt + 8 * slot);
+    nextSlot();
+  }
   /// The layer's operands begin at entry `i`.
   __device__ __forceinline__ void setLayer(int i) { layerAt = i; }
 
@@ -194,7 +208,7 @@ protected:
   uint32_t launch; ///< steps before this one
   int layerAt = 0;
   /// The next slot of the ring, how often it has been gone round, modulo 2, and
-  /// the gemvs so far.
+  /// the gemvs and attentions so far.
   int slot = 0;
   uint32_t parity = 0, gemvs = 0;
   int chunk = -1;
@@ -251,7 +265,7 @@ public:
       --left;
       waitBarrier(this->base + Places<P>::emptyAt + 8 * this->slot,
                   this->parity ^ 1);
-      throttle();
+      throttle(P::flying, P::flyingAhead);
       if (lane == 0) {
         expectBytes(full, bytes);
         copyExpected(at, from, codeBytes, full);
@@ -293,7 +307,28 @@ public:
   __device__ __forceinline__ void attention(uint64_t, uint64_t, uint64_t,
                                             uint64_t, int64_t kvOffset,
                                             uint32_t, uint32_t) {
-    PersistentAttention<K>::prefetch(this->step, kvOffset);
+    using Attention = PersistentAttention<P, K>;
+    ++this->gemvs;
+    isAhead = true;
+    Attention::each(this->step, [&](const auto &item) {
+      constexpr int bytes = Attention::tileBytes;
+      const int64_t begin = int64_t(item.from) * bytes;
+      const char *keys = reinterpret_cast<const char *>(item.keys(kvOffset)) +
+                         begin,
+                 *values =
+                     reinterpret_cast<const char *>(item.values(kvOffset)) +
+                     begin;
+      for (int left = item.to - item.from; left > 0;
+           left -= Attention::slotTiles) {
+        const uint32_t count = smaller(left, Attention::slotTiles) * bytes;
+        // Short contexts are worked on by few blocks, whose bytes delay nobody.
+        const int ahead = item.splits == 1 ? Attention::flying : P::flyingAhead;
+        send(keys, count, Attention::flying, ahead);
+        send(values, count, Attention::flying, ahead);
+        keys += count;
+        values += count;
+      }
+    });
   }
   __device__ __forceinline__ void barrier() {}
 
@@ -313,14 +348,30 @@ private:
       waitBarrier(this->base + Places<P>::emptyAt + 8 * (user % P::slots),
                   user / P::slots & 1);
   }
-  /// Waits until so few slots are on their way that another may be asked for.
-  __device__ __forceinline__ void throttle() {
+  /// Asks for the next slot, all of which is one copy.
+  __device__ __forceinline__ void send(const char *from, uint32_t bytes,
+                                       int most, int mostAhead) {
+    const uint32_t full = this->base + Places<P>::fullAt + 8 * this->slot;
+    waitBarrier(this->base + Places<P>::emptyAt + 8 * this->slot,
+                this->parity ^ 1);
+    throttle(most, mostAhead);
+    if (threadIdx.x % 32 == 0) {
+      expectBytes(full, bytes);
+      copyExpected(this->slotAt(), from, bytes, full);
+    }
+    __syncwarp();
+    ++asked;
+    this->nextSlot();
+  }
+  /// Waits until so few slots are on their way that another may be asked for:
+  /// fewer than `most`, or than `mostAhead` while consumers have not begun.
+  __device__ __forceinline__ void throttle(int most, int mostAhead) {
     const volatile uint32_t *started = reinterpret_cast<volatile uint32_t *>(
         this->shared + Places<P>::startedAt);
     while (true) {
       if (isAhead)
         isAhead = *started < this->gemvs;
-      if (flying < (isAhead ? P::flyingAhead : P::flying))
+      if (flying < (isAhead ? mostAhead : most))
         break;
       if (testBarrier(this->base + Places<P>::fullAt + 8 * landing,
                       landingParity)) {
@@ -334,7 +385,7 @@ private:
     ++flying;
   }
 
-  /// The consumers have not begun with the gemv.
+  /// The consumers have not begun with the gemv or attention.
   bool isAhead = true;
   int flying = 0, landing = 0;
   uint32_t landingParity = 0;

@@ -1,11 +1,14 @@
 //===- persistent_attention.cuh - Attention inside a step -------*- C++ -*-===//
 //
 // What rope_append and attention.cuh do, for one token of each sequence,
-// without a barrier in between: the block that works on the last positions of a
-// head appends its key and value. An item is 16 query rows (heads over one kv
-// head) and a part of the positions; the consumer warps of a block take turns
-// with blocks of 32 of them. The last block to finish a row adds up, in the
-// order of the parts.
+// without a barrier in between. An item is 16 query rows (heads over one kv
+// head) and a part of the positions. Tiles of 32 positions come through the
+// ring, some tiles of keys in a slot, those of values in the next (loads would
+// be limited to what little L1 cache is left beside the ring); the consumer
+// warps of a block take turns with them. The block that works on the last
+// positions of a head appends its key and value: to the cache, and to what the
+// ring holds of it. The last block to finish a row adds up, in the order of the
+// parts.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,9 +21,12 @@
 namespace qcc::cuda {
 
 /// Positions that a warp works on at a time (attention.cuh).
-constexpr int kPositions = 32;
+constexpr int kPositions = QRT_CUDA_KV_TILE;
 
-template <class K>
+/// Tiles of a part of the positions, at least.
+constexpr int kLeastTiles = 4;
+
+template <class P, class K>
 struct PersistentAttention {
   static constexpr int group = K::heads / K::kvHeads;
   static constexpr int headBlocks = (group + 15) / 16;
@@ -34,15 +40,29 @@ struct PersistentAttention {
   /// Halves between the rows of the query in shared memory.
   static constexpr int queryStride = K::headDim + 8;
   static constexpr int perLane = (K::headDim + 31) / 32;
+  /// Of 32 dimensions each, how many a warp joins at a time: as few as leave
+  /// something for all warps.
+  static constexpr int runDims = liveRows < kConsumerWarps ? 1 : perLane;
+  static constexpr int runs = perLane / runDims;
   static constexpr int warps = K::warps;
   /// Heads of q, k and v that a warp fetches.
   static constexpr int fetches =
       (liveRows + 2 + kConsumerWarps - 1) / kConsumerWarps;
   static constexpr int queryBytes = (16 * queryStride * 2 + 15) / 16 * 16;
-  static_assert(queryBytes + larger(warps * liveRows * width,
-                                    fetches * kConsumerWarps * K::headDim) *
-                                 4 <=
+  /// The key and the value that are appended, as the cache holds them.
+  static constexpr int appendedBytes = 2 * K::headDim * 2;
+  static_assert(queryBytes + appendedBytes +
+                    larger(warps * liveRows * width,
+                           fetches * kConsumerWarps * K::headDim) *
+                        4 <=
                 K::roomBytes);
+  /// Keys or values of a tile, and tiles of a slot, each for another warp.
+  static constexpr int tileBytes = kPositions * K::headDim * 2;
+  static constexpr int slotTiles = smaller(P::slotBytes / tileBytes, warps);
+  static_assert(slotTiles >= 1 && appendedBytes % 16 == 0);
+  /// Slots on their way: 64 KiB keep an H200's memory busy.
+  static constexpr int flying =
+      smaller(P::slots, larger(P::flying, 65536 / (slotTiles * tileBytes)));
 
   /// What a warp found out about its rows.
   struct State {
@@ -50,7 +70,7 @@ struct PersistentAttention {
     float largest[halves], sum[halves];
   };
 
-  /// What a block does: 16 query rows and blocks `from` .. `to` of positions.
+  /// What a block does: 16 query rows and tiles `from` .. `to` of positions.
   struct Item {
     int rowBlock, split, splits, most;
     int headBlock, kvHead, token, position;
@@ -94,50 +114,39 @@ struct PersistentAttention {
       int from = 0;
       if (K::window > 0)
         from = larger(0, item.position - K::window + 1) / kPositions;
-      const int to = item.position / kPositions + 1;
-      const int perSplit = larger(warps, (to - from + most - 1) / most);
-      item.splits = (to - from + perSplit - 1) / perSplit;
+      const int count = item.position / kPositions + 1 - from;
+      // Few positions are not worth another way through the L2 cache. More are
+      // split finely: what a ring holds is there when the queries are.
+      item.splits =
+          count <= warps
+              ? 1
+              : smaller(most, (count + kLeastTiles - 1) / kLeastTiles);
       if (item.split >= item.splits)
         continue;
-      item.from = from + item.split * perSplit;
-      item.to = smaller(to, item.from + perSplit);
+      item.from = from + count * item.split / item.splits;
+      item.to = from + count * (item.split + 1) / item.splits;
       use(item);
     }
   }
 
-  /// Brings the keys and values that warps begin with into the L2 cache. A warp
-  /// calls it.
-  static __device__ __forceinline__ void prefetch(const Step *step,
-                                                  int64_t kvOffset) {
-    constexpr int line = 64; // elements
-    const int lane = threadIdx.x % 32;
-    each(step, [&](const Item &item) {
-      const int first = item.from * kPositions,
-                count = smaller(item.to - item.from, warps) * kPositions;
-      const uint16_t *keys = item.keys(kvOffset) + int64_t(first) * K::headDim,
-                     *values = item.values(kvOffset) + first;
-      for (int i = lane * line; i < count * K::headDim; i += 32 * line)
-        prefetchL2(keys + i);
-      for (int d = lane; d < K::headDim; d += 32)
-        for (int i = 0; i < count; i += line)
-          prefetchL2(values + int64_t(d) * item.sequence->capacity + i);
-    });
-  }
-
-  static __device__ __forceinline__ void run(const Step *step, const Args &a,
-                                             char *shared, uint64_t arena,
-                                             uint64_t qNorm, uint64_t kNorm,
-                                             uint64_t slopes, int64_t kvOffset,
-                                             uint32_t tag, uint32_t outputTag) {
+  /// What consumers do; begin() is called when the queries are there.
+  template <class Begin>
+  static __device__ __forceinline__ void
+  run(Actor<P> &ring, Begin begin, const Step *step, const Args &a,
+      char *shared, uint64_t arena, uint64_t qNorm, uint64_t kNorm,
+      uint64_t slopes, int64_t kvOffset, uint32_t tag, uint32_t outputTag) {
     const int thread = opaque(int(threadIdx.x));
     const int warp = thread / 32, lane = thread % 32;
     uint16_t *query = reinterpret_cast<uint16_t *>(shared);
-    float *parts = reinterpret_cast<float *>(shared + queryBytes);
+    uint16_t *appended = reinterpret_cast<uint16_t *>(shared + queryBytes);
+    float *parts =
+        reinterpret_cast<float *>(shared + queryBytes + appendedBytes);
 
     each(step, [&](const Item &item) {
-      const int position = item.position, from = item.from, to = item.to;
-      const int64_t capacity = item.sequence->capacity;
-      uint16_t *keys = item.keys(kvOffset), *values = item.values(kvOffset);
+      const int position = item.position;
+      uint16_t *key = item.keys(kvOffset) + int64_t(position) * K::headDim,
+               *value =
+                   item.values(kvOffset) + valueOffset<K::headDim>(position);
       const float *angles = pointer<const float>(arena + K::tableAt) +
                             int64_t(item.token) * K::rotary;
       const int firstHead = item.kvHead * group + item.headBlock * 16;
@@ -164,16 +173,15 @@ struct PersistentAttention {
                  });
         else if (task == rows && item.isLast())
           rotate(head, angles, pointer<const float>(kNorm), lane,
-                 [&](int d, float x) {
-                   keys[int64_t(position) * K::headDim + d] = convert(x);
-                 });
+                 [&](int d, float x) { key[d] = appended[d] = convert(x); });
         else if (task == rows + 1 && item.isLast())
           for (int d = lane; d < K::headDim; d += 32)
-            values[int64_t(d) * capacity + position] = convert(head[d]);
+            value[d * kPositions] = appended[K::headDim + d] = convert(head[d]);
       }
       syncConsumers();
+      begin();
 
-      if (warp < warps) {
+      {
         const int g = lane / 4, t = lane % 4;
         float slope[halves] = {};
         int limit[halves];
@@ -190,10 +198,42 @@ struct PersistentAttention {
         const uint32_t fragments =
             sharedAddress(query) + (g * queryStride + t * 8) * 2;
 #pragma unroll 1
-        for (int block = from + warp; block < to; block += warps)
-          addBlock(keys, values, capacity, block * kPositions, limit, slope,
-                   fragments, g, t, state);
-        leave(state, parts + warp * liveRows * width, rows, g, t);
+        for (int tile = item.from, turn = 0; tile < item.to;
+             tile += slotTiles) {
+          const int count = smaller(slotTiles, item.to - tile);
+          // This warp's tile of the slot, if it has one.
+          const int own = warp - turn + (warp < turn ? warps : 0);
+          turn += slotTiles;
+          turn -= turn >= warps ? warps : 0;
+          const bool isMine = warp < warps && own < count;
+          const int first = (tile + own) * kPositions;
+          const bool appends = position / kPositions == tile + own;
+          float scores[4][4] = {};
+          float rescale[halves];
+          uint32_t weights[4][2] = {};
+          ring.waitForSlot();
+          if (isMine) {
+            const uint32_t keys = ring.slotAt() + own * tileBytes;
+            if (appends)
+              append(keys + position % kPositions * K::headDim * 2, 2, appended,
+                     lane);
+            multiplyKeys(scores, keys, fragments, g, t);
+          }
+          ring.releaseSlot(lane);
+          if (isMine)
+            weigh(scores, first, limit, slope, t, state, rescale, weights);
+          ring.waitForSlot();
+          if (isMine) {
+            const uint32_t values = ring.slotAt() + own * tileBytes;
+            if (appends)
+              append(values + position % kPositions * 2, kPositions * 2,
+                     appended + K::headDim, lane);
+            addValues(values, rescale, weights, g, t, state);
+          }
+          ring.releaseSlot(lane);
+        }
+        if (warp < warps)
+          leave(state, parts + warp * liveRows * width, rows, g, t);
       }
       syncConsumers();
       float *room = pointer<float>(a.v[4]) +
@@ -202,12 +242,14 @@ struct PersistentAttention {
                    int64_t(item.token) * K::outputStride +
                    firstHead * K::headDim;
 #pragma unroll 1
-      for (int row = warp; row < rows; row += kConsumerWarps)
-        join<false>(parts + row * width, smaller(warps, to - from),
+      for (int i = warp; i < rows * runs; i += kConsumerWarps) {
+        const int row = i / runs;
+        join<false>(parts + row * width, smaller(warps, item.to - item.from),
                     item.splits == 1
                         ? nullptr
                         : room + (item.split * liveRows + row) * width,
-                    out + row * K::headDim, outputTag, lane);
+                    out + row * K::headDim, i % runs, outputTag, lane);
+      }
       if (item.splits > 1)
         joinSplits(a, item.rowBlock, item.splits, rows, room, out, outputTag,
                    parts, warp, lane);
@@ -288,11 +330,6 @@ private:
     else
       mmaF16(c, a.x, a.y, a.z, a.w, b0, b1);
   }
-  /// Loads of 16 bytes that are on their way at once, in 32 dimensions of keys
-  /// and in tiles of values: as many as registers have room for.
-  static constexpr int keysAhead = 4, valuesAhead = 8;
-  /// No load moves up past this.
-  static __device__ __forceinline__ void keepOrder() { __syncwarp(); }
   static __device__ __forceinline__ uint4 loadShared16(uint32_t address) {
     uint4 v;
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
@@ -301,21 +338,29 @@ private:
     return v;
   }
 
-  /// A block of positions from `first` on. Column n of tile j of the scores is
-  /// position 8 (n / 2) + 2 j + n % 2 (attention.cuh). `query`: the lane's
-  /// first dimensions of row g in shared memory. Rows that do not exist there
-  /// hold what was there before, and are not used.
+  /// Puts a head's elements, `apart` bytes from each other, into a slot. Copies
+  /// into the slot follow, of another kind: hence the fence.
   static __device__ __forceinline__ void
-  addBlock(const uint16_t *keys, const uint16_t *values, int64_t capacity,
-           int first, const int (&limit)[halves], const float (&slope)[halves],
-           uint32_t query, int g, int t, State &state) {
-    float scores[4][4] = {};
-    const uint16_t *key =
-        keys + int64_t(first + 8 * (g / 2) + g % 2) * K::headDim + t * 8;
+  append(uint32_t to, int apart, const uint16_t *head, int lane) {
+    for (int d = lane; d < K::headDim; d += 32)
+      asm volatile("st.shared.u16 [%0], %1;" ::"r"(to + d * apart), "h"(head[d])
+                   : "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    __syncwarp();
+  }
+
+  /// Scores of a tile. Column n of tile j of the scores is position 8 (n / 2) +
+  /// 2 j + n % 2 (attention.cuh). `query`: the lane's first dimensions of row g
+  /// in shared memory. Rows that do not exist there hold what was there before,
+  /// and are not used.
+  static __device__ __forceinline__ void multiplyKeys(float (&scores)[4][4],
+                                                      uint32_t keys,
+                                                      uint32_t query, int g,
+                                                      int t) {
+    const uint32_t key =
+        keys + (8 * (g / 2) + g % 2) * (K::headDim * 2) + t * 16;
 #pragma unroll
     for (int c = 0; c < chunks; ++c) {
-      if (c % keysAhead == 0)
-        keepOrder();
       const bool inside = K::headDim % 32 == 0 || c * 32 + t * 8 < K::headDim;
       uint4 q[2] = {};
       if (inside)
@@ -325,26 +370,19 @@ private:
       for (int j = 0; j < 4; ++j) {
         uint4 k = {0, 0, 0, 0};
         if (inside)
-          k = *reinterpret_cast<const uint4 *>(key + 2 * j * K::headDim +
-                                               c * 32);
+          k = loadShared16(key + (2 * j * K::headDim + c * 32) * 2);
         multiply(scores[j], {q[0].x, q[1].x, q[0].y, q[1].y}, k.x, k.y);
         multiply(scores[j], {q[0].z, q[1].z, q[0].w, q[1].w}, k.z, k.w);
       }
     }
-    // The first values come while the scores are worked on.
-    uint4 v[tiles] = {};
-    const uint32_t apart = uint32_t(opaque(int(capacity) * 16));
-    const char *from = reinterpret_cast<const char *>(
-        values + int64_t(g) * capacity + first + 8 * t);
-    const auto loadValues = [&](int begin) {
-      keepOrder();
-#pragma unroll
-      for (int d = 0; d < tiles; ++d)
-        if (d >= begin && d < begin + valuesAhead)
-          v[d] = *reinterpret_cast<const uint4 *>(from + uint64_t(apart) * d);
-    };
-    loadValues(0);
-    float rescale[halves];
+  }
+
+  /// Turns the scores of a tile that begins with position `first` into weights;
+  /// sums so far are to be rescaled.
+  static __device__ __forceinline__ void
+  weigh(float (&scores)[4][4], int first, const int (&limit)[halves],
+        const float (&slope)[halves], int t, State &state,
+        float (&rescale)[halves], uint32_t (&weights)[4][2]) {
 #pragma unroll
     for (int i = 0; i < halves; ++i) {
       float largest = state.largest[i];
@@ -380,27 +418,32 @@ private:
         }
       state.sum[i] = state.sum[i] * rescale[i] + sum;
     }
-    uint32_t weights[4][2] = {};
 #pragma unroll
     for (int j = 0; j < 4; ++j)
 #pragma unroll
       for (int i = 0; i < halves; ++i)
         weights[j][i] =
             packPair<K::kvIsBfloat>(scores[j][2 * i], scores[j][2 * i + 1]);
+  }
+
+  /// Adds a tile's values, weighed, to the rescaled sums.
+  static __device__ __forceinline__ void
+  addValues(uint32_t values, const float (&rescale)[halves],
+            const uint32_t (&weights)[4][2], int g, int t, State &state) {
+    const uint32_t from = values + g * (kPositions * 2) + t * 16;
 #pragma unroll
     for (int d = 0; d < tiles; ++d) {
-      if (d % valuesAhead == 0)
-        loadValues(d + valuesAhead);
+      const uint4 v = loadShared16(from + d * 8 * kPositions * 2);
       float out[4] = {};
 #pragma unroll
       for (int i = 0; i < 2 * halves; ++i)
         out[i] = state.out[d][i] * rescale[i / 2];
       multiply(out,
                {weights[0][0], weights[0][1], weights[1][0], weights[1][1]},
-               v[d].x, v[d].y);
+               v.x, v.y);
       multiply(out,
                {weights[2][0], weights[2][1], weights[3][0], weights[3][1]},
-               v[d].z, v[d].w);
+               v.z, v.w);
 #pragma unroll
       for (int i = 0; i < 2 * halves; ++i)
         state.out[d][i] = out[i];
@@ -455,67 +498,97 @@ private:
     }
   }
 
-  /// Joins `count` partial results, liveRows rows apart, into one at `partial`,
-  /// or where that is null into the output.
+  /// Joins run `run` of the dimensions of `count` partial results, liveRows
+  /// rows apart, into one at `partial`, or where that is null into the output.
+  /// Those of some parts are asked for at once: from other blocks (`IsFar`)
+  /// each is a way through the L2 cache.
   template <bool IsFar>
   static __device__ __forceinline__ void join(const float *parts, int count,
                                               float *partial, float *out,
-                                              uint32_t tag, int lane) {
-    constexpr int stride = liveRows * width;
-    auto read = [&](int part, int i) {
-      const float *at = parts + int64_t(part) * stride + i;
+                                              int run, uint32_t tag, int lane) {
+    constexpr int stride = liveRows * width, atOnce = IsFar ? 16 : 4;
+    const auto read = [&](int part, int i) {
+      const float *at = parts + part * stride + i;
       return IsFar ? __ldcg(at) : *at;
     };
-    float largest = -1e30F, sum = 0;
-#pragma unroll 4
-    for (int p = 0; p < count; ++p)
-      largest = fmaxf(largest, read(p, K::headDim));
-    float v[perLane] = {};
-#pragma unroll 2
-    for (int p = 0; p < count; ++p) {
-      const float factor = exp2f(read(p, K::headDim) - largest);
-      sum += read(p, K::headDim + 1) * factor;
+    const int first = run * runDims * 32 + lane;
+    const auto isInside = [&](int i) {
+      return K::headDim % 32 == 0 || first + i * 32 < K::headDim;
+    };
+    float largest = -1e30F, sum = 0, v[runDims] = {};
+#pragma unroll 1
+    for (int begin = 0; begin < count; begin += atOnce) {
+      float score[atOnce], weight[atOnce], values[atOnce][runDims];
+      float most = largest;
 #pragma unroll
-      for (int i = 0; i < perLane; ++i)
-        if (int d = i * 32 + lane; d < K::headDim)
-          v[i] += read(p, d) * factor;
+      for (int p = 0; p < atOnce; ++p) {
+        const bool exists = begin + p < count;
+        score[p] = exists ? read(begin + p, K::headDim) : -1e30F;
+        weight[p] = exists ? read(begin + p, K::headDim + 1) : 0.0F;
+#pragma unroll
+        for (int i = 0; i < runDims; ++i)
+          values[p][i] =
+              exists && isInside(i) ? read(begin + p, first + i * 32) : 0.0F;
+      }
+#pragma unroll
+      for (int p = 0; p < atOnce; ++p)
+        most = fmaxf(most, score[p]);
+      const float before = exp2f(largest - most);
+      sum *= before;
+#pragma unroll
+      for (int i = 0; i < runDims; ++i)
+        v[i] *= before;
+#pragma unroll
+      for (int p = 0; p < atOnce; ++p) {
+        const float factor = exp2f(score[p] - most);
+        sum += weight[p] * factor;
+#pragma unroll
+        for (int i = 0; i < runDims; ++i)
+          v[i] += values[p][i] * factor;
+      }
+      largest = most;
     }
     const float factor = partial ? 1.0F : 1.0F / sum;
-    float *to = partial ? partial : out;
+    float *to = (partial ? partial : out) + first;
 #pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      if (int d = i * 32 + lane; d < K::headDim) {
+    for (int i = 0; i < runDims; ++i)
+      if (isInside(i)) {
         if (K::isTagged && !partial)
-          storeTagged(to + d, v[i] * factor, tag);
+          storeTagged(to + i * 32, v[i] * factor, tag);
         else
-          to[d] = v[i] * factor;
+          to[i * 32] = v[i] * factor;
       }
-    if (partial && lane == 0) {
+    if (partial && first == 0) {
       partial[K::headDim] = largest;
       partial[K::headDim + 1] = sum;
     }
   }
 
+  /// The last block of those that share a row block finishes it.
   static __device__ __forceinline__ void
   joinSplits(const Args &a, int rowBlock, int splits, int rows,
              const float *room, float *out, uint32_t tag, float *shared,
              int warp, int lane) {
-    __threadfence();
-    syncConsumers();
-    uint32_t *counter = pointer<uint32_t>(a.v[3]) + rowBlock;
     uint32_t *before = reinterpret_cast<uint32_t *>(shared);
-    if (warp == 0 && lane == 0)
-      *before = atomicAdd(counter, 1U);
+    syncConsumers();
+    if (warp == 0 && lane == 0) {
+      // Releases what the whole block wrote, which it has waited for. The last
+      // one leaves a zero.
+      uint32_t *counter = pointer<uint32_t>(a.v[3]) + rowBlock;
+      asm volatile("atom.acq_rel.gpu.inc.u32 %0, [%1], %2;"
+                   : "=r"(*before)
+                   : "l"(counter), "r"(splits - 1)
+                   : "memory");
+    }
     syncConsumers();
     if (*before + 1 != uint32_t(splits))
       return;
-    __threadfence();
 #pragma unroll 1
-    for (int row = warp; row < rows; row += kConsumerWarps)
+    for (int i = warp; i < rows * runs; i += kConsumerWarps) {
+      const int row = i / runs;
       join<true>(room + row * width, splits, nullptr, out + row * K::headDim,
-                 tag, lane);
-    if (warp == 0 && lane == 0)
-      *counter = 0;
+                 i % runs, tag, lane);
+    }
   }
 };
 

@@ -76,8 +76,15 @@ public:
 
   template <class K, class... Operands>
   __device__ __forceinline__ void attention(Operands... operands) {
-    PersistentAttention<K>::run(this->step, args, this->shared + Places<P>::xAt,
-                                operands...);
+    ++this->gemvs;
+    PersistentAttention<P, K>::run(
+        *this,
+        [&] {
+          if (tid == 0)
+            *reinterpret_cast<volatile uint32_t *>(
+                this->shared + Places<P>::startedAt) = this->gemvs;
+        },
+        this->step, args, this->shared + Places<P>::xAt, operands...);
   }
 
   template <class K>

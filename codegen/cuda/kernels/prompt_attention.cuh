@@ -18,14 +18,6 @@ namespace qcc::cuda {
 
 constexpr int kPromptPositions = 64;
 
-QCC_DEVICE uint4 loadMatrices(uint32_t address) {
-  uint4 m;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, "
-               "[%4];"
-               : "=r"(m.x), "=r"(m.y), "=r"(m.z), "=r"(m.w)
-               : "r"(address));
-  return m;
-}
 QCC_DEVICE float exp2Fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -115,13 +107,13 @@ struct PromptAttention {
           reinterpret_cast<const uint16_t *>(layer) +
           int64_t(K::kvHeads + kvHead) * here.capacity * K::headDim;
       __syncthreads();
-      fill(shared, keys, values, here.capacity, from);
+      fill(shared, keys, values, from);
       for (int block = from; block < to; ++block) {
         waitAsync<0>();
         __syncthreads();
         if (block + 1 < to)
           fill(shared + ((block - from + 1) & 1) * bufferBytes, keys, values,
-               here.capacity, block + 1);
+               block + 1);
         const int first = block * kPromptPositions;
         const uint32_t at = shared + ((block - from) & 1) * bufferBytes;
         const bool isSeen = isWhole &&
@@ -156,11 +148,11 @@ struct PromptAttention {
 
 private:
   /// Asks for a block of positions.
-  static __device__ __forceinline__ void fill(uint32_t to, const uint16_t *keys,
-                                              const uint16_t *values,
-                                              int64_t capacity, int block) {
-    const uint16_t *from =
-        keys + int64_t(block) * kPromptPositions * K::headDim;
+  static __device__ __forceinline__ void
+  fill(uint32_t to, const uint16_t *keys, const uint16_t *values, int block) {
+    const int first = block * kPromptPositions;
+    const uint16_t *from = keys + int64_t(first) * K::headDim;
+    values += valueOffset<K::headDim>(first);
 #pragma unroll 1
     for (int i = threadIdx.x; i < kPromptPositions * pieces * 4; i += threads) {
       const int row = i / (pieces * 4), piece = i % (pieces * 4);
@@ -171,8 +163,8 @@ private:
 #pragma unroll 1
     for (int i = threadIdx.x; i < K::headDim * 8; i += threads)
       copyAsync16(to + keyBytes + i / 8 * valueStride + i % 8 * 16,
-                  values + i / 8 * capacity + block * kPromptPositions +
-                      i % 8 * 8,
+                  values + valueOffset<K::headDim>(i % 8 * 8) +
+                      i / 8 * QRT_CUDA_KV_TILE,
                   true);
     commitAsync();
   }
