@@ -107,8 +107,7 @@ CudaExecutor::~CudaExecutor() {
 
 void CudaExecutor::release() {
   for (Entry &entry : entries)
-    if (entry.graph)
-      driver.destroyGraphExec(entry.graph);
+    destroyGraphs(entry);
   for (Library library : libraries)
     driver.unloadLibrary(library);
   entries.clear();
@@ -416,11 +415,9 @@ void CudaExecutor::resolveOperands() {
       if (launch.description->table())
         sendTable(launch);
     }
-    if (entry.graph)
-      driver.destroyGraphExec(entry.graph);
-    entry.graph = nullptr;
+    destroyGraphs(entry);
     if (entry.maxTokens <= kMostGraphTokens && !entry.isPersistent)
-      capture(entry);
+      captureAll(entry);
   }
 }
 

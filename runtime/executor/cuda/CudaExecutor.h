@@ -56,11 +56,16 @@ private:
     /// Of a persistent kernel: offsets of its table and its cuts.
     uint64_t tableAt = 0, cutsAt = 0;
   };
+  /// An entry's launches for up to so many tokens.
+  struct CapturedGraph {
+    uint32_t tokens;
+    cuda::GraphExec graph;
+  };
   struct Entry {
     uint32_t maxTokens;
     bool isPersistent = false;
     std::vector<Launch> launches;
-    cuda::GraphExec graph = nullptr;
+    std::vector<CapturedGraph> graphs; ///< of ascending sizes, or none
   };
 
   void loadKernels(const Artifact &artifact, const fb::Kernels &kernels);
@@ -75,8 +80,10 @@ private:
   static uint64_t aligned(uint64_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
-  /// Entries of so few tokens are captured as graphs.
-  static constexpr uint32_t kMostGraphTokens = 64;
+  /// Entries of so few tokens are captured as graphs: one for up to 16 tokens,
+  /// one for 32, and so on, since launching blocks that have nothing to do
+  /// takes time.
+  static constexpr uint32_t kMostGraphTokens = 64, kLeastGraphTokens = 16;
 
   /// Sends the shares that the GPU's blocks have of a launch's weights.
   void sendCuts(const Launch &launch);
@@ -88,7 +95,9 @@ private:
   void uploadWeights(const Artifact &artifact);
   /// Puts the entry's launches for so many tokens and logits on the stream.
   void enqueue(const Entry &entry, uint32_t tokens, uint32_t logitRows) const;
-  void capture(Entry &entry) const;
+  cuda::GraphExec capture(const Entry &entry, uint32_t tokens) const;
+  void captureAll(Entry &entry) const;
+  void destroyGraphs(Entry &entry) const;
   /// Where a step's tables are filled.
   struct StepTables;
   static void fillTables(std::span<const Part> parts, const StepTables &to);

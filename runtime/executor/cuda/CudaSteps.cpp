@@ -119,21 +119,37 @@ void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
   }
 }
 
-void CudaExecutor::capture(Entry &entry) const {
+cuda::GraphExec CudaExecutor::capture(const Entry &entry,
+                                      uint32_t tokens) const {
   driver.check(driver.beginCapture(device.stream(), kCaptureThreadLocal),
                "cannot capture a graph");
   Graph graph = nullptr;
   try {
-    enqueue(entry, entry.maxTokens, entry.maxTokens);
+    enqueue(entry, tokens, tokens);
   } catch (...) {
     driver.endCapture(device.stream(), &graph);
     throw;
   }
   driver.check(driver.endCapture(device.stream(), &graph),
                "cannot capture a graph");
-  Result result = driver.instantiate(&entry.graph, graph, 0);
+  GraphExec executable = nullptr;
+  Result result = driver.instantiate(&executable, graph, 0);
   driver.destroyGraph(graph);
   driver.check(result, "cannot make a graph");
+  return executable;
+}
+
+void CudaExecutor::captureAll(Entry &entry) const {
+  for (uint32_t tokens = kLeastGraphTokens; tokens < entry.maxTokens;
+       tokens *= 2)
+    entry.graphs.push_back({tokens, capture(entry, tokens)});
+  entry.graphs.push_back({entry.maxTokens, capture(entry, entry.maxTokens)});
+}
+
+void CudaExecutor::destroyGraphs(Entry &entry) const {
+  for (const CapturedGraph &captured : entry.graphs)
+    driver.destroyGraphExec(captured.graph);
+  entry.graphs.clear();
 }
 
 struct CudaExecutor::StepTables {
@@ -231,8 +247,11 @@ void CudaExecutor::runParts(std::span<const Part> parts) {
     isThere = setInlineStep(parts, tokens, rows);
   else
     sendStep(parts, tokens, rows);
-  if (entry->graph)
-    driver.check(driver.launchGraph(entry->graph, device.stream()),
+  const auto captured =
+      std::find_if(entry->graphs.begin(), entry->graphs.end(),
+                   [&](const CapturedGraph &g) { return g.tokens >= tokens; });
+  if (captured != entry->graphs.end())
+    driver.check(driver.launchGraph(captured->graph, device.stream()),
                  "a graph does not start");
   else
     enqueue(*entry, tokens, rows);
