@@ -31,6 +31,20 @@ public:
         isWide(architecture == "sm_90" && tokens >= kLeastWideTokens),
         program(program), known(known) {}
 
+  /// True if steps of few tokens are left to the entry for more of them, whose
+  /// kernels are faster for all but one.
+  static bool isLeftOut(krn::EntryOp entry, llvm::StringRef architecture) {
+    if (architecture != "sm_90" || entry.getMaxTokens() == 1 ||
+        int64_t(entry.getMaxTokens()) >= kLeastWideTokens)
+      return false;
+    return !entry
+                .walk([](krn::GemmOp gemm) {
+                  return canTakeWide(gemm) ? mlir::WalkResult::advance()
+                                           : mlir::WalkResult::interrupt();
+                })
+                .wasInterrupted();
+  }
+
   std::vector<qrt::fb::LaunchT> run() {
     addBlock(entry.getBody().front(), 0);
     return std::move(launches);
@@ -55,8 +69,13 @@ private:
   StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,
                              double threshold);
   void add(krn::GemmOp op);
+  /// Outliers and nested scales have no wide kernels.
+  static bool canTakeWide(krn::GemmOp gemm) {
+    return gemm.getInput().getType().getActivations() != "split8" &&
+           gemm.getWeight().getType().getFormat().getValue().nested == 0;
+  }
   /// True if what stands in `staged` is for wgmma: everything that reads it can
-  /// take it so. Outliers and nested scales cannot.
+  /// take it so.
   bool takesWide(mlir::Value staged) const {
     if (!isWide ||
         mlir::cast<krn::StagedType>(staged.getType()).getActivations() ==
@@ -64,8 +83,7 @@ private:
       return false;
     return llvm::none_of(staged.getUsers(), [](mlir::Operation *user) {
       auto gemm = mlir::dyn_cast<krn::GemmOp>(user);
-      return gemm &&
-             gemm.getWeight().getType().getFormat().getValue().nested != 0;
+      return gemm && !canTakeWide(gemm);
     });
   }
   /// Says in the op what it became.

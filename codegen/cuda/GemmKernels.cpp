@@ -198,8 +198,8 @@ void EntryGenerator::add(krn::GemmOp op) {
                 partials});
     l.per_sm = 1;
     explain(op, "batch_gemm_" + std::string(qrt::codeName(format.code)),
-            "9 to 64 tokens of 16-bit floats: bound by the weight's bytes; "
-            "wgmma with tiles of 16, 32 or 64 tokens");
+            "2 to 64 tokens of 16-bit floats: bound by the weight's bytes; mma "
+            "with 16 columns, wgmma with 32 or 64");
     l.counters = uint32_t((tiles * 16 + kBatchRows - 1) / kBatchRows * 4);
     l.partial_bytes = uint64_t(kBatchPartialBytes);
     l.gather = op.getGather();

@@ -48,6 +48,9 @@ CudaProgram cuda::generateKernels(krn::ProgramOp program,
         addPersistent(entry, result);
       continue;
     }
+    if (&entry != &entries.back() &&
+        EntryGenerator::isLeftOut(entry, architecture))
+      continue;
     std::vector<qrt::fb::LaunchT> launches =
         EntryGenerator(entry, result, known, architecture).run();
     CudaProgram::Entry &added = result.entries.emplace_back();

@@ -1,10 +1,13 @@
 //===- batch_gemm.cuh - Some tokens times a weight (sm_90a) -----*- C++ -*-===//
 //
-// For steps of 9 to 64 tokens, which are bound by the weight's bytes. The
+// For steps of 2 to 64 tokens, which are bound by the weight's bytes. The
 // weight is a stream of chunks (64 elements of k of 256 rows), block of rows by
 // block of rows; every block of threads takes an equal run of it. One warpgroup
-// fills a ring in shared memory; four others turn 64 rows each into 16-bit
-// floats and multiply them with all tokens (wide_gemm.cuh has the parts).
+// fills a ring in shared memory; four others turn codes into 16-bit floats
+// (wide_gemm.cuh has the parts) and multiply them with all tokens. With more
+// than 16 of these a warpgroup multiplies 64 rows by wgmma. 16 columns are too
+// few for wgmma to be worth its waits: a warp multiplies 32 rows by mma, warps
+// 0 to 7 the first half of a slot, the others the second.
 //
 // Where a run begins or ends inside a block of rows, sums go to the workspace,
 // and the warpgroup that arrives there last adds them up in the order of the
@@ -71,10 +74,14 @@ private:
   /// Up to N tokens.
   template <int N>
   struct For {
+    static constexpr bool takesWgmma = N > 16;
     static constexpr int xBytes = slotChunks * slices * N * 128;
     static constexpr int slotBytes =
         (xBytes + codesBytes + scalesBytes + 1023) / 1024 * 1024;
-    static constexpr int slots = smaller(8, ring / slotBytes);
+    /// Behind the ring warps hand each other sums of a tile.
+    static constexpr int handedBytes =
+        takesWgmma ? 0 : kBatchTiles * (N / 2) * 128;
+    static constexpr int slots = smaller(8, (ring - handedBytes) / slotBytes);
     static_assert(slots >= 2);
 
     struct Run {
@@ -110,8 +117,10 @@ private:
       const Run mine = runOf(blockIdx.x);
       if (threadIdx.x >= kBatchGroups * 128)
         produce(a, base, full, empty, mine);
-      else
+      else if constexpr (takesWgmma)
         consume(a, base, table, full, empty, mine, tokens, arrived);
+      else
+        consumeFew(a, base, table, full, empty, mine, tokens, arrived);
     }
 
     static __device__ __forceinline__ void produce(const Args &a, uint32_t base,
@@ -238,18 +247,119 @@ private:
             ++i;
           }
         }
-        if (begin == 0 && end == Chunks::chunks)
-          storeWide<K, N>(a, sums, firstTile + warp, 0, tokens);
-        else
-          join(a, sums, rowBlock, begin, end - begin, tokens, arrived);
+        finish(a, sums, rowBlock, warp, begin, end, tokens, arrived);
       }
     }
 
-    /// Leaves sums of a part of a block of rows; the last of those who share it
-    /// finishes it.
+    /// The same with mma: warp w has tiles 2 (w % 8) and the next, and finishes
+    /// one of them.
     static __device__ __forceinline__ void
-    join(const Args &a, float (&sums)[N / 2], int rowBlock, int begin,
-         int count, int tokens, uint32_t *arrived) {
+    consumeFew(const Args &a, uint32_t base, uint32_t table, uint32_t full,
+               uint32_t empty, Run mine, int tokens, uint32_t *arrived) {
+      constexpr int pairs = kBatchTiles / 2, blocks = N / 8;
+      constexpr int halfChunks = larger(1, slotChunks / 2);
+      const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+      const int pair = warp % pairs, half = warp / pairs;
+      Rows rows[2] = {Rows(a, 2 * pair, table + lane * 4),
+                      Rows(a, 2 * pair + 1, table + lane * 4)};
+      // Lane 8 i + r names row r of piece i of 16 bytes; pieces 4 later are at
+      // this place ^ 64.
+      const uint32_t piece = lane % 8 * 128 + (lane / 8 ^ lane % 8) * 16;
+      waitForEarlier();
+      uint32_t i = 0;
+      for (int unit = mine.begin; unit < mine.end;) {
+        const int rowBlock = unit / Chunks::chunks;
+        const int begin = unit - rowBlock * Chunks::chunks,
+                  end = smaller(int(Chunks::chunks), begin + mine.end - unit);
+        float sums[2][N / 2] = {};
+        int group = -1;
+#pragma unroll 1
+        for (int chunk = begin; chunk < end; chunk += slotChunks, ++i) {
+          const int count = smaller(slotChunks, end - chunk);
+          const uint32_t at = base + i % slots * slotBytes;
+          waitBarrier(full + 8 * (i % slots), i / slots & 1);
+          const int firstGroup = Rows::groupOf(chunk * Chunks::chunkSteps);
+#pragma unroll
+          for (int c = 0; c < halfChunks; ++c) {
+            const int inSlot = slotChunks == 1 ? 0 : half * halfChunks + c;
+            if (slotChunks == 1 ? int(i & 1) != half : inSlot >= count)
+              continue;
+            if (const int now = Rows::firstGroupOf(chunk + inSlot);
+                Rows::hasManyGroups || now != group) {
+              group = now;
+#pragma unroll
+              for (int r = 0; r < 2; ++r)
+                rows[r].template takeShared<kBatchTiles, slotGroups>(
+                    at + xBytes + codesBytes, chunk + inSlot, firstGroup);
+            }
+            RowsOperand w[2][Rows::products];
+#pragma unroll
+            for (int r = 0; r < 2; ++r)
+              rows[r].load(at + xBytes + inSlot * Chunks::tileBytes, w[r]);
+#pragma unroll
+            for (int p = 0; p < Rows::products; p += 2)
+#pragma unroll
+              for (int n = 0; n < blocks; ++n) {
+                const uint4 x =
+                    loadMatrices(at + (inSlot * slices + p / 4) * N * 128 +
+                                 n * 1024 + (piece ^ (p % 4 * 32)));
+#pragma unroll
+                for (int r = 0; r < 2; ++r) {
+                  multiply(sums[r], n, w[r][p], x.x, x.y);
+                  multiply(sums[r], n, w[r][p + 1], x.z, x.w);
+                }
+              }
+          }
+          __syncwarp();
+          if (lane == 0)
+            arrive(empty + 8 * (i % slots));
+        }
+        unit += end - begin;
+        // The halves' sums meet: this warp has tile `half` of the two.
+        const uint32_t room = base + slots * slotBytes;
+        const auto placeOf = [&](int w) {
+          return room + (w * (N / 2) * 32 + lane) * 4;
+        };
+        float own[N / 2];
+#pragma unroll
+        for (int n = 0; n < N / 2; ++n) {
+          own[n] = half ? sums[1][n] : sums[0][n];
+          storeShared4(placeOf(warp) + n * 128, half ? sums[0][n] : sums[1][n]);
+        }
+        pairSync(pair);
+#pragma unroll
+        for (int n = 0; n < N / 2; ++n)
+          own[n] += __uint_as_float(
+              loadShared4(placeOf((warp + pairs) % kBatchTiles) + n * 128));
+        pairSync(pair);
+        finish(a, own, rowBlock, 2 * pair + half, begin, end, tokens, arrived);
+      }
+    }
+    static __device__ __forceinline__ void multiply(float (&sums)[N / 2], int n,
+                                                    const RowsOperand &w,
+                                                    uint32_t b0, uint32_t b1) {
+      float (&c)[4] = *reinterpret_cast<float (*)[4]>(sums + 4 * n);
+      if constexpr (code == BF16)
+        mmaBF16(c, w.a[0], w.a[1], w.a[2], w.a[3], b0, b1);
+      else
+        mmaF16(c, w.a[0], w.a[1], w.a[2], w.a[3], b0, b1);
+    }
+
+    /// Stores a warp's tile, of which it has chunks `begin` .. `end`.
+    static __device__ __forceinline__ void
+    finish(const Args &a, float (&sums)[N / 2], int rowBlock, int tile,
+           int begin, int end, int tokens, uint32_t *arrived) {
+      if ((begin == 0 && end == Chunks::chunks) ||
+          join(a, sums, rowBlock, begin, end - begin, arrived))
+        storeWide<K, N>(a, sums, rowBlock * kBatchTiles + tile, 0, tokens);
+    }
+
+    /// Leaves sums of a part of a block of rows. The last of those who share it
+    /// has them all; true for that one.
+    static __device__ __forceinline__ bool join(const Args &a,
+                                                float (&sums)[N / 2],
+                                                int rowBlock, int begin,
+                                                int count, uint32_t *arrived) {
       constexpr int groupFloats = N / 2 * 128;
       const int group = threadIdx.x / 128, thread = threadIdx.x % 128;
       float *partials = pointer<float>(a.v[8]);
@@ -265,7 +375,6 @@ private:
 #pragma unroll
       for (int n = 0; n < N / 2; ++n)
         to[n * 128] = sums[n];
-      __threadfence();
       groupSync(group);
       uint32_t *counter =
           pointer<uint32_t>(a.v[7]) + rowBlock * kBatchGroups + group;
@@ -281,26 +390,44 @@ private:
       }
       groupSync(group);
       if (arrived[group] != Chunks::chunks)
-        return;
-      __threadfence();
+        return false;
       const int firstUnit = rowBlock * Chunks::chunks;
       const int first = ownerOf(firstUnit),
                 last = ownerOf(firstUnit + Chunks::chunks - 1);
 #pragma unroll
       for (int n = 0; n < N / 2; ++n)
         sums[n] = 0;
-      for (int block = first; block <= last; ++block) {
-        const float *part = partOf(block, runOf(block).begin > firstUnit);
+      // Several parts are asked for at once: each is a way through the L2
+      // cache.
+      constexpr int atOnce = larger(1, 64 / N);
+#pragma unroll 1
+      for (int block = first; block <= last; block += atOnce) {
+        float more[atOnce][N / 2];
 #pragma unroll
-        for (int n = 0; n < N / 2; ++n)
-          sums[n] += __ldcg(part + n * 128);
+        for (int i = 0; i < atOnce; ++i) {
+          const bool exists = block + i <= last;
+          const int from = exists ? block + i : block;
+          const float *part = partOf(from, runOf(from).begin > firstUnit);
+#pragma unroll
+          for (int n = 0; n < N / 2; ++n)
+            more[i][n] = exists ? __ldcg(part + n * 128) : 0.0F;
+        }
+#pragma unroll
+        for (int i = 0; i < atOnce; ++i)
+#pragma unroll
+          for (int n = 0; n < N / 2; ++n)
+            sums[n] += more[i][n];
       }
-      storeWide<K, N>(a, sums, rowBlock * kBatchTiles + threadIdx.x / 32, 0,
-                      tokens);
+      return true;
     }
 
     static __device__ __forceinline__ void groupSync(int group) {
       asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory");
+    }
+    /// The two warps with the same tiles.
+    static __device__ __forceinline__ void pairSync(int pair) {
+      asm volatile("bar.sync %0, 64;" ::"r"(pair + 1 + kBatchGroups)
+                   : "memory");
     }
   };
 };

@@ -244,6 +244,9 @@ QCC_DEVICE uint32_t loadShared4(uint32_t address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
   return v;
 }
+QCC_DEVICE void storeShared4(uint32_t address, float v) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(v) : "memory");
+}
 QCC_DEVICE uint32_t loadShared2(uint32_t address) {
   uint16_t v;
   asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address));
@@ -293,6 +296,7 @@ QCC_DEVICE void fillPairTable(char *table, int thread, int threads) {
 /// Scale and zero point of one row's unit, as pairs of f16.
 struct RowFactor {
   uint32_t scale, zero; ///< zero: 1024 + the zero point
+  uint32_t highZero;    ///< of int4: 64 + the zero point
 };
 
 /// The halves that a row of a lane's codes has in the `M`-th 16 elements of
@@ -311,7 +315,7 @@ QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
     first = multiplyPair(loadShared4(table + (w << 7 & 0x7f80)), factor.scale);
     second = multiplyPair(loadShared4(table + (w >> 1 & 0x7f80)), factor.scale);
   } else {
-    uint32_t low, high;
+    uint32_t low, high, zero = factor.zero;
     if constexpr (Code == Int8) {
       low = maskedOr(line[M], 0x00ff00ffU, magic);
       high = maskedOr(line[M] >> 8, 0x00ff00ffU, magic);
@@ -321,14 +325,21 @@ QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
       low = maskedOr(top, 0x00040004U, maskedOr(w, 0x00030003U, magic));
       high =
           maskedOr(top >> 8, 0x00040004U, maskedOr(w >> 8, 0x00030003U, magic));
+    } else if constexpr (Code == Int4) {
+      // The upper nibble of a byte stays where it is: 64, whose bits 4 and up
+      // count ones.
+      constexpr uint32_t mask = M ? 0x00f000f0U : 0x000f000fU,
+                         bits = M ? 0x54005400U : magic;
+      low = maskedOr(line[0], mask, bits);
+      high = maskedOr(line[0] >> 8, mask, bits);
+      zero = M ? factor.highZero : factor.zero;
     } else {
-      constexpr int bits = Code == Int4 ? 4 : 2;
-      constexpr uint32_t mask = Code == Int4 ? 0x000f000fU : 0x00030003U;
-      low = maskedOr(line[0] >> (bits * M), mask, magic);
-      high = maskedOr(line[0] >> (bits * M + 8), mask, magic);
+      constexpr uint32_t mask = 0x00030003U;
+      low = maskedOr(line[0] >> (2 * M), mask, magic);
+      high = maskedOr(line[0] >> (2 * M + 8), mask, magic);
     }
-    first = multiplyPair(subtractPair(low, factor.zero), factor.scale);
-    second = multiplyPair(subtractPair(high, factor.zero), factor.scale);
+    first = multiplyPair(subtractPair(low, zero), factor.scale);
+    second = multiplyPair(subtractPair(high, zero), factor.scale);
   }
 }
 

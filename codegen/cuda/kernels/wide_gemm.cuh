@@ -154,8 +154,9 @@ public:
           (int64_t(tile) * K::groups + group) * size));
   }
   /// Bytes of a group's scales of a tile, and of its zero points.
-  static constexpr int scaleLine =
-      isFloat ? 0 : K::scaleType == ElementF32 ? 64 : 32;
+  static constexpr int scaleLine = isFloat                      ? 0
+                                   : K::scaleType == ElementF32 ? 64
+                                                                : 32;
   static constexpr int zeroLine = !isFloat && K::hasZero ? 16 : 0;
   /// The group that a step of a row belongs to, and the most groups of some
   /// chunks in a row.
@@ -163,6 +164,12 @@ public:
     return smaller(step / Chunks::steps, int(K::unitsPerRow) - 1) /
            K::unitsPerGroup;
   }
+  /// The first group of a chunk, and whether there may be more.
+  static __device__ __forceinline__ int firstGroupOf(int chunk) {
+    return groupOf(chunk * Chunks::chunkSteps);
+  }
+  static constexpr bool hasManyGroups =
+      !isFloat && Chunks::steps % Chunks::chunkSteps != 0;
   static constexpr int groupsIn(int chunks) {
     constexpr int groupSteps = Chunks::steps * K::unitsPerGroup;
     return (chunks * Chunks::chunkSteps + groupSteps - 2) / groupSteps + 1;
@@ -177,8 +184,8 @@ public:
     if (isFloat)
       return;
     const int first = groupOf(chunk * Chunks::chunkSteps),
-              groups = groupOf((chunk + count) * Chunks::chunkSteps - 1) + 1 -
-                       first;
+              groups =
+                  groupOf((chunk + count) * Chunks::chunkSteps - 1) + 1 - first;
     constexpr int pieces = (scaleLine + zeroLine) / 16;
     for (int i = thread; i < Tiles * MostGroups * pieces; i += Threads) {
       const int line = i / pieces, piece = i % pieces;
@@ -209,13 +216,12 @@ public:
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         const int line = tileOf[r] * MostGroups + group;
-        asked[s][r] =
-            K::scaleType == ElementF32
-                ? loadShared4(from + line * scaleLine + rowOf[r] * 4)
-                : loadShared2(from + line * scaleLine + rowOf[r] * 2);
+        asked[s][r] = K::scaleType == ElementF32
+                          ? loadShared4(from + line * scaleLine + rowOf[r] * 4)
+                          : loadShared2(from + line * scaleLine + rowOf[r] * 2);
         if (K::hasZero)
-          askedZero[s][r] = loadShared1(
-              from + Tiles * MostGroups * scaleLine + line * 16 + rowOf[r]);
+          askedZero[s][r] = loadShared1(from + Tiles * MostGroups * scaleLine +
+                                        line * 16 + rowOf[r]);
       }
     }
     take();
@@ -233,10 +239,11 @@ public:
                                 : fromBfloat(uint16_t(raw));
         factor[s][r].scale = bothHalves(scale * kHalfFactor);
         // 1024 + the zero point: its bits are those of 1024 plus a number.
-        factor[s][r].zero =
+        const uint32_t zero =
             (K::hasZero ? askedZero[s][r] : uint32_t(K::defaultZero)) *
-                0x00010001U |
-            0x64006400U;
+            0x00010001U;
+        factor[s][r].zero = zero | 0x64006400U;
+        factor[s][r].highZero = zero << 4 | 0x54005400U;
       }
   }
 
@@ -324,15 +331,35 @@ QCC_DEVICE void storeWide(const Args &a, const float (&sums)[N / 2], int tile,
   const float *scales = reinterpret_cast<const float *>(
                             pointer<const char>(a.v[6]) + K::scalesAt) +
                         first;
+  // What some tokens need is asked for at once, before their results are
+  // stored; many sums leave few registers for it.
+  constexpr int atOnce = N <= 16 ? 2 : 1;
 #pragma unroll
-  for (int j = 0; j < N / 8; ++j)
+  for (int begin = 0; begin < N / 8; begin += atOnce) {
+    float scale[2 * atOnce];
+    float2 more[2 * atOnce];
 #pragma unroll
-    for (int p = 0; p < 2; ++p) {
-      const int token = 8 * j + p;
+    for (int i = 0; i < 2 * atOnce; ++i) {
+      const int token = 8 * (begin + i / 2) + i % 2;
+      const bool exists = first + token < tokens;
+      scale[i] = K::code == BF16 ? 1.0F
+                 : exists        ? scales[token] * inverse
+                                 : 0.0F;
+      more[i] = {0, 0};
+      const float *from = residual + int64_t(token) * K::residualStride;
+      if (K::hasResidual && exists) {
+        if (isPair)
+          more[i] = *reinterpret_cast<const float2 *>(from);
+        else
+          more[i] = {from[0], !K::glu && other < K::rows ? from[1] : 0.0F};
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 2 * atOnce; ++i) {
+      const int j = begin + i / 2, p = i % 2, token = 8 * j + p;
       if (first + token >= tokens)
         continue;
-      const float scale = K::code == BF16 ? 1.0F : scales[token] * inverse;
-      float2 v = {sums[4 * j + p] * scale, sums[4 * j + 2 + p] * scale};
+      float2 v = {sums[4 * j + p] * scale[i], sums[4 * j + 2 + p] * scale[i]};
       if (K::hasBias) {
         v.x += bias[0];
         v.y += bias[1];
@@ -350,21 +377,20 @@ QCC_DEVICE void storeWide(const Args &a, const float (&sums)[N / 2], int tile,
         v.x = softCap(v.x, K::softCap);
         v.y = softCap(v.y, K::softCap);
       }
+      if (K::hasResidual) {
+        v.x += more[i].x;
+        v.y += more[i].y;
+      }
       float *to = out + int64_t(token) * K::outputStride;
-      const float *from = residual + int64_t(token) * K::residualStride;
       if (isPair) {
-        if (K::hasResidual) {
-          const float2 more = *reinterpret_cast<const float2 *>(from);
-          v.x += more.x;
-          v.y += more.y;
-        }
         *reinterpret_cast<float2 *>(to) = v;
         continue;
       }
-      to[0] = K::hasResidual ? v.x + from[0] : v.x;
+      to[0] = v.x;
       if (!K::glu && other < K::rows)
-        to[1] = K::hasResidual ? v.y + from[1] : v.y;
+        to[1] = v.y;
     }
+  }
 }
 
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations.
