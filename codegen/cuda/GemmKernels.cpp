@@ -103,7 +103,10 @@ void EntryGenerator::add(krn::StageOp op) {
                                    .wideSlices() *
                                128
                          : 0;
-  launch("Stage", "stage.cuh", "stage", c, threads, 1, rowBytes,
+  // Rows of prompts: as many blocks as hide what each waits for.
+  const int64_t perSm =
+      tokens > kMostBatchTokens ? std::max<int64_t>(1, 1024 / threads) : 1;
+  launch("Stage", "stage.cuh", "stage", c, threads, perSm, rowBytes,
          {address(op.getInput()), vector(op, op.getNormWeight()),
           vector(op, op.getNormBias()), address(op.getOutput())})
       .gather = op.getGather();

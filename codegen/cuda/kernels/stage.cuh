@@ -104,15 +104,8 @@ struct Stage {
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
-      if (isPlain && block < K::rowBlocks) {
-        const float4 *from = reinterpret_cast<const float4 *>(x + block * 8);
-        const float4 low = from[0], high = from[1];
-        const float both[8] = {low.x,  low.y,  low.z,  low.w,
-                               high.x, high.y, high.z, high.w};
-#pragma unroll
-        for (int i = 0; i < width; ++i)
-          values[n][i] = both[i];
-      }
+      if (isPlain && block < K::rowBlocks)
+        loadBlock(values[n], x + block * width);
     }
     if (!isPlain)
       each([&](int k, float &v) { v = x[k]; });
@@ -128,11 +121,28 @@ struct Stage {
       each([&](int, float &v) { squares += (v - mean) * (v - mean); });
       inverse = rsqrtf(blockReduce<false>(squares, room) * (1.0F / K::columns) +
                        K::epsilon);
-      each([&](int k, float &v) {
-        v = (v - mean) * inverse * (weight[k] + K::normOffset);
-        if (K::hasNormBias)
-          v += bias[k];
-      });
+      if constexpr (isPlain) {
+#pragma unroll
+        for (int n = 0; n < count; ++n) {
+          const int block = n * threads + threadIdx.x;
+          if (block >= K::rowBlocks)
+            break;
+          float w[width], b[width] = {};
+          loadBlock(w, weight + block * width);
+          if (K::hasNormBias)
+            loadBlock(b, bias + block * width);
+#pragma unroll
+          for (int i = 0; i < width; ++i)
+            values[n][i] =
+                (values[n][i] - mean) * inverse * (w[i] + K::normOffset) + b[i];
+        }
+      } else {
+        each([&](int k, float &v) {
+          v = (v - mean) * inverse * (weight[k] + K::normOffset);
+          if (K::hasNormBias)
+            v += bias[k];
+        });
+      }
     }
     if constexpr (K::isSplit) {
       split(step, staged, m, values, room);
@@ -202,6 +212,19 @@ struct Stage {
   }
 
 private:
+  /// A block of elements in a row, 16 bytes at a time.
+  static __device__ __forceinline__ void loadBlock(float (&to)[width],
+                                                   const float *from) {
+#pragma unroll
+    for (int i = 0; i < width; i += 4) {
+      const float4 v = *reinterpret_cast<const float4 *>(from + i);
+      to[i] = v.x;
+      to[i + 1] = v.y;
+      to[i + 2] = v.z;
+      to[i + 3] = v.w;
+    }
+  }
+
   static constexpr int maskWords = (K::columns + 31) / 32;
 
   static __device__ __forceinline__ float roundToHalf(float v) {
