@@ -31,7 +31,7 @@ def tolerance(format_name):
     return TOLERANCE.get(format_name, TOLERANCE["f16"])
 
 
-COUNTS = [1, 2, 5, 8, 9, 16, 33, 64, 65, 129, 300]
+COUNTS = [1, 2, 5, 8, 9, 16, 24, 33, 64, 65, 129, 300]
 FORMATS = {
     "int4": ["--quantize", "rtn.int4"],
     "int4-sym": ["--quantize", "rtn.int4", "--sym"],
