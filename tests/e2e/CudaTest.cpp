@@ -66,6 +66,24 @@ TEST(Cuda, EmitsKernelsWithoutNvrtcOrGpu) {
             std::string::npos);
 }
 
+// On sm_90 steps of 2 to 8 tokens are left to the kernels of up to 64, except
+// where these cannot read the weights.
+TEST(Cuda, StepsOfFewTokensTakeTheKernelsOfBatches) {
+  TemporaryFolder folder;
+  const std::string model = writeConfig(folder);
+  const auto hasKernelsOfEight = [&](const char *scheme, const char *target) {
+    Outcome outcome =
+        qcc({"compile", model, "--random-weights", "1", "--quantize", scheme,
+             "--target", target, "--emit", "cuda", "--quiet"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find("maxTokens = 64;"), std::string::npos);
+    return outcome.out.find("maxTokens = 8;") != std::string::npos;
+  };
+  EXPECT_FALSE(hasKernelsOfEight("rtn.int4", "sm_90"));
+  EXPECT_TRUE(hasKernelsOfEight("rtn.int4", "sm_80"));
+  EXPECT_TRUE(hasKernelsOfEight("bnb.int8", "sm_90"));
+}
+
 /// The layers of the persistent kernel of a llama of so many dimensions.
 static std::string persistentLayers(int hidden) {
   TemporaryFolder folder;
