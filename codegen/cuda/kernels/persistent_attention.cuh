@@ -181,60 +181,57 @@ struct PersistentAttention {
       syncConsumers();
       begin();
 
-      {
-        const int g = lane / 4, t = lane % 4;
-        float slope[halves] = {};
-        int limit[halves];
+      const int g = lane / 4, t = lane % 4;
+      float slope[halves] = {};
+      int limit[halves];
 #pragma unroll
-        for (int i = 0; i < halves; ++i) {
-          const int row = g + 8 * i;
-          limit[i] = row < rows ? position : -1;
-          if (K::alibi && row < rows)
-            slope[i] = pointer<const float>(slopes)[firstHead + row];
-        }
-        State state = {};
-        for (int i = 0; i < halves; ++i)
-          state.largest[i] = -1e30F;
-        const uint32_t fragments =
-            sharedAddress(query) + (g * queryStride + t * 8) * 2;
-#pragma unroll 1
-        for (int tile = item.from, turn = 0; tile < item.to;
-             tile += slotTiles) {
-          const int count = smaller(slotTiles, item.to - tile);
-          // This warp's tile of the slot, if it has one.
-          const int own = warp - turn + (warp < turn ? warps : 0);
-          turn += slotTiles;
-          turn -= turn >= warps ? warps : 0;
-          const bool isMine = warp < warps && own < count;
-          const int first = (tile + own) * kPositions;
-          const bool appends = position / kPositions == tile + own;
-          float scores[4][4] = {};
-          float rescale[halves];
-          uint32_t weights[4][2] = {};
-          ring.waitForSlot();
-          if (isMine) {
-            const uint32_t keys = ring.slotAt() + own * tileBytes;
-            if (appends)
-              append(keys + position % kPositions * K::headDim * 2, 2, appended,
-                     lane);
-            multiplyKeys(scores, keys, fragments, g, t);
-          }
-          ring.releaseSlot(lane);
-          if (isMine)
-            weigh(scores, first, limit, slope, t, state, rescale, weights);
-          ring.waitForSlot();
-          if (isMine) {
-            const uint32_t values = ring.slotAt() + own * tileBytes;
-            if (appends)
-              append(values + position % kPositions * 2, kPositions * 2,
-                     appended + K::headDim, lane);
-            addValues(values, rescale, weights, g, t, state);
-          }
-          ring.releaseSlot(lane);
-        }
-        if (warp < warps)
-          leave(state, parts + warp * liveRows * width, rows, g, t);
+      for (int i = 0; i < halves; ++i) {
+        const int row = g + 8 * i;
+        limit[i] = row < rows ? position : -1;
+        if (K::alibi && row < rows)
+          slope[i] = pointer<const float>(slopes)[firstHead + row];
       }
+      State state = {};
+      for (int i = 0; i < halves; ++i)
+        state.largest[i] = -1e30F;
+      const uint32_t fragments =
+          sharedAddress(query) + (g * queryStride + t * 8) * 2;
+#pragma unroll 1
+      for (int tile = item.from, turn = 0; tile < item.to; tile += slotTiles) {
+        const int count = smaller(slotTiles, item.to - tile);
+        // This warp's tile of the slot, if it has one.
+        const int own = warp - turn + (warp < turn ? warps : 0);
+        turn += slotTiles;
+        turn -= turn >= warps ? warps : 0;
+        const bool isMine = warp < warps && own < count;
+        const int first = (tile + own) * kPositions;
+        const bool appends = position / kPositions == tile + own;
+        float scores[4][4] = {};
+        float rescale[halves];
+        uint32_t weights[4][2] = {};
+        ring.waitForSlot();
+        if (isMine) {
+          const uint32_t keys = ring.slotAt() + own * tileBytes;
+          if (appends)
+            append(keys + position % kPositions * K::headDim * 2, 2, appended,
+                   lane);
+          multiplyKeys(scores, keys, fragments, g, t);
+        }
+        ring.releaseSlot(lane);
+        if (isMine)
+          weigh(scores, first, limit, slope, t, state, rescale, weights);
+        ring.waitForSlot();
+        if (isMine) {
+          const uint32_t values = ring.slotAt() + own * tileBytes;
+          if (appends)
+            append(values + position % kPositions * 2, kPositions * 2,
+                   appended + K::headDim, lane);
+          addValues(values, rescale, weights, g, t, state);
+        }
+        ring.releaseSlot(lane);
+      }
+      if (warp < warps)
+        leave(state, parts + warp * liveRows * width, rows, g, t);
       syncConsumers();
       float *room = pointer<float>(a.v[4]) +
                     int64_t(item.rowBlock) * item.most * liveRows * width;
