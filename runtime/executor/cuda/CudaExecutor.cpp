@@ -71,7 +71,7 @@ std::string CudaExecutor::unfit(const Artifact &artifact) {
 }
 
 CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
-    : device(ordinal), driver(device.driver()), path(artifact.path()),
+    : device(ordinal), driver(device.driver()),
       words(artifact.model().vocabulary()),
       kvBytes(artifact.manifest().kv_bytes_per_token()) {
   int gpu = device.architecture();
@@ -79,14 +79,14 @@ CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
   if (!kernels)
     throw Error(device.name() + " is " + architectureName(gpu) +
                     ", the artifact has code for " + targetsOf(artifact),
-                path, "compile it with --target " + architectureName(gpu));
+                artifact.path(), "compile it with --target " + architectureName(gpu));
   targetName = kernels->target()->str();
   if (kernels->abi_version() != QRT_CUDA_ABI_VERSION)
     throw Error("the kernels are for version " +
                     std::to_string(kernels->abi_version()) +
                     " of the CUDA ABI, this is version " +
                     std::to_string(QRT_CUDA_ABI_VERSION),
-                path, "compile the model again");
+                artifact.path(), "compile the model again");
   try {
     loadKernels(artifact, *kernels);
     layOutMemory(artifact);
@@ -108,49 +108,7 @@ CudaExecutor::~CudaExecutor() {
 void CudaExecutor::release() {
   for (Entry &entry : entries)
     destroyGraphs(entry);
-  for (Library library : libraries)
-    driver.unloadLibrary(library);
   entries.clear();
-  libraries.clear();
-}
-
-void CudaExecutor::loadKernels(const Artifact &artifact,
-                               const fb::Kernels &kernels) {
-  std::span<const uint8_t> code = artifact.bytes(*kernels.code());
-  std::vector<std::vector<Function>> functions;
-  for (const fb::Image *image : *kernels.images()) {
-    Library library = nullptr;
-    const std::string first = image->functions()->Get(0)->name()->str();
-    driver.check(driver.loadLibrary(&library, code.data() + image->offset(),
-                                    nullptr, nullptr, 0, nullptr, nullptr, 0),
-                 "the driver does not take the code of " + first + " for " +
-                     targetName);
-    libraries.push_back(library);
-    for (const fb::Function *function : *image->functions()) {
-      Kernel kernel = nullptr;
-      const char *name = function->name()->c_str();
-      driver.check(driver.libraryKernel(&kernel, library, name),
-                   "no kernel " + function->name()->str());
-      driver.check(driver.kernelFunction(
-                       &functions.emplace_back().emplace_back(), kernel),
-                   "no kernel " + function->name()->str());
-    }
-  }
-  for (const fb::Entry *described : *kernels.entries()) {
-    Entry entry;
-    entry.maxTokens = described->max_tokens();
-    bool fits = true;
-    for (const fb::Launch *launch : *described->launches())
-      fits &= addLaunch(entry, *launch, functions[launch->image()][0],
-                        kernels.images()
-                            ->Get(launch->image())
-                            ->functions()
-                            ->Get(0)
-                            ->name()
-                            ->str());
-    if (fits)
-      entries.push_back(std::move(entry));
-  }
 }
 
 static bool isPersistent(const fb::Entry &entry) {
@@ -158,45 +116,32 @@ static bool isPersistent(const fb::Entry &entry) {
          entry.launches()->Get(0)->cooperative();
 }
 
-bool CudaExecutor::addLaunch(Entry &entry, const fb::Launch &description,
-                             Function function, const std::string &name) {
-  bool isPersistent = description.cooperative();
-  entry.isPersistent |= isPersistent;
-  int shared = device.attribute(SharedBytesPerBlock);
-  int bytes = int(description.shared_bytes());
-  if (isPersistent) {
-    const char *wanted = std::getenv("QRT_CUDA_PERSISTENT");
-    if ((wanted && std::string_view(wanted) == "0") || bytes > shared ||
-        device.multiprocessors() > QRT_CUDA_MOST_BLOCKS ||
-        !device.attribute(CooperativeLaunch))
-      return false;
+/// Whether steps of one token may be one kernel.
+static bool allowsPersistent(const Device &device) {
+  const char *wanted = std::getenv("QRT_CUDA_PERSISTENT");
+  return (!wanted || std::string_view(wanted) != "0") &&
+         device.multiprocessors() <= QRT_CUDA_MOST_BLOCKS;
+}
+
+void CudaExecutor::loadKernels(const Artifact &artifact,
+                               const fb::Kernels &kernels) {
+  images = Images(device, kernels, artifact.bytes(*kernels.code()));
+  for (const fb::Entry *described : *kernels.entries()) {
+    Entry entry;
+    entry.maxTokens = described->max_tokens();
+    entry.isPersistent = isPersistent(*described);
+    if (entry.isPersistent && !allowsPersistent(device))
+      continue;
+    bool fits = true;
+    for (const fb::Launch *launch : *described->launches()) {
+      auto made = cuda::makeLaunch(device, *launch, images);
+      fits &= made.has_value();
+      if (made)
+        entry.launches.push_back({*made});
+    }
+    if (fits)
+      entries.push_back(std::move(entry));
   }
-  if (bytes > shared)
-    throw Error("kernel " + name + " needs " + std::to_string(bytes) +
-                    " bytes of shared memory, " + device.name() + " has " +
-                    std::to_string(shared),
-                path);
-  if (bytes)
-    driver.check(
-        driver.setFunctionAttribute(function, kDynamicSharedBytes, bytes),
-        "no shared memory for kernel " + name);
-  // Kernels that want different splits of L1 and shared memory cannot
-  // overlap, and every change costs microseconds.
-  driver.check(driver.setFunctionAttribute(function, kSharedCarveout, 100),
-               "no shared memory for kernel " + name);
-  int most = 0;
-  driver.check(driver.blocksPerMultiprocessor(
-                   &most, function, int(description.threads()), size_t(bytes)),
-               "kernel " + name + " does not fit");
-  if (most < 1 && isPersistent)
-    return false;
-  if (most < 1)
-    throw Error("kernel " + name + " does not fit on " + device.name(), path);
-  Launch &launch = entry.launches.emplace_back();
-  launch.description = &description;
-  launch.function = function;
-  launch.perSm = std::min(uint32_t(most), description.per_sm());
-  return true;
 }
 
 void CudaExecutor::layOutMemory(const Artifact &artifact) {
@@ -227,10 +172,9 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
       if (d.streams())
         launch.cutsAt = place(d.streams()->size() * sizeof(int32_t) *
                               uint64_t(device.multiprocessors() + 1));
-      uint64_t blocks =
-          d.per_sm() ? uint64_t(launch.perSm) * device.multiprocessors() : 1;
       counterBytes = std::max(counterBytes, uint64_t(d.counters()) * 4);
-      partialBytes = std::max(partialBytes, d.partial_bytes() * blocks);
+      partialBytes = std::max(partialBytes, d.partial_bytes() *
+                                            launch.partialBlocks(device));
     }
   arenaAt = place(arena);
   // From step to step, its rows say how often they have been written

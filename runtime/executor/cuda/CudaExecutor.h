@@ -7,6 +7,7 @@
 #include "runtime/artifact/Artifact.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/executor/cuda/Device.h"
+#include "runtime/executor/cuda/Launches.h"
 
 #include <vector>
 
@@ -47,11 +48,7 @@ protected:
   void runTeam(const std::function<void(uint32_t)> &work) override { work(0); }
 
 private:
-  struct Launch {
-    const fb::Launch *description;
-    cuda::Function function;
-    uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
-    uint64_t args[QRT_CUDA_ARGS];
+  struct Launch : cuda::Launch {
     uint64_t arena = 0; ///< the address of its entry's working memory
     /// Of a persistent kernel: offsets of its table and its cuts.
     uint64_t tableAt = 0, cutsAt = 0;
@@ -72,9 +69,6 @@ private:
   void layOutMemory(const Artifact &artifact);
   void resolveOperands();
   uint64_t resolve(const fb::Operand &operand, const Launch &launch) const;
-  /// False if a persistent kernel cannot run on this GPU.
-  bool addLaunch(Entry &entry, const fb::Launch &description,
-                 cuda::Function function, const std::string &name);
   /// Parts of the block of memory begin at multiples of this.
   static constexpr uint64_t kAlignment = 256;
   static uint64_t aligned(uint64_t bytes) {
@@ -110,15 +104,15 @@ private:
   /// where the caller wants them if that is pinned memory, and says so.
   bool setInlineStep(std::span<const Part> parts, uint32_t tokens,
                      uint32_t rows);
-  /// Frees libraries and graphs; memory frees itself.
+  /// Frees graphs; everything else frees itself.
   void release();
 
   cuda::Device device;
   const cuda::Driver &driver;
-  std::string path, targetName;
+  std::string targetName;
   uint32_t words;
   uint64_t kvBytes;
-  std::vector<cuda::Library> libraries;
+  cuda::Images images;
   std::vector<Entry> entries;
 
   cuda::Buffer memory;

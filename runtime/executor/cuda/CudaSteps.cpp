@@ -76,45 +76,14 @@ void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
                            uint32_t logitRows) const {
   // Kernels for sm_90 and newer wait for earlier ones themselves.
   bool overlaps = architectureOf(targetName) >= 90;
-  LaunchAttribute attribute = {};
-  attribute.id = kProgrammaticLaunch;
-  attribute.value = 1;
+  const uint64_t step = memory.address() + stepAt;
   bool isFirst = true;
   for (const Launch &launch : entry.launches) {
-    const fb::Launch &d = *launch.description;
-    uint64_t rows = d.gather() ? logitRows : tokens;
-    if (rows == 0)
-      continue;
-    uint64_t blocks = (rows + d.row_block() - 1) / d.row_block();
-    blocks = (blocks * d.multiple() + d.per_block() - 1) / d.per_block();
-    if (d.per_sm())
-      blocks = uint64_t(launch.perSm) * device.multiprocessors();
-    blocks = std::max<uint64_t>(blocks / d.cluster(), 1) * d.cluster();
-    LaunchConfig config = {};
-    config.gridX = unsigned(blocks);
-    config.gridY = d.grid_y();
-    config.gridZ = 1;
-    config.blockX = d.threads();
-    config.blockY = config.blockZ = 1;
-    config.sharedBytes = d.shared_bytes();
-    config.stream = device.stream();
-    config.attributes = &attribute;
-    config.attributeCount = overlaps && !isFirst ? 1 : 0;
-    LaunchAttribute cooperative = {};
-    if (d.cooperative()) {
-      cooperative.id = kCooperative;
-      cooperative.value = 1;
-      config.attributes = &cooperative;
-      config.attributeCount = 1;
-    }
-    const uint64_t step = memory.address() + stepAt;
-    const void *parameters[] = {&step, launch.args};
-    if (d.cooperative())
-      parameters[0] = &inlineStep;
-    // The driver only reads them.
-    driver.check(driver.launch(&config, launch.function,
-                               const_cast<void **>(parameters), nullptr),
-                 "a kernel does not start");
+    const void *parameter = &step;
+    if (entry.isPersistent)
+      parameter = &inlineStep;
+    cuda::enqueue(device, launch, tokens, logitRows, parameter,
+                  overlaps && !isFirst);
     isFirst = false;
   }
 }

@@ -1,0 +1,78 @@
+//===- Launches.h - Loaded kernels and their launches -----------*- C++ -*-===//
+
+#ifndef QRT_EXECUTOR_CUDA_LAUNCHES_H
+#define QRT_EXECUTOR_CUDA_LAUNCHES_H
+
+#include "runtime/abi/cuda_abi.h"
+#include "runtime/artifact/Artifact.h"
+#include "runtime/executor/cuda/Device.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace qrt::cuda {
+
+/// The images of one target's code, loaded; each has one kernel. Move-only;
+/// `device` outlives it.
+class Images {
+public:
+  Images() = default;
+  /// Throws qrt::Error naming the kernel whose image the driver does not take.
+  Images(const Device &device, const fb::Kernels &kernels,
+         std::span<const uint8_t> code);
+  ~Images();
+  Images(Images &&other) noexcept { *this = std::move(other); }
+  Images &operator=(Images &&other) noexcept {
+    std::swap(owner, other.owner);
+    std::swap(libraries, other.libraries);
+    std::swap(functions, other.functions);
+    std::swap(names, other.names);
+    return *this;
+  }
+
+  Function function(uint32_t image) const { return functions[image]; }
+  const std::string &name(uint32_t image) const { return names[image]; }
+
+private:
+  explicit Images(const Device &device) : owner(&device) {}
+
+  const Device *owner = nullptr;
+  std::vector<Library> libraries;
+  std::vector<Function> functions;
+  std::vector<std::string> names;
+};
+
+/// A kernel of an entry that this GPU can run.
+struct Launch {
+  const fb::Launch *description;
+  Function function;
+  uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
+  uint64_t args[QRT_CUDA_ARGS] = {};
+
+  /// Blocks that share out partial results.
+  uint64_t partialBlocks(const Device &device) const {
+    return description->per_sm()
+               ? uint64_t(perSm) * uint64_t(device.multiprocessors())
+               : 1;
+  }
+};
+
+/// Gives the kernel its shared memory. Nothing for a cooperative kernel that
+/// does not run on this GPU; throws qrt::Error, with the numbers, for any other
+/// that does not fit.
+std::optional<Launch> makeLaunch(const Device &device,
+                                 const fb::Launch &description,
+                                 const Images &images);
+
+/// Puts a launch on the device's stream for a step of so many tokens and
+/// logits; without rows there is nothing to do. `step` is the kernel's first
+/// parameter: an address, or the step itself for a cooperative kernel. With
+/// `overlaps` it begins while the launch in front ends, and waits by itself.
+void enqueue(const Device &device, const Launch &launch, uint32_t tokens,
+             uint32_t logitRows, const void *step, bool overlaps);
+
+} // namespace qrt::cuda
+
+#endif // QRT_EXECUTOR_CUDA_LAUNCHES_H
