@@ -6,6 +6,7 @@
 #include "codegen/cuda/Nvrtc.h"
 #include "runtime/executor/cuda/Architecture.h"
 #include "runtime/executor/cuda/Driver.h"
+#include "runtime/support/Error.h"
 
 #include <algorithm>
 
@@ -66,4 +67,22 @@ DetectedTargets qcc::detectCudaTargets() {
   for (size_t i = 1; i < names.size(); ++i)
     detected.reason += ", " + names[i];
   return detected;
+}
+
+std::string qcc::cudaTargetOf(int ordinal) {
+  std::string why;
+  const qrt::cuda::Driver *driver = qrt::cuda::Driver::get(why);
+  if (!driver)
+    throw qrt::Error(why);
+  int gpu = driver->capability(ordinal);
+  if (!gpu)
+    throw qrt::Error("GPU " + std::to_string(ordinal) + " does not answer; " +
+                     std::to_string(driver->deviceCount_) + " are there");
+  std::shared_ptr<const cuda::Nvrtc> nvrtc = cuda::Nvrtc::load();
+  std::string target = targetFor(gpu, *nvrtc);
+  if (target.empty())
+    throw qrt::Error("nvrtc " + nvrtc->version() + " has no target for " +
+                     driver->nameOf(ordinal) + ", whose compute capability is " +
+                     std::to_string(gpu / 10) + "." + std::to_string(gpu % 10));
+  return target;
 }

@@ -21,6 +21,10 @@ struct DetectedTargets {
 /// there. Starts the driver, which takes a moment where there is a GPU.
 DetectedTargets detectCudaTargets();
 
+/// The target for GPU `ordinal` of this machine. Throws qrt::Error saying what
+/// is missing.
+std::string cudaTargetOf(int ordinal);
+
 } // namespace qcc
 
 #endif // QCC_CODEGEN_CUDA_DETECTTARGETS_H

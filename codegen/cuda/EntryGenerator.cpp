@@ -239,7 +239,7 @@ void EntryGenerator::addPhase(Operation *op, int64_t kvOffset) {
         addresses[view] =
             plus(address(view.getInput()), int64_t(view.getColumn()) * 4);
       })
-      .Case([&](krn::LogitsBufferOp buffer) {
+      .Case<krn::LogitsBufferOp, krn::OutputBufferOp>([&](auto buffer) {
         addresses[buffer] = Operand(OperandKind::Logits, 0, 0);
       })
       .Case([&](krn::WeightOp weight) {

@@ -2,12 +2,13 @@
 
 #include "compiler/calibrate/Calibrator.h"
 
+#include "compiler/calibrate/Backend.h"
 #include "compiler/calibrate/Plan.h"
 #include "compiler/quantize/FiniteCheck.h"
-#include "compiler/quantize/Gptq.h"
 #include "compiler/quantize/Parallel.h"
 #include "dialects/QNT/QNT.h"
 #include "passes/quantize/Utils.h"
+#include "runtime/executor/Memory.h"
 #include "runtime/formats/Reference.h"
 #include "runtime/support/Error.h"
 
@@ -155,17 +156,17 @@ private:
 /// when first needed; layers that share a function share it.
 struct Plan {
   std::vector<PlanStep> steps;
-  std::vector<std::unique_ptr<Segment>> segments;
+  std::vector<std::unique_ptr<CompiledSegment>> segments;
 };
 
 class Calibrator {
 public:
   Calibrator(ModuleOp module, const ParameterReader &base,
              const CalibrationTokens &tokens, CalibrationState &state,
-             const CalibrateOptions &options)
+             CalibrationBackend &backend, const CalibrateOptions &options)
       : module(module), symbols(module), tokens(tokens), state(state),
-        options(options), parameters(base, state), reader(parameters),
-        team(options.threads), store(state.path(), options.activationMemory) {
+        backend(backend), options(options), parameters(base, state),
+        reader(parameters) {
     FailureOr<Program> found = Program::of(module);
     if (failed(found))
       throw Error("the calibrator found no program");
@@ -189,7 +190,7 @@ private:
   }
   /// The definition of a leaf of the layer that runs: an argument of its
   /// function is what the call passes.
-  tfm::DefineOp resolve(Value leaf) const {
+  tfm::DefineOp definitionOf(Value leaf) const {
     if (auto argument = dyn_cast<BlockArgument>(leaf); argument && call) {
       func::CallOp current = call;
       return defineOf(current.getOperand(argument.getArgNumber()));
@@ -204,66 +205,98 @@ private:
   /// Runs the steps of a layer. Each key of `kept` is there at the start; at
   /// the end, `result` (if there is one) is.
   void runLayer(Plan &plan, Value result);
-  void runSteps(Plan &plan, bool original, bool calibrates);
-  void compute(Plan &plan, size_t step, bool original);
-  void calibrateReaders(const PlanStep &step);
-  void quantize(qnt::GptqOp gptq, const Hessian &hessian,
-                std::map<int64_t, GptqFactor> &factors);
-  std::unique_ptr<Segment> prologue(Value wanted);
-
+  void runSteps(Plan &plan, Value result, bool original, bool calibrates);
+  void compute(Plan &plan, size_t step, Value result, bool original,
+               HessianSum *hessian);
+  /// Forgets what no step from `next` on needs, and that is not `result`.
+  void dropDead(const Plan &plan, size_t next, Value result);
+  SmallVector<Value> keptValues() const {
+    return llvm::to_vector(llvm::make_first_range(kept));
+  }
+  /// The weights to calibrate of what reads a step's target.
+  std::vector<qnt::GptqOp> gptqReaders(const PlanStep &step) const;
+  void calibrateReaders(ArrayRef<qnt::GptqOp> targets, HessianSum &hessian);
+  void quantize(qnt::GptqOp gptq, const HessianSum &hessian,
+                std::map<int64_t, std::unique_ptr<FactoredHessian>> &factors);
   ModuleOp module;
   SymbolTable symbols;
   const CalibrationTokens &tokens;
   CalibrationState &state;
+  CalibrationBackend &backend;
   const CalibrateOptions &options;
   CalibratedParameters parameters;
   WeightReader reader;
-  qrt::ThreadTeam team;
-  ActivationStore store;
   Program program;
   SmallVector<func::CallOp> calls;
   llvm::DenseMap<Operation *, Plan> plans;
+  /// Of layers that are only computed again: one step, what they return.
+  llvm::DenseMap<Operation *, Plan> replays;
   int64_t totalElements = 0, doneElements = 0;
 
-  /// Of the layer that runs; whether nothing reads what it returns.
-  func::CallOp call;
-  bool stopsEarly = false;
-  llvm::DenseMap<Value, Activations> kept;
+  func::CallOp call; ///< of the layer that runs
+  KeptValues kept;
 };
 
-void Calibrator::compute(Plan &plan, size_t step, bool original) {
+void Calibrator::compute(Plan &plan, size_t step, Value result, bool original,
+                         HessianSum *hessian) {
   Value target = plan.steps[step].target;
-  if (kept.contains(target))
+  if (auto it = kept.find(target); it != kept.end()) {
+    if (hessian)
+      backend.add(*hessian, *it->second);
     return;
-  std::unique_ptr<Segment> &segment = plan.segments[step];
-  if (!segment) {
-    SmallVector<Value> values;
-    for (auto &[value, activations] : kept)
-      values.push_back(value);
-    segment = std::make_unique<Segment>(target, values, tokens.count(),
-                                        options.threads);
   }
-  Activations output = store.make(tokens.count(), columnsOf(target));
-  segment->run(
-      tokens,
-      [&](Value value) -> const Activations & {
-        return kept.find(value)->second;
-      },
-      [&](Value leaf) -> Value {
-        tfm::DefineOp define = resolve(leaf);
-        if (!define)
-          throw Error("the calibrator found no definition of a weight");
-        return define.getValue();
-      },
-      [&](Value value, int64_t first, int64_t rows, float *out) {
-        reader.read(value, original, first, rows, out);
-      },
-      team, options.cancelled, output);
-  kept[target] = std::move(output);
+  // What is kept here can differ from layer to layer only with the room.
+  std::unique_ptr<CompiledSegment> &segment = plan.segments[step];
+  SmallVector<Value> inputs = keptInputs(target, keptValues());
+  if (segment && inputs != SmallVector<Value>(segment->segment.inputs()))
+    segment.reset();
+  if (!segment)
+    segment = backend.compile(target, inputs);
+  const Segment &code = segment->segment;
+  std::unique_ptr<KeptValue> output;
+  KeptValue *into = nullptr;
+  if (target == result && backend.runsInPlace() && kept.size() > 0 &&
+      kept.front().second->columns() == code.columns())
+    into = kept.front().second.get();
+  else if (target == result || backend.keeps(code))
+    into = (output = backend.makeValue(code.columns())).get();
+  if (!into && !hessian)
+    return;
+  ResolveWeight resolve = [&](Value leaf) -> Value {
+    tfm::DefineOp define = definitionOf(leaf);
+    if (!define)
+      throw Error("the calibrator found no definition of a weight");
+    return define.getValue();
+  };
+  ReadWeight read = [&](Value value, int64_t first, int64_t rows, float *out) {
+    reader.read(value, original, first, rows, out);
+  };
+  backend.run(*segment, {kept, resolve, read}, into, hessian);
+  if (output)
+    kept[target] = std::move(output);
+  else if (into) {
+    std::unique_ptr<KeptValue> replaced = std::move(kept.front().second);
+    kept.clear();
+    kept[target] = std::move(replaced);
+  }
 }
 
-void Calibrator::quantize(qnt::GptqOp gptq, const Hessian &hessian,
-                          std::map<int64_t, GptqFactor> &factors) {
+void Calibrator::dropDead(const Plan &plan, size_t next, Value result) {
+  SmallVector<Value> values = keptValues();
+  llvm::DenseSet<Value> needed = {result};
+  for (size_t i = next; i < plan.steps.size(); ++i) {
+    Value target = plan.steps[i].target;
+    if (kept.contains(target))
+      needed.insert(target);
+    else
+      needed.insert_range(keptInputs(target, values));
+  }
+  kept.remove_if([&](auto &entry) { return !needed.contains(entry.first); });
+}
+
+void Calibrator::quantize(
+    qnt::GptqOp gptq, const HessianSum &hessian,
+    std::map<int64_t, std::unique_ptr<FactoredHessian>> &factors) {
   auto start = std::chrono::steady_clock::now();
   auto type = cast<RankedTensorType>(gptq.getInput().getType());
   int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
@@ -281,12 +314,17 @@ void Calibrator::quantize(qnt::GptqOp gptq, const Hessian &hessian,
     how.refineSweeps = sweeps.getInt();
   how.threads = options.threads;
   how.cancelled = options.cancelled;
-  auto [it, isNew] = factors.try_emplace(format.groupSize(columns));
-  if (isNew)
-    it->second = factorHessian(hessian, format.groupSize(columns), how);
-  const GptqFactor &factor = it->second;
+  std::unique_ptr<FactoredHessian> &factored =
+      factors[format.groupSize(columns)];
+  if (!factored) {
+    CalibrationClock clock(backend.times, &CalibrationTimes::factors);
+    factored = backend.factor(hessian, format.groupSize(columns), how);
+  }
+  const GptqFactor &factor = factored->factor();
 
   std::vector<float> w(size_t(rows * columns));
+  std::optional<CalibrationClock> clock(std::in_place, backend.times,
+                                        &CalibrationTimes::weights);
   auto source = makeFloatSource(gptq.getInput(), parameters);
   constexpr int64_t kStripe = 64;
   parallelFor(options.threads, (rows + kStripe - 1) / kStripe, [&](int64_t i) {
@@ -294,8 +332,10 @@ void Calibrator::quantize(qnt::GptqOp gptq, const Hessian &hessian,
     source->read(first, count, w.data() + first * columns);
     checkFinite(w.data() + first * columns, count, columns, name, first);
   });
+  clock.emplace(backend.times, &CalibrationTimes::quantization);
   GptqResult result =
-      quantizeGptq(w.data(), rows, columns, format, factor, how);
+      backend.quantize(w.data(), rows, columns, format, *factored, how);
+  clock.reset();
 
   CalibratedWeight weight;
   weight.format = format;
@@ -319,70 +359,62 @@ void Calibrator::quantize(qnt::GptqOp gptq, const Hessian &hessian,
                      result.statistics.relativeError());
 }
 
-void Calibrator::calibrateReaders(const PlanStep &step) {
-  std::vector<qnt::GptqOp> targets;
+std::vector<qnt::GptqOp>
+Calibrator::gptqReaders(const PlanStep &step) const {
+  std::vector<qnt::GptqOp> found;
   for (Operation *op : step.readers)
-    if (qnt::GptqOp gptq = gptqOf(resolve(weightOf(op))))
-      targets.push_back(gptq);
-  if (targets.empty())
-    return;
-  const Activations &x = kept.find(step.target)->second;
-  Hessian hessian(x.columns());
-  constexpr int64_t kRows = 4096;
-  for (int64_t first = 0; first < tokens.count(); first += kRows) {
-    if (options.cancelled && *options.cancelled)
-      throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
-    hessian.add(x.data() + first * x.columns(),
-                std::min(kRows, tokens.count() - first), options.threads);
-  }
+    if (qnt::GptqOp gptq = gptqOf(definitionOf(weightOf(op))))
+      found.push_back(gptq);
+  return found;
+}
+
+void Calibrator::calibrateReaders(ArrayRef<qnt::GptqOp> targets,
+                                  HessianSum &hessian) {
   hessian.scale(2.0 / double(tokens.samples));
-  std::map<int64_t, GptqFactor> factors; // by group size
+  std::map<int64_t, std::unique_ptr<FactoredHessian>> factors; // by group size
   for (qnt::GptqOp gptq : targets)
     quantize(gptq, hessian, factors);
 }
 
-void Calibrator::runSteps(Plan &plan, bool original, bool calibrates) {
+void Calibrator::runSteps(Plan &plan, Value result, bool original,
+                          bool calibrates) {
   size_t count = plan.steps.size();
   // Behind the last linear, the Hessians do not need what the layer returns.
-  while (count > 0 && stopsEarly && plan.steps[count - 1].readers.empty())
+  while (count > 0 && !result && plan.steps[count - 1].readers.empty())
     --count;
   for (size_t i = 0; i < count; ++i) {
-    compute(plan, i, original);
+    std::vector<qnt::GptqOp> targets;
+    std::unique_ptr<HessianSum> hessian;
     if (calibrates)
-      calibrateReaders(plan.steps[i]);
-    for (Value dead : plan.steps[i].dead)
-      kept.erase(dead);
+      targets = gptqReaders(plan.steps[i]);
+    {
+      CalibrationClock clock(backend.times, &CalibrationTimes::activations);
+      if (!targets.empty())
+        hessian = backend.makeHessian(columnsOf(plan.steps[i].target));
+      compute(plan, i, result, original, hessian.get());
+    }
+    if (hessian)
+      calibrateReaders(targets, *hessian);
+    dropDead(plan, i + 1, result);
   }
 }
 
 void Calibrator::runLayer(Plan &plan, Value result) {
-  stopsEarly = !result;
   plan.segments.resize(plan.steps.size());
   bool sequential = true;
   for (const PlanStep &step : plan.steps)
-    for (Operation *op : step.readers)
-      if (qnt::GptqOp gptq = gptqOf(resolve(weightOf(op))))
-        sequential &= gptq.getTrueSequential();
+    for (qnt::GptqOp gptq : gptqReaders(step))
+      sequential &= gptq.getTrueSequential();
   if (sequential)
-    return runSteps(plan, /*original=*/false, /*calibrates=*/true);
+    return runSteps(plan, result, /*original=*/false, /*calibrates=*/true);
   // First all Hessians, of the layer as it was; then what it gives now.
-  llvm::DenseMap<Value, Activations> given;
-  for (auto &[value, activations] : kept) {
-    Activations copy = store.make(tokens.count(), activations.columns());
-    std::copy_n(activations.data(), tokens.count() * activations.columns(),
-                copy.data());
-    given[value] = std::move(copy);
-  }
-  runSteps(plan, /*original=*/true, /*calibrates=*/true);
+  KeptValues given;
+  for (auto &[value, activations] : kept)
+    given[value] = backend.copy(*activations);
+  runSteps(plan, Value(), /*original=*/true, /*calibrates=*/true);
   kept = std::move(given);
   if (result)
-    runSteps(plan, /*original=*/false, /*calibrates=*/false);
-}
-
-/// What computes the input of the first layer, of token ids.
-std::unique_ptr<Segment> Calibrator::prologue(Value wanted) {
-  return std::make_unique<Segment>(wanted, ArrayRef<Value>(), tokens.count(),
-                                   options.threads);
+    runSteps(plan, result, /*original=*/false, /*calibrates=*/false);
 }
 
 void Calibrator::run() {
@@ -397,8 +429,11 @@ void Calibrator::run() {
 
   for (const auto &[name, report] : state.reports())
     doneElements += report.rows * report.columns;
+  if (state.finished() == layers)
+    return;
   Value at; // what `kept` holds between layers
-  for (int64_t layer = state.finished(); layer < layers; ++layer) {
+  int64_t start = backend.storesActivations() ? state.finished() : 0;
+  for (int64_t layer = start; layer < layers; ++layer) {
     bool isHead = layer == int64_t(calls.size());
     call = isHead ? func::CallOp() : calls[size_t(layer)];
     Value operand, argument;
@@ -419,24 +454,24 @@ void Calibrator::run() {
     }
     if (!operand)
       throw Error("the calibrator found a layer without input");
-    if (layer == state.finished() && layer == 0) {
+    if (layer == 0) {
       Plan first;
-      first.steps.push_back({operand, {}, {}});
-      first.segments.push_back(prologue(operand));
+      first.steps.push_back({operand, {}});
+      first.segments.resize(1);
       kept.clear();
       func::CallOp none;
       std::swap(call, none);
-      compute(first, 0, false);
+      compute(first, 0, operand, false, nullptr);
       std::swap(call, none);
     } else if (!at) {
-      kept[operand] = store.make(tokens.count(), columnsOf(operand));
-      state.loadActivations(kept[operand]);
+      kept[operand] = backend.makeValue(columnsOf(operand));
+      state.loadActivations(*backend.stored(*kept[operand]));
     } else if (at != operand) {
       throw Error("the calibrator knows no ops between layers");
     }
 
     // Inside the layer its input goes by the argument's name.
-    Activations input = std::move(kept[operand]);
+    std::unique_ptr<KeptValue> input = std::move(kept[operand]);
     kept.clear();
     kept[argument] = std::move(input);
     bool isLast = layer + 1 == layers;
@@ -447,10 +482,13 @@ void Calibrator::run() {
       result = block->getTerminator()->getOperand(0);
     Operation *key =
         isHead ? program.model.getOperation() : function.getOperation();
-    Plan &plan = plans[key];
+    bool isReplay = layer < state.finished();
+    Plan &plan = (isReplay ? replays : plans)[key];
     if (plan.steps.empty()) {
-      if (isHead) {
-        PlanStep step = {headInput, {}, {}};
+      if (isReplay) {
+        plan.steps.push_back({result, {}});
+      } else if (isHead) {
+        PlanStep step = {headInput, {}};
         for (Operation *user : headInput.getUsers())
           if (isa<tfm::LogitsOp>(user))
             step.readers.push_back(user);
@@ -463,12 +501,15 @@ void Calibrator::run() {
     runLayer(plan, result);
     reader.clear();
     if (result) {
-      Activations output = std::move(kept[result]);
+      std::unique_ptr<KeptValue> output = std::move(kept[result]);
       kept.clear();
       at = call.getResult(0);
       kept[at] = std::move(output);
     }
-    state.finishLayer(result ? &kept[at] : nullptr);
+    if (isReplay)
+      continue;
+    CalibrationClock clock(backend.times, &CalibrationTimes::state);
+    state.finishLayer(result ? backend.stored(*kept[at]) : nullptr);
   }
 }
 
@@ -499,10 +540,19 @@ int64_t calibrationLayers(ModuleOp module) {
   return layers;
 }
 
-void calibrate(ModuleOp module, const ParameterReader &parameters,
-               const CalibrationTokens &tokens, CalibrationState &state,
-               const CalibrateOptions &options) {
-  Calibrator(module, parameters, tokens, state, options).run();
+CalibrationTimes calibrate(ModuleOp module, const ParameterReader &parameters,
+                           const CalibrationTokens &tokens,
+                           CalibrationState &state,
+                           const CalibrateOptions &options) {
+  std::unique_ptr<CalibrationBackend> backend =
+      options.gpu ? makeCudaBackend(tokens, options.threads, options.cancelled,
+                                    *options.gpu, options.activationMemory)
+                  : makeCpuBackend(tokens, options.threads, options.cancelled,
+                                   state.path(),
+                                   options.activationMemory.value_or(
+                                       qrt::physicalMemory() / 2));
+  Calibrator(module, parameters, tokens, state, *backend, options).run();
+  return backend->times;
 }
 
 } // namespace qcc

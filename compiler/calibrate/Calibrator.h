@@ -12,7 +12,7 @@
 #ifndef QCC_COMPILER_CALIBRATE_CALIBRATOR_H
 #define QCC_COMPILER_CALIBRATE_CALIBRATOR_H
 
-#include "compiler/calibrate/Segment.h"
+#include "compiler/calibrate/Backend.h"
 #include "compiler/calibrate/State.h"
 #include "compiler/weights/Sources.h"
 
@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace qcc {
@@ -49,9 +50,12 @@ private:
 
 struct CalibrateOptions {
   unsigned threads = 1;
-  /// Bytes of activations that stay in memory; more goes into files in the
-  /// state's folder. Changes nothing in the results.
-  uint64_t activationMemory = UINT64_MAX;
+  /// The number of the GPU that it runs on; the CPU without one.
+  std::optional<int> gpu;
+  /// Bytes of activations that stay in memory, by default half of the
+  /// machine's or what the GPU's is for; more goes into files in the state's
+  /// folder, or is computed again (Backend.h). Changes nothing in the results.
+  std::optional<uint64_t> activationMemory;
   const std::atomic<bool> *cancelled = nullptr;
   /// Called after each weight, with the share of all that is done.
   std::function<void(double done, const std::string &name, double error)>
@@ -64,7 +68,8 @@ bool needsCalibration(mlir::ModuleOp module);
 /// Calibrates every qnt.gptq of `module`, a program after the quantize phase
 /// and before the fuse phase, going on where `state` stands. Throws qrt::Error
 /// (of kind Cancelled when interrupted: the state then holds what is done).
-void calibrate(mlir::ModuleOp module, const ParameterReader &parameters,
+/// Returns where the time went.
+CalibrationTimes calibrate(mlir::ModuleOp module, const ParameterReader &parameters,
                const CalibrationTokens &tokens, CalibrationState &state,
                const CalibrateOptions &options);
 

@@ -30,7 +30,7 @@ static Value calibratedInput(Operation *op) {
   return {};
 }
 
-static bool isProduct(Operation *op) {
+bool isProduct(Operation *op) {
   return isa<tfm::LinearOp, qnt::DequantGemmOp, qnt::OutlierGemmOp,
              tfm::AttentionOp>(op);
 }
@@ -50,8 +50,7 @@ std::vector<PlanStep> planSteps(Block &block, ArrayRef<Value> given,
     auto it = readers.find(value);
     steps.push_back(
         {value,
-         it == readers.end() ? std::vector<Operation *>() : it->second,
-         {}});
+         it == readers.end() ? std::vector<Operation *>() : it->second});
     kept.insert(value);
   };
   for (Value value : given)
@@ -70,27 +69,6 @@ std::vector<PlanStep> planSteps(Block &block, ArrayRef<Value> given,
         add(value);
     }
   }
-  // A kept value lives until the last step whose slice ends at it.
-  llvm::DenseMap<Value, size_t> lastUse;
-  for (auto [i, step] : llvm::enumerate(steps)) {
-    SmallVector<Value> open;
-    if (Operation *op = step.target.getDefiningOp())
-      llvm::append_range(open, op->getOperands());
-    lastUse[step.target] = i;
-    llvm::DenseSet<Value> seen;
-    while (!open.empty()) {
-      Value value = open.pop_back_val();
-      if (!seen.insert(value).second)
-        continue;
-      if (kept.contains(value))
-        lastUse[value] = i;
-      else if (Operation *op = value.getDefiningOp())
-        llvm::append_range(open, op->getOperands());
-    }
-  }
-  for (auto &[value, step] : lastUse)
-    if (value != result)
-      steps[step].dead.push_back(value);
   return steps;
 }
 

@@ -14,14 +14,15 @@ namespace qcc {
 /// True for activations, which have a row for each token of a step.
 bool isActivation(mlir::Value value);
 
+/// True for linears and attention, which cost more than all else.
+bool isProduct(mlir::Operation *op);
+
 /// One value that is computed and kept for all tokens.
 struct PlanStep {
   mlir::Value target;
   /// The ops (qnt.dequant_gemm, tfm.logits) that multiply `target` by a weight
   /// that is quantized.
   std::vector<mlir::Operation *> readers;
-  /// Kept values that no later step reads.
-  std::vector<mlir::Value> dead;
 };
 
 /// Cuts a straight run of ops so that every product is computed once: at the

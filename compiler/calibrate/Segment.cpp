@@ -1,18 +1,13 @@
-//===- Segment.cpp - A piece of the program, compiled ---------------------===//
+//===- Segment.cpp - A piece of the program -------------------------------===//
 
 #include "compiler/calibrate/Segment.h"
 
-#include "codegen/cpu/CompileCpu.h"
 #include "compiler/calibrate/Plan.h"
-#include "compiler/weights/WeightStream.h"
-#include "dialects/KRN/KRN.h"
 #include "dialects/QNT/QNT.h"
 #include "dialects/TFM/TFM.h"
 #include "passes/fuse/Pipeline.h"
 #include "passes/layout/Pipeline.h"
 #include "passes/lower/Pipeline.h"
-#include "runtime/executor/Memory.h"
-#include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
 
 #include "mlir/IR/Builders.h"
@@ -24,8 +19,7 @@
 #include "llvm/ADT/SetVector.h"
 
 #include <algorithm>
-#include <map>
-#include <numeric>
+#include <cmath>
 
 using namespace mlir;
 using qrt::Error;
@@ -34,28 +28,31 @@ namespace qcc {
 
 namespace {
 
-/// Tokens that the kernels take at once.
-constexpr int64_t kMaxTokens = 512;
-
 /// Weights have a fixed number of rows.
 bool isWeight(Value value) {
   return isa<tfm::StoredTypeInterface>(value.getType()) ||
          (isa<RankedTensorType>(value.getType()) && !isActivation(value));
 }
 
-/// The type of a weight as f32.
-RankedTensorType floatsOf(Type type) {
-  Type f32 = Float32Type::get(type.getContext());
+/// The shape of a weight.
+SmallVector<int64_t> shapeOf(Type type) {
   if (auto packed = dyn_cast<qnt::PackedType>(type))
-    return RankedTensorType::get({packed.getRows(), packed.getColumns()}, f32);
-  return RankedTensorType::get(cast<RankedTensorType>(type).getShape(), f32);
+    return {packed.getRows(), packed.getColumns()};
+  return SmallVector<int64_t>(cast<RankedTensorType>(type).getShape());
+}
+
+/// The order of columns that `op` takes its input in; weights are read with
+/// their columns in place, so that a segment needs none.
+Value orderOf(Operation *op) {
+  auto gemm = dyn_cast<qnt::DequantGemmOp>(op);
+  return gemm ? gemm.getOrder() : Value();
 }
 
 /// Writes the segment's module.
 class SegmentBuilder {
 public:
-  SegmentBuilder(MLIRContext *context, int64_t tokens)
-      : tokens(tokens), loc(UnknownLoc::get(context)), weights(context),
+  SegmentBuilder(MLIRContext *context, int64_t tokens, bool isCuda)
+      : tokens(tokens), isCuda(isCuda), loc(UnknownLoc::get(context)), weights(context),
         model(context), module(ModuleOp::create(loc)) {
     OpBuilder top = OpBuilder::atBlockEnd(module->getBody());
     auto weightsFunction =
@@ -90,19 +87,24 @@ public:
   }
 
   void takeWeight(Value leaf, size_t index) {
-    mapping.map(leaf,
-                define("w" + std::to_string(index), floatsOf(leaf.getType())));
+    SmallVector<int64_t> shape = shapeOf(leaf.getType());
+    Type element = Float32Type::get(model.getContext());
+    if (isCuda && shape.size() == 2)
+      element = Float16Type::get(model.getContext());
+    mapping.map(leaf, define("w" + std::to_string(index),
+                             RankedTensorType::get(shape, element)));
   }
 
   void takeOther(Value value) {
     if (isa<tfm::StepType>(value.getType()))
       mapping.map(value, step);
     else if (auto cache = dyn_cast<tfm::CacheType>(value.getType()))
-      mapping.map(value,
-                  tfm::LayerCacheOp::create(model, loc, cache, 0).getResult());
+      mapping.map(value, tfm::LayerCacheOp::create(model, loc,
+                                                   cacheOf(cache), 0)
+                             .getResult());
   }
 
-  /// Weights are f32 here. What LLM.int8 does to activations is left out.
+  /// Weights are floats here. What LLM.int8 does to activations is left out.
   void clone(Operation *op) {
     if (auto gemm = dyn_cast<qnt::DequantGemmOp>(op))
       cloneAsLinear(gemm);
@@ -121,6 +123,14 @@ public:
   }
 
 private:
+  tfm::CacheType cacheOf(tfm::CacheType cache) const {
+    if (!isCuda || !cache.getElement().isF32())
+      return cache;
+    return tfm::CacheType::get(cache.getContext(), cache.getHeads(),
+                               cache.getDim(),
+                               Float16Type::get(cache.getContext()),
+                               cache.getWindow());
+  }
   template <typename Gemm>
   void cloneAsLinear(Gemm gemm) {
     Value bias = gemm.getBias() ? mapping.lookup(gemm.getBias()) : Value();
@@ -133,6 +143,7 @@ private:
   }
 
   int64_t tokens;
+  bool isCuda;
   Location loc;
   OpBuilder weights, model;
   OwningOpRef<ModuleOp> module;
@@ -159,25 +170,33 @@ void sliceOf(Value target, ArrayRef<Value> kept,
       continue;
     }
     ops.insert(op);
-    // Weights are read with their columns in place: no order is needed.
-    Value order;
-    if (auto gemm = dyn_cast<qnt::DequantGemmOp>(op))
-      order = gemm.getOrder();
     for (Value operand : op->getOperands())
-      if (operand != order)
+      if (operand != orderOf(op))
         open.push_back(operand);
   }
 }
 
 } // namespace
 
-Segment::Segment(Value target, ArrayRef<Value> kept, int64_t tokens,
-                 unsigned threads) {
-  build(target, kept, tokens);
-  compile(threads);
+SmallVector<Value> keptInputs(Value target, ArrayRef<Value> kept) {
+  llvm::SetVector<Operation *> ops;
+  llvm::SetVector<Value> leaves;
+  sliceOf(target, kept, ops, leaves);
+  return llvm::to_vector(llvm::make_filter_range(
+      leaves, [&](Value leaf) { return llvm::is_contained(kept, leaf); }));
 }
 
-Segment::~Segment() = default;
+Segment::Segment(Value target, ArrayRef<Value> kept, int64_t tokens,
+                 const SegmentTarget &segmentTarget)
+    : segmentTarget(segmentTarget),
+      width(cast<RankedTensorType>(target.getType()).getDimSize(1)) {
+  build(target, kept, tokens);
+  lower();
+}
+
+krn::ProgramOp Segment::program() {
+  return *module->getOps<krn::ProgramOp>().begin();
+}
 
 void Segment::build(Value target, ArrayRef<Value> kept, int64_t tokens) {
   llvm::SetVector<Operation *> ops;
@@ -186,7 +205,7 @@ void Segment::build(Value target, ArrayRef<Value> kept, int64_t tokens) {
   SmallVector<Operation *> ordered = ops.takeVector();
   llvm::sort(ordered,
              [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
-  SegmentBuilder builder(target.getContext(), tokens);
+  SegmentBuilder builder(target.getContext(), tokens, segmentTarget.isCuda);
   for (Value value : ends) {
     if (isActivation(value)) {
       if (!llvm::is_contained(kept, value))
@@ -201,24 +220,27 @@ void Segment::build(Value target, ArrayRef<Value> kept, int64_t tokens) {
     }
   }
   for (Operation *op : ordered) {
-    readsIds |= isa<tfm::EmbeddingOp>(op);
+    hasEmbedding |= isa<tfm::EmbeddingOp>(op);
+    hasProduct |= isProduct(op);
     builder.clone(op);
   }
-  if (readsIds && !tables.empty())
+  if (hasEmbedding && !tables.empty())
     throw Error("the calibrator cannot cut a layer that reads an embedding");
   module = builder.finish(target);
 }
 
-void Segment::compile(unsigned threads) {
+void Segment::lower() {
   PassManager pm(module->getContext(), ModuleOp::getOperationName());
   FuseOptions fuse;
-  fuse.dtype = "f32";
   buildFusePipeline(pm, fuse);
   buildLayoutPipeline(pm);
   LowerToKRNPassOptions lower;
-  lower.activations = "f32";
+  if (segmentTarget.isCuda)
+    lower.target = "cuda";
+  else
+    lower.activations = "f32";
   lower.onlyPrefill = true;
-  lower.prefillTokens = kMaxTokens;
+  lower.prefillTokens = segmentTarget.maxTokens;
   buildLowerPipeline(pm, {lower});
   std::string error;
   {
@@ -247,40 +269,21 @@ void Segment::compile(unsigned threads) {
       (void)name.drop_front().getAsInteger(10, slot.table);
     else
       slot.tensor = name.str();
-    slots.push_back(slot);
+    weightSlots.push_back(slot);
     if (slot.table >= 0)
       define.erase();
   }
-
-  CompileCpuOptions cpu;
-  cpu.threads = threads;
-  // f32 products gain nothing from AMX.
-  cpu.variants = {
-      qrt_cpu_level(std::min<uint32_t>(qrt::cpuLevel(), QRT_CPU_X86_64_V4))};
-  std::vector<char> code =
-      compileCpu(*module->getOps<krn::ProgramOp>().begin(), cpu);
-  kernels = std::make_unique<qrt::KernelLibrary>(
-      std::span(reinterpret_cast<const uint8_t *>(code.data()), code.size()));
 }
 
-/// The packed weights of one run, and the reader that gives their rows.
-class Segment::Weights : public ParameterReader {
+namespace {
+
+/// The parameters of a segment: rows of the leaves' weights.
+class LeafReader : public ParameterReader {
 public:
-  Weights(Segment &segment, const ResolveWeight &resolve,
-          const ReadWeight &readRows, unsigned threads)
-      : readRows(readRows) {
-    for (Value leaf : segment.leaves)
-      values.push_back(resolve(leaf));
-    WeightStreamOptions options;
-    options.threads = threads;
-    streamWeights(
-        segment.weightsOnly->lookupSymbol<func::FuncOp>("weights"), *this,
-        options, [&](const StreamedTensor &tensor) {
-          qrt::Memory bytes(tensor.data.size(), "a layer's weights", true);
-          std::copy(tensor.data.begin(), tensor.data.end(), bytes.data());
-          tensors.emplace(tensor.name, std::move(bytes));
-        });
-  }
+  LeafReader(std::vector<Value> values, const ReadWeight &readRows,
+             bool limitsToHalf)
+      : values(std::move(values)), readRows(readRows),
+        limitsToHalf(limitsToHalf) {}
 
   void read(tfm::ParamAttr param, RankedTensorType type, int64_t first,
             int64_t count, float *out) const override {
@@ -291,91 +294,79 @@ public:
     int64_t end = (first + count + columns - 1) / columns;
     if (begin * columns == first && end * columns == first + count) {
       readRows(values[leaf], begin, end - begin, out);
-      return;
+    } else {
+      std::vector<float> rows(size_t((end - begin) * columns));
+      readRows(values[leaf], begin, end - begin, rows.data());
+      std::copy_n(rows.data() + first - begin * columns, count, out);
     }
-    std::vector<float> rows(size_t((end - begin) * columns));
-    readRows(values[leaf], begin, end - begin, rows.data());
-    std::copy_n(rows.data() + first - begin * columns, count, out);
+    if (limitsToHalf && type.getElementType().isF16())
+      checkRange(out, count);
   }
   void release(tfm::ParamAttr) const override {}
 
-  const void *tensor(const std::string &name) const {
-    return tensors.at(name).data();
+private:
+  static void checkRange(const float *values, int64_t count) {
+    constexpr float largest = 65504; // f16's
+    for (int64_t i = 0; i < count; ++i)
+      if (std::fabs(values[i]) > largest)
+        throw Error("a weight of " + std::to_string(values[i]) +
+                        " is out of the range of f16, which calibration on a "
+                        "GPU computes in",
+                    "", "use --calibration-device cpu");
   }
 
-private:
-  const ReadWeight &readRows;
   std::vector<Value> values;
-  std::map<std::string, qrt::Memory> tensors;
+  const ReadWeight &readRows;
+  bool limitsToHalf;
 };
 
-void Segment::run(const CalibrationTokens &tokens,
-                  const std::function<const Activations &(Value)> &activations,
-                  const ResolveWeight &resolve, const ReadWeight &read,
-                  qrt::ThreadTeam &team, const std::atomic<bool> *cancelled,
-                  const Activations &output) {
-  Weights weights(*this, resolve, read, team.size());
-  std::vector<const void *> pointers;
-  for (const Slot &slot : slots)
-    pointers.push_back(slot.table >= 0
-                           ? activations(tables[size_t(slot.table)]).data()
-                           : weights.tensor(slot.tensor));
+} // namespace
 
-  const qrt_variant &variant = kernels->variant(qrt::cpuLevel());
-  const qrt_entry &entry = variant.entries[0];
-  qrt::Memory arena(
-      std::max<uint64_t>(64,
-                         entry.arena_bytes + team.size() * entry.scratch_bytes),
-      "the kernels' working memory", true);
-  // Short sequences go together, long ones in pieces.
+void Segment::streamTensors(
+    const ResolveWeight &resolve, const ReadWeight &read, unsigned threads,
+    const std::function<void(const StreamedTensor &)> &sink) {
+  std::vector<Value> values;
+  for (Value leaf : leaves)
+    values.push_back(resolve(leaf));
+  WeightStreamOptions options;
+  options.threads = threads;
+  streamWeights(weightsOnly->lookupSymbol<func::FuncOp>("weights"),
+                LeafReader(std::move(values), read, segmentTarget.isCuda),
+                options, sink);
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+int64_t sequencesAtOnce(const CalibrationTokens &tokens, int64_t maxTokens) {
+  return std::max<int64_t>(1, maxTokens / tokens.length);
+}
+
+void forEachStep(const CalibrationTokens &tokens, int64_t maxTokens,
+                 bool readsIds,
+                 const std::function<void(const SegmentStep &)> &work) {
   int64_t length = tokens.length;
-  int64_t together = std::max<int64_t>(1, kMaxTokens / length);
-  auto capacity = uint32_t((length + 15) / 16 * 16);
-  uint64_t cacheBytes =
-      (capacity * kernels->table().kv_bytes_per_token + 63) / 64 * 64;
-  qrt::Memory caches(std::max<uint64_t>(64, uint64_t(together) * cacheBytes),
-                     "the calibration's KV cache", false);
-
-  std::vector<int32_t> ids, positions, rows(kMaxTokens);
-  std::iota(rows.begin(), rows.end(), 0);
-  std::vector<qrt_sequence> sequences;
+  int64_t together = sequencesAtOnce(tokens, maxTokens);
+  SegmentStep step;
   for (int64_t sample = 0; sample < tokens.samples; sample += together) {
     int64_t last = std::min(tokens.samples, sample + together);
-    for (int64_t past = 0; past < length; past += kMaxTokens) {
-      if (cancelled && *cancelled)
-        throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
-      int64_t take = std::min(kMaxTokens, length - past);
-      ids.clear();
-      positions.clear();
-      sequences.clear();
+    for (int64_t past = 0; past < length; past += maxTokens) {
+      int64_t take = std::min(maxTokens, length - past);
+      step.firstRow = sample * length + past;
+      step.sequences.clear();
+      step.ids.clear();
+      step.positions.clear();
       for (int64_t s = sample; s < last; ++s) {
-        sequences.push_back(
-            {uint32_t(ids.size()), uint32_t(take), uint32_t(past), capacity,
-             caches.data() + uint64_t(s - sample) * cacheBytes});
+        step.sequences.push_back(
+            {int64_t(step.ids.size()), take, past, s - sample});
         for (int64_t i = past; i < past + take; ++i) {
-          ids.push_back(readsIds ? tokens.ids[size_t(s * length + i)]
-                                 : int32_t(s * length + i));
-          positions.push_back(int32_t(i));
+          step.ids.push_back(readsIds ? tokens.ids[size_t(s * length + i)]
+                                      : int32_t(s * length + i));
+          step.positions.push_back(int32_t(i));
         }
       }
-      qrt_step step = {};
-      step.struct_size = sizeof(step);
-      step.threads = team.size();
-      step.tokens = uint32_t(ids.size());
-      step.sequence_count = uint32_t(sequences.size());
-      step.logit_count = step.tokens;
-      step.token_ids = ids.data();
-      step.positions = positions.data();
-      step.sequences = sequences.data();
-      step.logit_rows = rows.data();
-      step.logits = output.data() + (sample * length + past) * output.columns();
-      step.weights = pointers.data();
-      step.arena = arena.data();
-      step.barrier = [](void *barrier, uint32_t) {
-        static_cast<qrt::SpinBarrier *>(barrier)->wait();
-      };
-      step.barrier_context = &team.barrier();
-      team.run([&](uint32_t thread) { entry.run(&step, thread); });
+      work(step);
     }
   }
 }

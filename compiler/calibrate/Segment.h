@@ -1,9 +1,9 @@
-//===- Segment.h - A piece of the program, compiled -------------*- C++ -*-===//
+//===- Segment.h - A piece of the program -----------------------*- C++ -*-===//
 //
 // The calibrator cuts the program where a linear's inputs are wanted. A
 // segment is what lies between two cuts: it takes activations that were kept,
-// a row a token, and gives one value. It is lowered and compiled like any
-// program and run by the same kernels; kept activations come in as tables
+// a row a token, and gives one value. It is lowered like any program, to be
+// run by the same kernels (Backend.h); kept activations come in as tables
 // whose rows the "embedding" reads, and the result leaves through the step's
 // logits.
 //
@@ -12,18 +12,14 @@
 #ifndef QCC_COMPILER_CALIBRATE_SEGMENT_H
 #define QCC_COMPILER_CALIBRATE_SEGMENT_H
 
-#include "compiler/calibrate/ActivationStore.h"
-#include "compiler/weights/Sources.h"
-#include "runtime/artifact/KernelLibrary.h"
-#include "runtime/support/ThreadTeam.h"
+#include "compiler/weights/WeightStream.h"
+#include "dialects/KRN/KRN.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
-#include <atomic>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -45,45 +41,83 @@ using ResolveWeight = std::function<mlir::Value(mlir::Value leaf)>;
 using ReadWeight = std::function<void(mlir::Value value, int64_t firstRow,
                                       int64_t rows, float *out)>;
 
+/// What segments are lowered for: kernels of the CPU compute in f32; those for
+/// CUDA take weights in f16, keep keys and values in 16 bits, and have
+/// activations in f32 between them.
+struct SegmentTarget {
+  bool isCuda = false;
+  int64_t maxTokens = 0; ///< tokens that the kernels take at once
+};
+
+/// The values of `kept` that `target` is computed from.
+llvm::SmallVector<mlir::Value> keptInputs(mlir::Value target,
+                                          llvm::ArrayRef<mlir::Value> kept);
+
 class Segment {
 public:
   /// The ops that compute `target` of the values `kept` (activations of the
   /// same function), for `tokens` tokens in all. Throws qrt::Error if it
-  /// cannot be compiled.
+  /// cannot be lowered.
   Segment(mlir::Value target, llvm::ArrayRef<mlir::Value> kept, int64_t tokens,
-          unsigned threads);
-  ~Segment();
+          const SegmentTarget &segmentTarget);
 
+  krn::ProgramOp program();
   /// The kept values that it reads.
   llvm::ArrayRef<mlir::Value> inputs() const { return tables; }
+  /// Columns of what it computes.
+  int64_t columns() const { return width; }
+  /// Whether a product is in it.
+  bool isCostly() const { return hasProduct; }
+  /// Whether it begins at the embedding, of the tokens' ids.
+  bool readsIds() const { return hasEmbedding; }
 
-  /// Computes the target for all tokens. `activations` gives each input;
-  /// segments that begin at the embedding read the tokens' ids instead.
-  void run(const CalibrationTokens &tokens,
-           const std::function<const Activations &(mlir::Value)> &activations,
-           const ResolveWeight &resolve, const ReadWeight &read,
-           qrt::ThreadTeam &team, const std::atomic<bool> *cancelled,
-           const Activations &output);
+  /// What the program's weights are, by their index.
+  struct Slot {
+    int64_t table = -1; ///< of inputs(), or
+    std::string tensor; ///< what streamTensors() calls it
+  };
+  llvm::ArrayRef<Slot> slots() const { return weightSlots; }
+  /// Packs its weights, those that are no tables.
+  void streamTensors(
+      const ResolveWeight &resolve, const ReadWeight &read, unsigned threads,
+      const std::function<void(const StreamedTensor &)> &sink);
 
 private:
-  class Weights;
   void build(mlir::Value target, llvm::ArrayRef<mlir::Value> kept,
              int64_t tokens);
-  void compile(unsigned threads);
+  void lower();
 
+  SegmentTarget segmentTarget;
+  int64_t width;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   /// @weights without the tables of activations.
   mlir::OwningOpRef<mlir::ModuleOp> weightsOnly;
   std::vector<mlir::Value> tables, leaves;
-  bool readsIds = false;
-  /// By index in step->weights: a table (>= 0), or the name of a tensor.
-  struct Slot {
-    int64_t table = -1;
-    std::string tensor;
-  };
-  std::vector<Slot> slots;
-  std::unique_ptr<qrt::KernelLibrary> kernels;
+  std::vector<Slot> weightSlots;
+  bool hasEmbedding = false, hasProduct = false;
 };
+
+/// Tokens that a segment computes at once.
+struct SegmentStep {
+  int64_t firstRow = 0; ///< of all calibration tokens
+  /// A sequence, or a piece of a long one.
+  struct Sequence {
+    int64_t first, tokens; ///< tokens of the step
+    int64_t past;          ///< tokens of it in earlier steps
+    int64_t cache;         ///< which of sequencesAtOnce() caches is its own
+  };
+  std::vector<Sequence> sequences;
+  /// Token ids, or rows of tables, and their positions.
+  std::vector<int32_t> ids, positions;
+};
+
+/// Short sequences go together, long ones in pieces.
+int64_t sequencesAtOnce(const CalibrationTokens &tokens, int64_t maxTokens);
+
+/// Calls work(step) for all tokens, in order.
+void forEachStep(const CalibrationTokens &tokens, int64_t maxTokens,
+                 bool readsIds,
+                 const std::function<void(const SegmentStep &)> &work);
 
 } // namespace qcc
 

@@ -2,6 +2,7 @@
 
 #include "compiler/calibrate/SelfText.h"
 
+#include "compiler/quantize/Parallel.h"
 #include "runtime/api/Model.h"
 #include "runtime/api/Sampler.h"
 #include "runtime/support/Error.h"
@@ -11,23 +12,32 @@
 
 namespace qcc {
 
-CalibrationTokens writeSelfText(const std::string &path, int64_t samples,
+/// So many sequences at once that their caches stay below this.
+static constexpr uint64_t kCacheBytes = uint64_t(4) << 30;
+
+CalibrationTokens writeSelfText(const std::string &path,
+                                const std::string &device, int64_t samples,
                                 int64_t length, uint64_t seed,
                                 unsigned threads,
                                 const std::atomic<bool> *cancelled,
                                 const std::function<void(double)> &progress) {
-  constexpr int64_t kTogether = 64;
   qrt::ModelOptions options;
-  options.device = "cpu";
+  options.device = device;
   options.threads = threads;
   qrt::Model model(path, options);
+  const bool isCpu = device == "cpu";
+  const int64_t together = std::clamp<int64_t>(
+      int64_t(kCacheBytes / std::max<uint64_t>(
+                                1, model.executor().kvBytesPerToken() *
+                                       uint64_t(length))),
+      1, isCpu ? 64 : 128);
   CalibrationTokens tokens;
   tokens.samples = samples;
   tokens.length = length;
   tokens.ids.resize(size_t(tokens.count()));
   qrt::Random starts(seed);
-  for (int64_t first = 0; first < samples; first += kTogether) {
-    int64_t count = std::min(kTogether, samples - first);
+  for (int64_t first = 0; first < samples; first += together) {
+    int64_t count = std::min(together, samples - first);
     std::vector<std::unique_ptr<qrt::Session>> sessions;
     std::vector<qrt::Session *> pointers;
     std::vector<qrt::Sampler> samplers;
@@ -54,18 +64,23 @@ CalibrationTokens writeSelfText(const std::string &path, int64_t samples,
             tokens.ids.data() + (first + i) * length + at, size_t(1));
       qrt::stepSessions(model, pointers, sequences);
       // Each has a sampler of its own: they do not depend on each other.
-      model.executor().parallel([&](uint32_t thread) {
-        for (int64_t i = thread; i < count; i += model.executor().threads()) {
-          auto logits = sessions[size_t(i)]->logits();
-          try {
-            tokens.ids[size_t((first + i) * length + at + 1)] =
-                samplers[size_t(i)].sample(logits);
-          } catch (const qrt::Error &) {
-            // No finite logit: start anew. Calibration will report it.
-            tokens.ids[size_t((first + i) * length + at + 1)] = 0;
-          }
+      auto sample = [&](int64_t i) {
+        auto logits = sessions[size_t(i)]->logits();
+        try {
+          tokens.ids[size_t((first + i) * length + at + 1)] =
+              samplers[size_t(i)].sample(logits);
+        } catch (const qrt::Error &) {
+          // No finite logit: start anew. Calibration will report it.
+          tokens.ids[size_t((first + i) * length + at + 1)] = 0;
         }
-      });
+      };
+      if (isCpu)
+        model.executor().parallel([&](uint32_t thread) {
+          for (int64_t i = thread; i < count; i += model.executor().threads())
+            sample(i);
+        });
+      else
+        parallelFor(threads, count, sample);
       if (progress)
         progress((double(first) +
                   double(count) * double(at + 1) / double(length)) /

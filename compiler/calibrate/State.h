@@ -11,6 +11,7 @@
 #ifndef QCC_COMPILER_CALIBRATE_STATE_H
 #define QCC_COMPILER_CALIBRATE_STATE_H
 
+#include "compiler/calibrate/ActivationStore.h"
 #include "compiler/calibrate/Segment.h"
 #include "compiler/weights/Sources.h"
 

@@ -2,11 +2,13 @@
 
 #include "compiler/driver/Calibration.h"
 
+#include "codegen/cuda/DetectTargets.h"
 #include "compiler/calibrate/Data.h"
 #include "compiler/calibrate/SelfText.h"
 #include "compiler/driver/Progress.h"
 #include "compiler/driver/Version.h"
-#include "runtime/executor/Memory.h"
+#include "compiler/quantize/cuda/CudaGptq.h"
+#include "runtime/executor/cuda/Device.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
@@ -14,6 +16,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
@@ -33,9 +36,10 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
                                     LoadedModel &loaded,
                                     const DataOptions &data,
                                     const std::string &folder,
+                                    std::optional<int> gpu,
                                     unsigned threads) {
   uint64_t key =
-      hashOf("self " + std::to_string(data.samples) + " " +
+      hashOf((gpu ? "self on a gpu " : "self ") + std::to_string(data.samples) + " " +
              std::to_string(data.length) + " " + std::to_string(data.seed) +
              " " + std::to_string(loaded.contentHash()) + " " + options.dtype);
   makeStateFolder(folder);
@@ -45,8 +49,12 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
   original.model = options.model;
   original.output = folder + "/float.qbin";
   original.dtype = options.dtype;
-  original.targets = {"cpu"};
-  original.cpuVariants = {"native"};
+  if (gpu) {
+    original.targets = {cudaTargetOf(*gpu)};
+  } else {
+    original.targets = {"cpu"};
+    original.cpuVariants = {"native"};
+  }
   original.randomSeed = options.randomSeed;
   original.threads = options.threads;
   original.cancelled = options.cancelled;
@@ -57,7 +65,8 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
   {
     Progress progress("calibration text", options.quiet);
     tokens =
-        writeSelfText(original.output, data.samples, data.length, data.seed,
+        writeSelfText(original.output,
+                      gpu ? "cuda:" + std::to_string(*gpu) : "cpu", data.samples, data.length, data.seed,
                       threads, options.cancelled, [&](double done) {
                         constexpr int64_t kSteps = 1000000;
                         progress.update(int64_t(done * kSteps), kSteps);
@@ -69,10 +78,35 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
   return tokens;
 }
 
+/// The GPU to calibrate on; none is the CPU. What names no device wants a GPU
+/// that can.
+static std::optional<int> gpuFor(const CompileOptions &options) {
+  const std::string &device = options.calibration.device;
+  if (!device.empty())
+    return qrt::cuda::gpuNumber(device);
+  DetectedTargets detected = detectCudaTargets();
+  if (detected.architectures.empty())
+    return std::nullopt;
+  std::string why = CudaGptq::missing();
+  if (!options.quiet)
+    std::fprintf(stderr, "qcc: note: calibrating on %s\n",
+                 why.empty() ? detected.reason.c_str()
+                             : ("the CPU: " + why).c_str());
+  return why.empty() ? std::optional<int>(0) : std::nullopt;
+}
+
+static void printTimes(const CalibrationTimes &times, double all) {
+  std::fprintf(stderr,
+               "calibration: %.1f s: activations %.1f, weights %.1f, Hessians "
+               "%.1f, factors %.1f, quantization %.1f, state %.1f\n",
+               all, times.activations, times.weights, times.hessians,
+               times.factors, times.quantization, times.state);
+}
+
 static CalibrationTokens tokensFor(const CompileOptions &options,
                                    LoadedModel &loaded,
                                    const std::string &folder,
-                                   unsigned threads) {
+                                   std::optional<int> gpu, unsigned threads) {
   const CalibrationRequest &request = options.calibration;
   DataOptions data;
   data.source = request.data;
@@ -86,7 +120,7 @@ static CalibrationTokens tokensFor(const CompileOptions &options,
                           " is more than the model's context of " +
                           std::to_string(limit));
   if (data.source == "self")
-    return selfTokens(options, loaded, data, folder, threads);
+    return selfTokens(options, loaded, data, folder, gpu, threads);
   auto tokenizer = [&]() -> qrt::Tokenizer {
     if (!loaded.tokenizer)
       throw Error("calibration on text needs the model's tokenizer, and it has "
@@ -111,7 +145,7 @@ static CalibrationTokens tokensFor(const CompileOptions &options,
                    "qcc: note: no wikitext2 in %s: calibrating on text that "
                    "the model writes (--calibration self)\n",
                    places().c_str());
-    return selfTokens(options, loaded, data, folder, threads);
+    return selfTokens(options, loaded, data, folder, gpu, threads);
   }
   if (!qrt::isDatasetName(data.source))
     return loadCalibrationFile(data, tokenizer());
@@ -128,7 +162,8 @@ Calibration::Calibration(const CompileOptions &options, LoadedModel &loaded,
   uint64_t source = loaded.contentHash();
   loaded.contentHash = [source] { return source; };
   std::string folder = options.output + ".calibration";
-  CalibrationTokens tokens = tokensFor(options, loaded, folder, threads);
+  gpu = gpuFor(options);
+  CalibrationTokens tokens = tokensFor(options, loaded, folder, gpu, threads);
   uint64_t data =
       qrt::checksum({reinterpret_cast<const uint8_t *>(tokens.ids.data()),
                      tokens.ids.size() * sizeof(int32_t)});
@@ -142,6 +177,8 @@ Calibration::Calibration(const CompileOptions &options, LoadedModel &loaded,
   // Everything that the results depend on.
   std::string inputs = description + kVersion + std::to_string(source) +
                        std::to_string(qrt::cpuLevel());
+  if (gpu)
+    inputs += " " + cudaTargetOf(*gpu);
   llvm::raw_string_ostream(inputs) << quantized;
   state =
       std::make_unique<CalibrationState>(folder, hashOf(inputs), options.quiet);
@@ -161,9 +198,9 @@ void Calibration::run(const CompileOptions &options, LoadedModel &loaded,
   CalibrateOptions how;
   how.threads = threads;
   how.cancelled = options.cancelled;
-  how.activationMemory = options.calibration.memory
-                             ? uint64_t(*options.calibration.memory) << 20
-                             : qrt::physicalMemory() / 2;
+  how.gpu = gpu;
+  if (options.calibration.memory)
+    how.activationMemory = uint64_t(*options.calibration.memory) << 20;
   how.progress = [&](double done, const std::string &name, double error) {
     constexpr int64_t kSteps = 1000000;
     char text[32];
@@ -171,7 +208,13 @@ void Calibration::run(const CompileOptions &options, LoadedModel &loaded,
     progress.update(int64_t(done * kSteps), kSteps, name + text);
   };
   try {
-    calibrate(quantized, *loaded.parameters, tokens, *state, how);
+    auto start = std::chrono::steady_clock::now();
+    CalibrationTimes times =
+        calibrate(quantized, *loaded.parameters, tokens, *state, how);
+    if (!options.quiet)
+      printTimes(times, std::chrono::duration<double>(
+                            std::chrono::steady_clock::now() - start)
+                            .count());
   } catch (const Error &error) {
     if (error.kind() != qrt::ErrorKind::Cancelled)
       throw;

@@ -8,7 +8,9 @@
 #include "compiler/driver/LoadModel.h"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace qcc {
 
@@ -24,8 +26,11 @@ public:
 
   /// The model's parameters with what was calibrated.
   const ParameterReader &parameters() const { return *reader; }
-  /// For the provenance: how much data, and a hash of it.
-  std::string describe() const { return description; }
+  /// For the provenance: how much data and a hash of it, and what it ran on.
+  std::vector<std::string> describe() const {
+    return {description, std::string("calibration-device=") +
+                             (gpu ? "cuda" : "cpu")};
+  }
   /// The artifact is there: the state has done its duty.
   void removeState() { state->remove(); }
 
@@ -37,6 +42,7 @@ private:
   std::unique_ptr<CalibrationState> state;
   std::unique_ptr<CalibratedParameters> reader;
   std::string description;
+  std::optional<int> gpu; ///< what it runs on; none is the CPU
 };
 
 } // namespace qcc

@@ -188,7 +188,8 @@ public:
     addTensors();
     fillManifest(manifest, loaded, options, hash.get());
     if (calibration)
-      manifest.provenance->options.push_back(calibration->describe());
+      for (std::string &option : calibration->describe())
+        manifest.provenance->options.push_back(std::move(option));
     writer.finish(manifest);
   }
 

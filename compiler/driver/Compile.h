@@ -16,10 +16,9 @@ namespace qcc {
 /// What the calibration of gptq runs on.
 struct CalibrationRequest {
   std::string data; ///< empty: the default
-  std::string device = "cpu";
+  std::string device; ///< cpu, cuda[:N]; empty: a GPU if there is one
   std::optional<int64_t> samples, length;
-  /// MiB of activations in memory, the rest is in files; default: half of what
-  /// the machine has.
+  /// MiB of activations in memory (CalibrateOptions::activationMemory).
   std::optional<int64_t> memory;
   uint64_t seed = 0;
 };

@@ -5,6 +5,7 @@
 #include "codegen/cpu/CompileCpu.h"
 #include "codegen/cuda/CompileCuda.h"
 #include "codegen/cuda/DetectTargets.h"
+#include "runtime/executor/cuda/Device.h"
 #include "runtime/support/Cpu.h"
 #include "runtime/support/Error.h"
 
@@ -220,9 +221,10 @@ void checkOptions(const CompileOptions &options) {
   QuantizeOptions quantize;
   fillQuantizeOptions(options, quantize);
   checkActivations(options, quantize);
-  if (options.calibration.device != "cpu")
-    throw UsageError("--calibration-device " + options.calibration.device +
-                     " is not supported by this version; cpu is");
+  const std::string &device = options.calibration.device;
+  if (!device.empty() && device != "cpu" && !qrt::cuda::gpuNumber(device))
+    throw UsageError("--calibration-device " + device +
+                     " is unknown; known are cpu, cuda and cuda:N");
 }
 
 std::string takeDefaultTargets(CompileOptions &options) {

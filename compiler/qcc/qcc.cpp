@@ -172,12 +172,14 @@ struct CompileCommand {
         ->group(group)
         ->check(inRange<uint64_t>());
     app->add_option("--calibration-memory", calibrationMemory,
-                    "MiB of activations in memory, the rest goes into files "
-                    "beside the artifact (half of the machine's)")
+                    "MiB of activations in memory (half of the machine's; on a "
+                    "GPU 14336), the rest goes into files beside the artifact "
+                    "or is computed again")
         ->group(group)
         ->check(inRange<int64_t>(0, 1 << 30));
     app->add_option("--calibration-device", data.device,
-                    "Where the calibration runs: cpu")
+                    "Where the calibration runs: cpu, cuda or cuda:N (a GPU if "
+                    "it can)")
         ->group(group);
   }
 

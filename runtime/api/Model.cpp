@@ -11,18 +11,6 @@
 
 namespace qrt {
 
-/// The number of "cuda", "cuda:1" or "1"; nothing for other names.
-static std::optional<int> gpuNumber(std::string device) {
-  if (device == "cuda")
-    return 0;
-  if (device.starts_with("cuda:"))
-    device.erase(0, 5);
-  if (device.empty() || device.size() > 4 ||
-      device.find_first_not_of("0123456789") != std::string::npos)
-    return std::nullopt;
-  return std::stoi(device);
-}
-
 static std::unique_ptr<Executor> makeExecutor(const Artifact &artifact,
                                               const ModelOptions &options) {
   const std::string &device = options.device;
@@ -34,7 +22,7 @@ static std::unique_ptr<Executor> makeExecutor(const Artifact &artifact,
       return std::make_unique<CudaExecutor>(artifact, 0);
     if (!artifact.kernels("cpu"))
       throw Error(why, artifact.path(), "compile it with --target cpu");
-  } else if (std::optional<int> number = gpuNumber(device)) {
+  } else if (std::optional<int> number = cuda::gpuNumber(device)) {
     if (!CudaExecutor::hasCode(artifact))
       throw Error("the artifact has no code for device '" + device + "'",
                   artifact.path(), "use --device cpu");

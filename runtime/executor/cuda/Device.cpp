@@ -15,6 +15,17 @@ static std::string gibibytes(uint64_t bytes) {
   return text;
 }
 
+std::optional<int> gpuNumber(std::string device) {
+  if (device == "cuda")
+    return 0;
+  if (device.starts_with("cuda:"))
+    device.erase(0, 5);
+  if (device.empty() || device.size() > 4 ||
+      device.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  return std::stoi(device);
+}
+
 Device::Device(int ordinal) {
   std::string why;
   api = Driver::get(why);

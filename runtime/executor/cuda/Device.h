@@ -5,10 +5,14 @@
 
 #include "runtime/executor/cuda/Driver.h"
 
-#include <span>
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace qrt::cuda {
+
+/// The number of "cuda", "cuda:1" or "1"; nothing for other names.
+std::optional<int> gpuNumber(std::string device);
 
 /// A GPU's primary context with a stream. Not copied; outlives everything that
 /// is made with it.

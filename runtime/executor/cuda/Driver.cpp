@@ -38,6 +38,7 @@ std::string Driver::load() {
   resolve(hostAddress, "cuMemHostGetDevicePointer_v2");
   resolve(copyToDevice, "cuMemcpyHtoDAsync_v2");
   resolve(copyToHost, "cuMemcpyDtoHAsync_v2");
+  resolve(copyOnDevice, "cuMemcpyDtoDAsync_v2");
   resolve(fill, "cuMemsetD8Async");
   resolve(createStream, "cuStreamCreate");
   resolve(destroyStream, "cuStreamDestroy_v2");

@@ -100,6 +100,7 @@ public:
   Result (*hostAddress)(DevicePointer *, void *, unsigned);
   Result (*copyToDevice)(DevicePointer, const void *, size_t, Stream);
   Result (*copyToHost)(void *, DevicePointer, size_t, Stream);
+  Result (*copyOnDevice)(DevicePointer, DevicePointer, size_t, Stream);
   Result (*fill)(DevicePointer, unsigned char, size_t, Stream);
   Result (*createStream)(Stream *, unsigned);
   Result (*destroyStream)(Stream);
