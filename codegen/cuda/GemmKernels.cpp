@@ -21,6 +21,8 @@ EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
                                double threshold) {
   krn::StagedType staged = op.getOutput().getType();
   bool isSplit = staged.getActivations() == "split8";
+  if (isSplit && orderOf(op))
+    refuse(op, "splits outliers off a row in another order");
   bool isFloat = !isSplit && staged.getActivations() != "i16";
   bool wide = takesWide(op.getOutput());
   GemmLayout layout =
@@ -108,7 +110,8 @@ void EntryGenerator::add(krn::StageOp op) {
       tokens > kMostBatchTokens ? std::max<int64_t>(1, 1024 / threads) : 1;
   launch("Stage", "stage.cuh", "stage", c, threads, perSm, rowBytes,
          {address(op.getInput()), vector(op, op.getNormWeight()),
-          vector(op, op.getNormBias()), address(op.getOutput())})
+          vector(op, op.getNormBias()), address(op.getOutput()),
+          vector(op, op.getOrder())})
       .gather = op.getGather();
 }
 

@@ -43,8 +43,6 @@ void PersistentGenerator::add(krn::StageOp op) {
     }
   if (!code)
     refuse(op, "stages what no gemm reads");
-  if (op.getOrder())
-    refuse(op, "has elements in another order, which one kernel does not take");
   const bool isFloat = staged.getActivations() != "i16";
   GemmLayout layout = gemmLayout(int(staged.getBits()), staged.getColumns(),
                                  staged.getGroup(), /*hasSmallUnits=*/true);
@@ -71,7 +69,7 @@ void PersistentGenerator::add(krn::StageOp op) {
   call("stage", config("Stage", c),
        {address(op.getInput()), rest(op.getInput()),
         vector(op, op.getNormWeight()), vector(op, op.getNormBias()),
-        tags->read(op.getInput())});
+        vector(op, op.getOrder()), tags->read(op.getInput())});
 }
 
 void PersistentGenerator::add(krn::GemmOp op) {

@@ -77,6 +77,10 @@ inline void addUnits(ConfigText &c, const GemmLayout &layout) {
   c.integer("tileBytes", layout.tileBytes);
 }
 
+/// The order that staging reads a row in; null if it is its own.
+inline mlir::Value orderOf(krn::StageOp op) { return op.getOrder(); }
+inline mlir::Value orderOf(krn::FindOutliersOp) { return {}; }
+
 /// What every kernel that stages rows knows of them; `code` is the weight's.
 template <typename Op>
 ConfigText rowConstants(Op op, qrt::Code code, bool isFloat) {
@@ -90,6 +94,7 @@ ConfigText rowConstants(Op op, qrt::Code code, bool isFloat) {
   c.integer("code", isFloat ? codeOf(code) : placeCodeOf(code));
   c.flag("isFloat", isFloat);
   c.flag("gather", op.getGather());
+  c.flag("hasOrder", bool(orderOf(op)));
   return c;
 }
 

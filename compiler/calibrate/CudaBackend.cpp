@@ -159,6 +159,7 @@ SegmentRun::SegmentRun(const Device &device, const CalibrationTokens &tokens,
   Segment &segment = code.segment;
   segment.streamTensors(
       inputs.resolve, inputs.read, threads, [&](const StreamedTensor &tensor) {
+        device.use(); // on a thread of the stream's own
         Buffer buffer(device, tensor.data.size(), "a layer's weights");
         // Pageable memory has been read when this returns.
         device.driver().check(device.driver().copyToDevice(
@@ -286,9 +287,11 @@ public:
               const std::atomic<bool> *cancelled, int gpu,
               std::optional<uint64_t> memory)
       : CalibrationBackend(tokens, threads, cancelled), device(gpu),
-        gptq(device), architecture(cudaTargetOf(gpu)),
-        activationMemory(memory.value_or(
-            std::min(kActivationMemory, device.freeBytes() / 2))) {}
+        gptq(device), architecture(cudaTargetOf(gpu)) {
+    device.use();
+    activationMemory =
+        memory.value_or(std::min(kActivationMemory, device.freeBytes() / 2));
+  }
   ~CudaBackend() override { device.tryUse(); }
 
   std::unique_ptr<CompiledSegment> compile(Value target,
@@ -363,13 +366,14 @@ private:
   Device device;
   CudaGptq gptq;
   const std::string architecture;
-  const uint64_t activationMemory;
+  uint64_t activationMemory;
   uint64_t inUse = 0;
 };
 
 void CudaBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
                       KeptValue *output, HessianSum *hessian) {
   device.use();
+  gptq.releaseWorkspace();
   auto &code = static_cast<CudaSegment &>(compiled);
   std::optional<CalibrationClock> clock(std::in_place, times,
                                         &CalibrationTimes::weights);

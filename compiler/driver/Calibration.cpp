@@ -7,7 +7,7 @@
 #include "compiler/calibrate/SelfText.h"
 #include "compiler/driver/Progress.h"
 #include "compiler/driver/Version.h"
-#include "compiler/quantize/cuda/CudaGptq.h"
+#include "compiler/quantize/cuda/CudaAlgebra.h"
 #include "runtime/executor/cuda/Device.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Cpu.h"
@@ -87,7 +87,7 @@ static std::optional<int> gpuFor(const CompileOptions &options) {
   DetectedTargets detected = detectCudaTargets();
   if (detected.architectures.empty())
     return std::nullopt;
-  std::string why = CudaGptq::missing();
+  std::string why = cuda::CudaAlgebra::missing();
   if (!options.quiet)
     std::fprintf(stderr, "qcc: note: calibrating on %s\n",
                  why.empty() ? detected.reason.c_str()

@@ -28,11 +28,6 @@ krn::StageOp EntryBuilder::stageInput(qnt::FusedGemmOp op, krn::StagedType type,
   Value normBias =
       op.getNormBias() ? weight(op, op.getNormBias(), map) : Value();
   Value order = op.getOrder() ? weight(op, op.getOrder(), map) : Value();
-  if (order && isCuda) {
-    op.emitOpError("reads its input in activation order, which the target "
-                   "cuda does not support yet: use static groups");
-    return {};
-  }
   UnitAttr gather = op.getStep() ? b.getUnitAttr() : UnitAttr();
   FloatAttr threshold = op.getOutlierThresholdAttr();
 

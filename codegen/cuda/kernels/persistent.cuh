@@ -292,16 +292,24 @@ public:
 
   template <class K, class... Operands>
   __device__ __forceinline__ void phase(Operands...) {}
-  /// Norms' weights are brought into the L2 cache, a line by each block.
+  /// Norms' weights and the row's order are brought into the L2 cache, a line
+  /// by each block.
   template <class K>
   __device__ __forceinline__ void stage(uint64_t, uint64_t, uint64_t weight,
-                                        uint64_t bias, uint32_t) {
+                                        uint64_t bias, uint64_t order,
+                                        uint32_t) {
     constexpr int line = 128, lines = (K::columns * 4 + line - 1) / line;
     const int lane = threadIdx.x % 32;
-    if (K::norm == NormNone || lane > int(K::hasNormBias))
-      return;
-    for (int i = blockIdx.x; i < lines; i += gridDim.x)
-      prefetchL2(pointer<const char>(lane ? bias : weight) + i * line);
+    uint64_t from = 0;
+    if (K::norm != NormNone && lane == 0)
+      from = weight;
+    if (K::norm != NormNone && K::hasNormBias && lane == 1)
+      from = bias;
+    if (K::hasOrder && lane == 2)
+      from = order;
+    if (from)
+      for (int i = blockIdx.x; i < lines; i += gridDim.x)
+        prefetchL2(pointer<const char>(from) + i * line);
   }
   template <class K>
   __device__ __forceinline__ void attention(uint64_t, uint64_t, uint64_t,

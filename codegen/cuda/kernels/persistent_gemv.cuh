@@ -60,7 +60,7 @@ public:
   template <class K>
   __device__ __forceinline__ void stage(uint64_t input, uint64_t rest,
                                         uint64_t weight, uint64_t bias,
-                                        uint32_t tag) {
+                                        uint64_t order, uint32_t tag) {
     const int rows = K::gather ? this->step->logit_count : K::maxTokens;
     for (int m = 0; m < rows; ++m) {
       const int row =
@@ -68,7 +68,8 @@ public:
       PersistentStage<K>::runRow(
           m, pointer<const float>(input) + int64_t(row) * K::stride,
           pointer<const float>(rest) + int64_t(row) * K::stride,
-          pointer<const float>(weight), pointer<const float>(bias), tag,
+          pointer<const float>(weight), pointer<const float>(bias),
+          pointer<const float>(order), tag,
           this->shared + Places<P>::xAt, rooms(), turn);
     }
     syncConsumers();

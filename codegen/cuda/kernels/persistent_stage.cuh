@@ -21,7 +21,8 @@ struct PersistentStage {
   /// one: padding begins and ends between such runs.
   static constexpr int run = K::isFloat ? 2 : 4;
   static constexpr bool isVector =
-      K::group % run == 0 && K::columns % run == 0 && K::stride % run == 0;
+      K::group % run == 0 && K::columns % run == 0 && K::stride % run == 0 &&
+      !K::hasOrder;
   static constexpr int pieces = isVector ? width / run : width;
   static constexpr int pieceElements = width / pieces;
 
@@ -38,6 +39,12 @@ struct PersistentStage {
                         at % K::paddedGroup < K::group && k < K::columns &&
                         block < K::rowBlocks;
     return exists ? k : -1;
+  }
+
+  /// The feature that element `k` is. `order` comes with the model, not from
+  /// other blocks.
+  static __device__ __forceinline__ int feature(const float *order, int k) {
+    return K::hasOrder ? int(__ldg(order + k)) : k;
   }
 
   /// Calls use(k, values) for every piece of this thread that exists.
@@ -90,7 +97,7 @@ struct PersistentStage {
   }
   /// Loads pieces of `row` that lack the tag again; whether there were any.
   static __device__ __forceinline__ bool
-  loadMissing(int thread, const float *row, uint32_t tag,
+  loadMissing(int thread, const float *row, const float *order, uint32_t tag,
               float (&values)[count][width]) {
     bool isMissing = false;
     each(thread, values, [&](int k, float *v) {
@@ -99,7 +106,7 @@ struct PersistentStage {
       for (int i = 0; i < pieceElements; ++i)
         isHere &= hasTag(v[i], tag);
       if (!isHere) {
-        load<true>(row + k, v);
+        load<true>(row + feature(order, k), v);
         isMissing = true;
       }
     });
@@ -109,8 +116,8 @@ struct PersistentStage {
   /// Stages row `m` into `staged` (shared memory). All consumers call it.
   static __device__ __forceinline__ void
   runRow(int m, const float *x, const float *rest, const float *weight,
-         const float *bias, uint32_t tag, char *staged, float *rooms,
-         uint32_t &turn) {
+         const float *bias, const float *order, uint32_t tag, char *staged,
+         float *rooms, uint32_t &turn) {
     const int thread = opaque(int(threadIdx.x));
     float values[count][width];
 #pragma unroll
@@ -118,11 +125,15 @@ struct PersistentStage {
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
-    each(thread, values, [&](int k, float *v) { load<K::isTagged>(x + k, v); });
+    each(thread, values, [&](int k, float *v) {
+      load<K::isTagged>(x + feature(order, k), v);
+    });
     constexpr bool isPair = K::isTagged && K::hasRest;
     float second[isPair ? count : 1][width] = {};
     if constexpr (isPair)
-      each(thread, second, [&](int k, float *v) { load<true>(rest + k, v); });
+      each(thread, second, [&](int k, float *v) {
+        load<true>(rest + feature(order, k), v);
+      });
     // The norm's weights come as far as the row: they are asked for with it,
     // where registers have room for both.
     constexpr bool isEarly =
@@ -131,14 +142,18 @@ struct PersistentStage {
     float weights[isEarly ? count : 1][width] = {},
                                     biases[isBiasEarly ? count : 1][width] = {};
     if constexpr (isEarly)
-      each(thread, weights, [&](int k, float *w) { load(weight + k, w); });
+      each(thread, weights, [&](int k, float *w) {
+        load(weight + feature(order, k), w);
+      });
     if constexpr (isBiasEarly)
-      each(thread, biases, [&](int k, float *b) { load(bias + k, b); });
+      each(thread, biases, [&](int k, float *b) {
+        load(bias + feature(order, k), b);
+      });
     // Both parts are asked for at once: a way through the L2 cache is long.
     for (bool isMissing = K::isTagged; isMissing;) {
-      isMissing = loadMissing(thread, x, tag, values);
+      isMissing = loadMissing(thread, x, order, tag, values);
       if constexpr (isPair)
-        isMissing |= loadMissing(thread, rest, tag, second);
+        isMissing |= loadMissing(thread, rest, order, tag, second);
     }
     if constexpr (isPair) {
       zip(thread, values, second, [&](float *v, float *w) {
@@ -149,7 +164,7 @@ struct PersistentStage {
     } else if constexpr (K::hasRest)
       each(thread, values, [&](int k, float *v) {
         float more[pieceElements];
-        load(rest + k, more);
+        load(rest + feature(order, k), more);
 #pragma unroll
         for (int i = 0; i < pieceElements; ++i)
           v[i] += more[i];
@@ -222,9 +237,9 @@ struct PersistentStage {
       else
         each(thread, values, [&](int k, float *v) {
           float w[pieceElements], b[pieceElements];
-          load(weight + k, w);
+          load(weight + feature(order, k), w);
           if (K::hasNormBias)
-            load(bias + k, b);
+            load(bias + feature(order, k), b);
           scale(v, w);
           if (K::hasNormBias)
             shift(v, b);

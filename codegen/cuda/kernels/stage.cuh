@@ -38,7 +38,8 @@ struct ClearOutliers {
   }
 };
 
-/// Operands: input f32, norm weight, norm bias, staged.
+/// Operands: input f32, norm weight, norm bias, staged, order (K::hasOrder: the
+/// features that the staged elements are, as f32).
 template <class K>
 struct Stage {
   /// Elements of a block, and blocks of a thread, which keeps them all.
@@ -47,7 +48,8 @@ struct Stage {
   static constexpr int count = (K::rowBlocks + threads - 1) / threads;
   /// Blocks are elements in a row.
   static constexpr bool isPlain = !K::isPadded && (!K::isFloat || K::isWide) &&
-                                  K::code != Int8 && K::stride % 4 == 0;
+                                  K::code != Int8 && K::stride % 4 == 0 &&
+                                  !K::hasOrder;
   /// A row on its way into slices.
   static constexpr int sharedBytes = K::isWide ? K::slices * 128 : 0;
 
@@ -85,6 +87,10 @@ struct Stage {
     const float *weight = pointer<const float>(a.v[1]);
     const float *bias = pointer<const float>(a.v[2]);
     char *staged = pointer<char>(a.v[3]);
+    const float *order = pointer<const float>(a.v[4]);
+    const auto feature = [&](int k) {
+      return K::hasOrder ? int(order[k]) : k;
+    };
 
     float values[count][width];
     auto each = [&](auto use) {
@@ -108,7 +114,7 @@ struct Stage {
         loadBlock(values[n], x + block * width);
     }
     if (!isPlain)
-      each([&](int k, float &v) { v = x[k]; });
+      each([&](int k, float &v) { v = x[feature(k)]; });
 
     float mean = 0, inverse = 1;
     if (K::norm == NormLayer) {
@@ -138,9 +144,10 @@ struct Stage {
         }
       } else {
         each([&](int k, float &v) {
-          v = (v - mean) * inverse * (weight[k] + K::normOffset);
+          const int at = feature(k);
+          v = (v - mean) * inverse * (weight[at] + K::normOffset);
           if (K::hasNormBias)
-            v += bias[k];
+            v += bias[at];
         });
       }
     }

@@ -195,6 +195,19 @@ CudaAlgebra::~CudaAlgebra() {
   api.destroyBlas(blas);
 }
 
+std::string CudaAlgebra::missing() {
+  std::string why;
+  const qrt::cuda::Driver *driver = qrt::cuda::Driver::get(why);
+  if (!driver)
+    return why;
+  try {
+    functions(*driver);
+    return "";
+  } catch (const qrt::Error &error) {
+    return error.what();
+  }
+}
+
 void CudaAlgebra::multiply(const Product &p) const {
   auto address = [](uint64_t at) { return reinterpret_cast<void *>(at); };
   auto operation = [](const Operand &operand) {

@@ -6,6 +6,8 @@
 #include "compiler/quantize/cuda/kernels/Arguments.h"
 #include "runtime/executor/cuda/Device.h"
 
+#include <string>
+
 namespace qcc::cuda {
 
 /// The types of inputs.
@@ -43,6 +45,9 @@ public:
   ~CudaAlgebra();
   CudaAlgebra(const CudaAlgebra &) = delete;
   CudaAlgebra &operator=(const CudaAlgebra &) = delete;
+
+  /// What is missing and where it was looked for, or empty.
+  static std::string missing();
 
   void multiply(const Product &product) const;
 
