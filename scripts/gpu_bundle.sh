@@ -13,7 +13,7 @@
 #
 # The other machine needs a glibc as new as this one's, Python 3, a driver for
 # CUDA 12 or newer, and NVRTC to compile models. There: unpack the archive, then
-# qcc-gpu/scripts/gpu_test.sh and qcc-gpu/scripts/gpu_bench.sh.
+# qcc-gpu/scripts/gpu_test.sh, gpu_bench.sh and gpu_calibration.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,9 +53,9 @@ root=$folder/qcc-gpu
 mkdir -p "$root/bin" "$root/data/text"
 cp build/portable/bin/{qcc,qrt,gpu_limits,gpu_gptq,gpu_gptq_test} "$root/bin/"
 strip --strip-all "$root"/bin/*
-cp -r scripts/gpu scripts/gpu_test.sh scripts/gpu_bench.sh "$folder/"
+cp -r scripts/gpu scripts/gpu_{test,bench,calibration}.sh "$folder/"
 mkdir "$root/scripts"
-mv "$folder"/gpu "$folder"/gpu_test.sh "$folder"/gpu_bench.sh "$root/scripts/"
+mv "$folder"/gpu "$folder"/gpu_{test,bench,calibration}.sh "$root/scripts/"
 rm -rf "$root/scripts/gpu/__pycache__"
 if [[ -d $data ]]; then
   cp -r "$data/configs" "$data/minis" "$root/data/"

@@ -333,6 +333,36 @@ class Tests:
                 f"{100 * difference:.4f} % (limit 0.1)")
         return f"perplexity/{model}/{format_name}", work
 
+    def calibration(self, model, options):
+        """GPTQ calibrated on the GPU and on the CPU: the same perplexity, of
+        the first one on both devices."""
+        def work():
+            text = self.data / "text/wiki.test.raw"
+            found = {}
+            for where, device in (("cuda", "cuda"), ("cuda", "cpu"),
+                                  ("cpu", "cpu")):
+                artifact = self.compile(
+                    "-".join(["calibrated", model, where, *options]),
+                    self.data / "minis" / model,
+                    ["--quantize", "gptq.int4", "--calibration", text,
+                     "--samples", 64, "--sequence-length", 512,
+                     "--calibration-device", where, *options])
+                status, out, err, _ = self.qrt(
+                    "eval", artifact, "--dataset", text, "--context", 512,
+                    "--max-windows", 20, "--device", device, "--json")
+                if status:
+                    raise RuntimeError("qrt: " + common.last_line(err))
+                found[where, device] = json.loads(out)["perplexity"]
+            expected = found["cpu", "cpu"]
+            difference = max(abs(value / expected - 1)
+                             for value in found.values())
+            return difference <= 1e-3, (
+                "perplexity calibrated and run on the GPU "
+                f"{found['cuda', 'cuda']:.4f}, run on the CPU "
+                f"{found['cuda', 'cpu']:.4f}, both on the CPU {expected:.4f}: "
+                f"{100 * difference:.4f} % (limit 0.1)")
+        return "/".join(["calibration", model, *options]), work
+
     def text(self, model, format_name):
         """Greedy text of 64 tokens; where it parts from the CPU's, the gap
         between the two best tokens must be within the error of the logits."""
@@ -478,6 +508,8 @@ class Tests:
                               "f16"]):
                     yield self.mini(model, name)
                     yield self.text(self.data / "minis" / model, name)
+                for options in ([], ["--act-order"]):
+                    yield self.calibration(model, options)
             yield self.seeds()
         for model in self.options.model:
             yield self.text(model, "int4")
