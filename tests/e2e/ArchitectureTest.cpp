@@ -248,10 +248,6 @@ const BadConfig badConfigs[] = {
      "cohere2",
      {{"tie_word_embeddings", false}},
      "tensor 'lm_head.weight' is missing"},
-    {"NoAlibi",
-     "mpt-clip",
-     {{"attn_config", {{"alibi", false}}}},
-     "MPT without ALiBi"},
     {"WindowCount", "gemma2", {{"sliding_window", -1}}, "sliding_window"},
     {"RotaryDim", "gptj", {{"rotary_dim", 10}}, "field 'rotary_dim' is 10"},
 };
