@@ -25,9 +25,13 @@ std::vector<uint32_t> toCodePoints(std::string_view text);
 std::string fromCodePoints(const std::vector<uint32_t> &points);
 /// The byte where the code point `index` begins; the size past the end.
 size_t byteOffset(std::string_view text, size_t index);
+/// The byte where the code point in front of the byte `end` begins.
+size_t previousChar(std::string_view text, size_t end);
 
 /// str.isspace of a code point, what strip() and split() go by.
 bool isSpace(uint32_t point);
+/// str.isprintable of a code point, what repr() goes by.
+bool isPrintablePoint(uint32_t point);
 
 enum class Side { Left, Right, Both };
 /// Without leading or trailing white space, or code points of `chars`.
