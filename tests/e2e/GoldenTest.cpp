@@ -4,7 +4,10 @@
 #include "tests/e2e/Tools.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <sstream>
 
 using namespace qcc::test;
 
@@ -25,14 +28,24 @@ double rowErrorOf(const std::string &scheme) {
 /// The largest relative error of logits against those of the dequantized
 /// weights. Int codes multiply activations of 16-bit fixed point: each value is
 /// off by up to 1 / 65024 of its row's largest, in a near-normal row 3e-5 of
-/// the row's norm. Some 21 linears add that up to 1.4e-4.
+/// the row's norm. Some 21 linears add that up to 1.4e-4; in GPT-Neo, whose
+/// attention does not scale down the scores' errors, to 2.3e-4.
 double logitErrorOf(const std::string &scheme) {
-  return scheme == "bnb.nf4" ? 2e-5 : 2e-4;
+  return scheme == "bnb.nf4" ? 2e-5 : 3e-4;
 }
 
+/// A golden runs under gptq.int4, which compiles and runs its blocks to
+/// calibrate, and under one more scheme; QCC_GOLDEN_SCHEMES in the environment
+/// ("rtn.int8 bnb.nf4 gptq.int4") says others.
 struct Case {
   const char *model;
-  std::vector<const char *> schemes;
+  std::string scheme;
+
+  std::vector<std::string> schemes() const {
+    const char *said = std::getenv("QCC_GOLDEN_SCHEMES");
+    std::istringstream words(said ? said : scheme + " gptq.int4");
+    return {std::istream_iterator<std::string>(words), {}};
+  }
 };
 
 class Golden : public testing::TestWithParam<Case> {
@@ -162,12 +175,12 @@ TEST_P(Golden, LogitsInF32AndQuantized) {
   if (std::string(GetParam().model) != "llama-dynamic")
     expectGreedyTokens("f32.qbin");
 
-  for (std::string scheme : GetParam().schemes) {
+  for (const std::string &scheme : GetParam().schemes()) {
     SCOPED_TRACE(scheme);
     std::vector<std::string> options = {"--cpu-variants", kVariant,
                                         "--quantize", scheme};
     if (scheme.starts_with("gptq"))
-      options.insert(options.end(), {"--calibration", "self", "--samples", "4",
+      options.insert(options.end(), {"--calibration", "self", "--samples", "2",
                                      "--sequence-length", "32"});
     compile("quantized.qbin", options);
     dequantize(scheme);
@@ -179,21 +192,28 @@ TEST_P(Golden, LogitsInF32AndQuantized) {
 
 INSTANTIATE_TEST_SUITE_P(
     Architectures, Golden,
-    testing::Values(Case{"llama", {"rtn.int8", "bnb.nf4", "gptq.int4"}},
-                    Case{"llama3", {"rtn.int8"}},
-                    Case{"llama-dynamic", {"bnb.nf4"}},
-                    Case{"mistral", {"gptq.int4"}}, Case{"qwen2", {"rtn.int8"}},
-                    Case{"qwen3", {"bnb.nf4"}}, Case{"phi", {"gptq.int4"}},
-                    Case{"phi3", {"rtn.int8"}},
-                    Case{"phi3-longrope", {"bnb.nf4"}},
-                    Case{"gemma", {"rtn.int8"}}, Case{"gemma3", {"gptq.int4"}},
-                    Case{"falcon-7b", {"bnb.nf4"}},
-                    Case{"falcon-40b", {"rtn.int8", "bnb.nf4", "gptq.int4"}},
-                    Case{"opt", {"gptq.int4"}}, Case{"bloom", {"rtn.int8"}},
-                    Case{"gpt-neox", {"bnb.nf4"}}, Case{"gpt2", {"gptq.int4"}},
-                    Case{"gpt-neo", {"rtn.int8"}},
-                    Case{"gpt-bigcode", {"bnb.nf4"}}, Case{"mpt", {"rtn.int8"}},
-                    Case{"olmo", {"bnb.nf4"}}, Case{"cohere", {"rtn.int8"}}),
+    testing::Values(Case{"llama", "rtn.int8"},
+                    Case{"llama3", "bnb.nf4"},
+                    Case{"llama-dynamic", "rtn.int8"},
+                    Case{"mistral", "bnb.nf4"},
+                    Case{"qwen2", "rtn.int8"},
+                    Case{"qwen3", "bnb.nf4"},
+                    Case{"phi", "rtn.int8"},
+                    Case{"phi3", "bnb.nf4"},
+                    Case{"phi3-longrope", "rtn.int8"},
+                    Case{"gemma", "bnb.nf4"},
+                    Case{"gemma3", "rtn.int8"},
+                    Case{"falcon-7b", "bnb.nf4"},
+                    Case{"falcon-40b", "rtn.int8"},
+                    Case{"opt", "bnb.nf4"},
+                    Case{"bloom", "rtn.int8"},
+                    Case{"gpt-neox", "bnb.nf4"},
+                    Case{"gpt2", "rtn.int8"},
+                    Case{"gpt-neo", "bnb.nf4"},
+                    Case{"gpt-bigcode", "rtn.int8"},
+                    Case{"mpt", "bnb.nf4"},
+                    Case{"olmo", "rtn.int8"},
+                    Case{"cohere", "bnb.nf4"}),
     [](const auto &info) {
       std::string name = info.param.model;
       std::replace(name.begin(), name.end(), '-', '_');
@@ -213,7 +233,7 @@ TEST_P(GoldenVariants, Agree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Llama3, GoldenVariants,
-                         testing::Values(Case{"llama3", {}}),
+                         testing::Values(Case{"llama3", ""}),
                          [](const auto &) { return std::string("llama3"); });
 
 } // namespace
