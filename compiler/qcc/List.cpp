@@ -4,10 +4,47 @@
 
 #include "compiler/driver/Scheme.h"
 #include "frontends/architectures/Architectures.h"
+#include "frontends/checkpoint/TensorType.h"
 
 #include <cstdio>
+#include <string>
 
 namespace qcc {
+
+static void listCheckpoints() {
+  std::puts("\nrotary embeddings: default, dynamic, llama3, longrope, linear "
+            "[untested],\n"
+            "yarn [untested]; of a part of a head; in halves or interleaved; "
+            "two in one\n"
+            "model; layers without [untested]. ALiBi. Learned positions. "
+            "Windows by layer.\n"
+            "Soft caps [untested]. Falcon-RW and OPT-350m [untested].");
+  std::puts("\ncheckpoints:\n"
+            "  safetensors: one file or sharded; f32, f16, bf16, f64\n"
+            "  PyTorch .bin, .pt: the zip format and the one before it, one "
+            "file or sharded\n"
+            "  GGUF v2, v3, little-endian, one file or split [untested]; tensor "
+            "types");
+  std::string line = " ";
+  for (int i = 0; i < kNumTensorTypes; ++i) {
+    const TypeTraits &type = traits(TensorType(i));
+    if (!type.isFloat)
+      continue;
+    if (line.size() + type.name.size() > 72) {
+      std::printf("   %s\n", line.c_str());
+      line = " ";
+    }
+    line += " " + std::string(type.name);
+  }
+  std::printf("   %s\n", line.c_str());
+  std::puts("\ntokenizers: tokenizer.json (BPE; Unigram [untested]), "
+            "tokenizer.model (SentencePiece\n"
+            "BPE; Unigram [untested]), vocab.json with merges.txt, *.tiktoken "
+            "[untested], GGUF's\n"
+            "gpt2 and llama\n"
+            "\n[untested]: no checkpoint or vector from outside of this "
+            "project covers it");
+}
 
 void listEverything() {
   std::puts("architectures:");
@@ -15,6 +52,7 @@ void listEverything() {
     std::printf("  %-11s %s%s\n", architecture.modelType,
                 architecture.description,
                 architecture.isTested ? "" : " [untested]");
+  listCheckpoints();
   std::puts("\nquantization schemes (--quantize):");
   for (const SchemeInfo &scheme : schemes())
     std::printf("  %-10s %s\n", scheme.name.c_str(),
