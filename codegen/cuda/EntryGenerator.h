@@ -49,6 +49,8 @@ public:
     addBlock(entry.getBody().front(), 0);
     return std::move(launches);
   }
+  /// What the launches need of working memory, if more than the entry says.
+  uint64_t arenaBytes() const { return uint64_t(arena); }
 
 private:
   void addBlock(mlir::Block &block, int64_t kvOffset);
@@ -69,22 +71,16 @@ private:
   StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,
                              double threshold);
   void add(krn::GemmOp op);
-  /// Outliers and nested scales have no wide kernels.
+  /// Outliers have no wide kernels.
   static bool canTakeWide(krn::GemmOp gemm) {
-    return gemm.getInput().getType().getActivations() != "split8" &&
-           gemm.getWeight().getType().getFormat().getValue().nested == 0;
+    return gemm.getInput().getType().getActivations() != "split8";
   }
   /// True if what stands in `staged` is for wgmma: everything that reads it can
-  /// take it so.
+  /// take it so. Outliers cannot.
   bool takesWide(mlir::Value staged) const {
-    if (!isWide ||
-        mlir::cast<krn::StagedType>(staged.getType()).getActivations() ==
-            "split8")
-      return false;
-    return llvm::none_of(staged.getUsers(), [](mlir::Operation *user) {
-      auto gemm = mlir::dyn_cast<krn::GemmOp>(user);
-      return gemm && !canTakeWide(gemm);
-    });
+    return isWide &&
+           mlir::cast<krn::StagedType>(staged.getType()).getActivations() !=
+               "split8";
   }
   /// Says in the op what it became.
   static void explain(krn::GemmOp op, const std::string &kernel,
@@ -92,6 +88,9 @@ private:
     op.setKernel(kernel);
     op.setReason(reason);
   }
+  /// Has the scales of a weight of nested ones written as f32; where.
+  qrt::fb::Operand addUnnest(krn::GemmOp op, const GemmLayout &layout,
+                             qrt::fb::Operand codes, qrt::fb::Operand nested);
   void addWideGemm(krn::GemmOp op, ConfigText &c, const GemmLayout &layout,
                    std::initializer_list<qrt::fb::Operand> operands);
   void add(krn::RopeAppendOp op, int64_t kvOffset);
@@ -145,6 +144,8 @@ private:
   bool isWide;
   CudaProgram &program;
   llvm::StringMap<uint32_t> &known;
+  /// Bytes of working memory, where that is more than the entry says.
+  int64_t arena = 0;
   llvm::DenseMap<mlir::Value, qrt::fb::Operand> addresses;
   std::vector<qrt::fb::LaunchT> launches;
 };

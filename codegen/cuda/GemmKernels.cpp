@@ -146,7 +146,12 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("scaleType", elementOf(format.scale));
   c.flag("hasZero", format.zero);
   c.integer("defaultZero", qrt::defaultZero(format.code));
-  c.integer("nested", format.nested);
+  // Kernels of many tokens find scales as f32 instead.
+  const bool isUnnested = wide && format.nested;
+  c.integer("nested", isUnnested ? 0 : format.nested);
+  c.integer("nestedTileBytes",
+            format.nested ? krn::nestedTileBytes(layout.groups, format.nested)
+                          : 0);
   c.integer("maxTokens", tokens);
   SplitLayout split = splitLayout(layout, tokens, weight.getColumns());
   bool isSplit = staged.getActivations() == "split8";
@@ -171,6 +176,10 @@ void EntryGenerator::add(krn::GemmOp op) {
                                  : Operand(OperandKind::None, 0, 0);
   Operand zeros = planes.zeros ? plus(codes, *planes.zeros)
                                : Operand(OperandKind::None, 0, 0);
+  if (isUnnested) {
+    scales = addUnnest(op, layout, scales, zeros);
+    zeros = Operand(OperandKind::None, 0, 0);
+  }
   Operand bias = vector(op, op.getBias());
   Operand residual = address(op.getResidual());
   Operand output = address(op.getOutput());
@@ -225,6 +234,28 @@ void EntryGenerator::add(krn::GemmOp op) {
   l.row_block = uint32_t(gemmTokens(isTable));
   l.grid_y = uint32_t((tiles * 16 + kGemmRows - 1) / kGemmRows);
   l.gather = op.getGather();
+}
+
+Operand EntryGenerator::addUnnest(krn::GemmOp op, const GemmLayout &layout,
+                                  Operand codes, Operand nested) {
+  qnt::PackedType weight = op.getWeight().getType();
+  const qrt::Format &format = weight.getFormat().getValue();
+  const int64_t tiles = (weight.getRows() + 15) / 16;
+  ConfigText c;
+  c.integer("rows", weight.getRows());
+  c.integer("tiles", tiles);
+  c.integer("groups", layout.groups);
+  c.integer("nested", format.nested);
+  c.integer("nestedTileBytes",
+            krn::nestedTileBytes(layout.groups, format.nested));
+  const int64_t at = krn::roundUp(entry.getArena(), 256);
+  const Operand output(OperandKind::Arena, 0, uint64_t(at));
+  arena = std::max(arena, at + tiles * layout.groups * 16 * 4);
+  qrt::fb::LaunchT &l = launch("Unnest", "nested.cuh", "unnest", c, 256, 1, 0,
+                               {codes, nested, output});
+  l.per_sm = 8;
+  l.gather = op.getGather();
+  return output;
 }
 
 void EntryGenerator::addWideGemm(krn::GemmOp op, ConfigText &c,

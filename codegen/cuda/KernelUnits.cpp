@@ -51,11 +51,12 @@ CudaProgram cuda::generateKernels(krn::ProgramOp program,
     if (&entry != &entries.back() &&
         EntryGenerator::isLeftOut(entry, architecture))
       continue;
-    std::vector<qrt::fb::LaunchT> launches =
-        EntryGenerator(entry, result, known, architecture).run();
+    EntryGenerator generator(entry, result, known, architecture);
+    std::vector<qrt::fb::LaunchT> launches = generator.run();
     CudaProgram::Entry &added = result.entries.emplace_back();
     added.name = entry.getSymName().str();
     added.maxTokens = uint32_t(entry.getMaxTokens());
+    added.arenaBytes = generator.arenaBytes();
     added.launches = std::move(launches);
   }
   if (result.entries.empty())

@@ -15,6 +15,7 @@
 #include "codegen/cuda/kernels/Layout.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SmallSet.h"
 
 #include <initializer_list>
 #include <memory>
@@ -24,13 +25,20 @@
 
 namespace qcc::cuda {
 
-/// Where sums of tiles meet: 32 tiles of one token.
-constexpr int64_t kPersistentSumsBytes = 32 * kConsumerWarps * 64;
+/// Where sums of tiles meet: 32 tiles of one token, or 8 where activations and
+/// tables take more than `kMuchShared`.
+constexpr int64_t kPersistentSumsBytes = 32 * kConsumerWarps * 64,
+                  kFewSumsBytes = 8 * kConsumerWarps * 64,
+                  kMuchShared = 150 * 1024;
 /// Scales of at most so many slots are one copy.
 constexpr int64_t kMostChunkSlots = 8;
 
 /// The column of its root at which a view begins.
 int64_t columnOf(mlir::Value buffer);
+
+inline bool isTableCode(qrt::Code code) {
+  return code == qrt::Code::NF4 || code == qrt::Code::FP4;
+}
 
 /// Makes the source of the kernel of one entry.
 class PersistentGenerator {
@@ -58,12 +66,18 @@ private:
   /// Finds the buffers whose rows may lie in two parts, and the largest room
   /// for activations.
   void findRests();
+  /// Finds what a warp has of a slot: what suits the weights of the layers. (A
+  /// slot half of which is empty is half of what should be on its way.)
+  /// And the room for sums.
+  void findSlots();
   bool mayHaveRest(mlir::Value buffer) const;
   bool canSplit(krn::GemmOp gemm) const;
   /// Of a weight in slots: copies that begin at a line of 128 bytes are the
   /// fast ones.
   static int64_t alignment(int64_t unitBytes, int64_t scaleLine);
   int64_t sharesOf(krn::GemmOp gemm) const;
+  /// Of a row that a stage leaves and of the weights that read it.
+  static GemmLayout layoutOf(mlir::Value staged);
   bool hasRest(mlir::Value buffer) const {
     return buffer && rests.count(rootOf(buffer));
   }
@@ -98,6 +112,10 @@ private:
   llvm::DenseMap<mlir::Value, size_t> layerArguments;
   std::string kvOffset = "0";
   int64_t arena = 0, xBytes = 0, slotBytes = 0, roomBytes = 0;
+  int64_t warpBytes = 0; ///< a warp's part of a slot, at most
+  int64_t sumsBytes = kPersistentSumsBytes;
+  llvm::SmallSet<qrt::Code, 2> tables; ///< codes that are looked up
+  bool hasNested = false;
   int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
   int64_t counters = 0, partialBytes = 0;
   /// Blocks that attended, where no gemm stands between.

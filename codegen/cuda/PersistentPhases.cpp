@@ -29,23 +29,35 @@ int64_t offsetOf(Value buffer) {
 
 } // namespace
 
+GemmLayout PersistentGenerator::layoutOf(Value staged) {
+  auto type = cast<krn::StagedType>(staged.getType());
+  const bool isTable = llvm::any_of(staged.getUsers(), [](Operation *user) {
+    auto gemm = dyn_cast<krn::GemmOp>(user);
+    return gemm &&
+           isTableCode(gemm.getWeight().getType().getFormat().getValue().code);
+  });
+  return persistentLayout(int(type.getBits()), type.getColumns(),
+                          type.getGroup(), isTable);
+}
+
 void PersistentGenerator::add(krn::StageOp op) {
   krn::StagedType staged = op.getOutput().getType();
   std::optional<qrt::Code> code;
-  bool needsSums = false, isTable = false;
+  bool needsSums = false;
   for (Operation *user : op.getOutput().getUsers())
     if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
       const qrt::Format &format =
           gemm.getWeight().getType().getFormat().getValue();
+      if (code && isTableCode(*code) != isTableCode(format.code))
+        refuse(op, "is read by weights that want their activations in "
+                   "different ways");
       code = format.code;
       needsSums |= format.zero;
-      isTable |= format.isQuantized() && !qrt::isIntCode(format.code);
     }
   if (!code)
     refuse(op, "stages what no gemm reads");
   const bool isFloat = staged.getActivations() != "i16";
-  GemmLayout layout = gemmLayout(int(staged.getBits()), staged.getColumns(),
-                                 staged.getGroup(), /*hasSmallUnits=*/true);
+  GemmLayout layout = layoutOf(op.getOutput());
   if (layout.rowBlocks * (isFloat ? 4 : 8) >
       kMostStaged * (kPersistentThreads - 32))
     refuse(op, "has rows of " + std::to_string(staged.getColumns()) +
@@ -62,7 +74,7 @@ void PersistentGenerator::add(krn::StageOp op) {
   c.integer("paddedGroup", layout.paddedGroup);
   int64_t elements = layout.rowBlocks * (isFloat ? 4 : 8);
   c.flag("isPadded", elements != staged.getColumns());
-  c.flag("isTable", isTable);
+  c.flag("isTable", isTableCode(*code));
   c.flag("needsSums", needsSums);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt", layout.scalesAt(tokens));
@@ -81,13 +93,10 @@ void PersistentGenerator::add(krn::GemmOp op) {
   if (op.getMultiplier().convertToFloat() != 1 ||
       op.getSoftCap().convertToFloat() != 0)
     refuse(op, "scales or caps its result, which one kernel does not");
-  krn::StagedType staged = op.getInput().getType();
-  const int bits = format.codeBits();
-  GemmLayout layout = gemmLayout(bits, weight.getColumns(), staged.getGroup(),
-                                 /*hasSmallUnits=*/true);
+  GemmLayout layout = layoutOf(op.getInput());
   const int64_t tiles = (weight.getRows() + 15) / 16;
   const int64_t unitBytes = layout.unitLines * 64;
-  const int64_t perWarp = persistentUnits(unitBytes, layout.units),
+  const int64_t perWarp = persistentUnits(unitBytes, layout.units, warpBytes),
                 slotUnits = perWarp * kConsumerWarps;
   if (tiles * layout.units >= int64_t(1) << 31 ||
       slotUnits * layout.tileBytes >= int64_t(1) << 31)
@@ -96,6 +105,9 @@ void PersistentGenerator::add(krn::GemmOp op) {
   const int64_t scaleLine =
       format.isQuantized() ? 16 * qrt::scaleTypeBytes(format.scale) : 0;
   const int64_t zeroLine = format.zero ? 16 : 0;
+  const int64_t nestedTileBytes =
+      format.nested ? krn::nestedTileBytes(layout.groups, format.nested) : 0;
+  hasNested |= format.nested != 0;
   slotBytes = std::max(slotBytes, krn::roundUp(slotUnits * unitBytes, 128));
   // Scales of so many slots are one copy; `lines` of them at most.
   const int64_t chunkSlots =
@@ -110,8 +122,13 @@ void PersistentGenerator::add(krn::GemmOp op) {
                                      2 * (chunkUnits / layout.units + 2));
   const int64_t zerosAt = krn::roundUp(lines * scaleLine, 128);
   if (scaleLine) {
-    chunkBytes =
-        std::max(chunkBytes, zerosAt + krn::roundUp(lines * zeroLine, 128));
+    // Nested scales are those of all tiles that the units may be of.
+    const int64_t chunkTiles =
+        (chunkUnits + layout.units - 2) / layout.units + 1;
+    chunkBytes = std::max(
+        chunkBytes,
+        zerosAt +
+            krn::roundUp(lines * zeroLine + chunkTiles * nestedTileBytes, 128));
     leastChunkSlots = std::min(leastChunkSlots, chunkSlots);
   }
 
@@ -129,6 +146,8 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.integer("scaleLine", scaleLine);
   c.integer("chunkSlots", chunkSlots);
   c.integer("zeroLine", zeroLine);
+  c.integer("nested", format.nested);
+  c.integer("nestedTileBytes", nestedTileBytes);
   c.integer("zerosAt", zerosAt);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("xScalesAt", layout.scalesAt(tokens));
@@ -136,8 +155,7 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.flag("hasZero", format.zero);
   c.integer("defaultZero", qrt::defaultZero(format.code));
   c.integer("maxTokens", tokens);
-  c.integer("roundTiles",
-            kPersistentSumsBytes / (kConsumerWarps * 64 * tokens) / 2 * 2);
+  c.integer("roundTiles", sumsBytes / (kConsumerWarps * 64 * tokens) / 2 * 2);
   c.flag("gather", op.getGather());
   c.flag("hasBias", bool(op.getBias()));
   c.integer("activation",
@@ -204,10 +222,7 @@ int64_t PersistentGenerator::sharesOf(krn::GemmOp gemm) const {
     return 0;
   if (!canSplit(gemm))
     return tiles / (gemm.getGlu() ? 2 : 1);
-  const qrt::Format &format = weight.getFormat().getValue();
-  const GemmLayout layout =
-      gemmLayout(format.codeBits(), weight.getColumns(),
-                 gemm.getInput().getType().getGroup(), /*hasSmallUnits=*/true);
+  const GemmLayout layout = layoutOf(gemm.getInput());
   constexpr int64_t mostAlignment = 8;
   return tiles * layout.units / mostAlignment;
 }
@@ -257,7 +272,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16) + 4 * dim,
                 each = liveRows * (dim + 2) * 4,
                 fetched = krn::roundUp(liveRows + 2, kConsumerWarps) * dim * 4,
-                room = krn::roundUp(xBytes, 64) + kPersistentSumsBytes;
+                room = krn::roundUp(xBytes, 64) + sumsBytes;
   const int64_t warps =
       std::clamp<int64_t>((room - query) / each, 4, kConsumerWarps);
   const int64_t bytes = query + std::max(warps * each, fetched);

@@ -139,10 +139,7 @@ bool PersistentGenerator::mayHaveRest(Value buffer) const {
 
 void PersistentGenerator::findRests() {
   entry.walk([&](krn::StageOp stage) {
-    krn::StagedType type = stage.getOutput().getType();
-    xBytes = std::max(xBytes, gemmLayout(int(type.getBits()), type.getColumns(),
-                                         type.getGroup(), true)
-                                  .stagedBytes(tokens));
+    xBytes = std::max(xBytes, layoutOf(stage.getOutput()).stagedBytes(tokens));
   });
   arena = krn::roundUp(entry.getArena(), 256);
   entry.walk([&](krn::BufferOp buffer) {
@@ -151,6 +148,25 @@ void PersistentGenerator::findRests() {
     rests[buffer] = arena;
     arena += krn::roundUp(tokens * buffer.getType().getColumns() * 4, 256);
   });
+}
+
+void PersistentGenerator::findSlots() {
+  int64_t largest = 0, inLayers = 0;
+  entry.walk([&](krn::GemmOp gemm) {
+    const GemmLayout layout = layoutOf(gemm.getInput());
+    const int64_t bytes = layout.unitLines * 64,
+                  most = bytes * persistentUnits(bytes, layout.units, 1 << 20);
+    const qrt::Code code =
+        gemm.getWeight().getType().getFormat().getValue().code;
+    if (isTableCode(code))
+      tables.insert(code);
+    largest = std::max(largest, most);
+    if (gemm->getParentOfType<krn::RepeatOp>())
+      inLayers = std::max(inLayers, most);
+  });
+  warpBytes = inLayers ? inLayers : largest;
+  if (xBytes + int64_t(tables.size()) * kPairTableBytes > kMuchShared)
+    sumsBytes = kFewSumsBytes;
 }
 
 //===----------------------------------------------------------------------===//
@@ -232,11 +248,13 @@ PersistentUnit PersistentGenerator::run() {
     throw qrt::Error("steps of " + std::to_string(tokens) +
                      " tokens do not come with the launch");
   findRests();
+  findSlots();
   tags.emplace(entry, [&](krn::GemmOp gemm) { return sharesOf(gemm); });
   addBlock(entry.getBody().front(), "    ");
 
   xBytes = krn::roundUp(xBytes, 64);
-  const int64_t sumsBytes = std::max(kPersistentSumsBytes, roomBytes - xBytes);
+  sumsBytes = std::max(sumsBytes, roomBytes - xBytes);
+  const int64_t mapBytes = hasNested ? kMapBytes : 0;
   const int64_t count = int64_t(words.size() + layerWords.size());
   // The order of kernels/persistent.cuh's Places.
   // Chunks for a full ring, and two for phases that end within one.
@@ -251,8 +269,9 @@ PersistentUnit PersistentGenerator::run() {
     at = krn::roundUp(at + 8 * int64_t(streams.size()), 16) +
          int64_t(sizeof(qrt_cuda_inline_step));
     at = krn::roundUp(at + 8 * count, 128) + xBytes;
-    return krn::roundUp(at + sumsBytes, 128) + chunksWith(slots) * chunkBytes +
-           slots * slotBytes;
+    return krn::roundUp(at + sumsBytes, 128) + mapBytes +
+           int64_t(tables.size()) * kPairTableBytes +
+           chunksWith(slots) * chunkBytes + slots * slotBytes + kBehindRing;
   };
   int64_t slots = kFewestSlots;
   if (slotBytes == 0 || bytesWith(slots) > kMostShared)
@@ -273,6 +292,9 @@ PersistentUnit PersistentGenerator::run() {
   plan.integer("barriers", tags->barriers());
   plan.integer("xBytes", xBytes);
   plan.integer("sumsBytes", sumsBytes);
+  plan.integer("mapBytes", mapBytes);
+  plan.flag("hasNF4", tables.contains(qrt::Code::NF4));
+  plan.flag("hasFP4", tables.contains(qrt::Code::FP4));
   plan.integer("sharedBytes", bytesWith(slots));
 
   PersistentUnit result;

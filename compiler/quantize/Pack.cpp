@@ -190,8 +190,8 @@ std::optional<qrt::Format> packedFormat(const qrt::Format &format,
   return packed;
 }
 
-PackedLayout t16Layout(const qrt::Format &format, int64_t rows, int64_t columns,
-                       int64_t nestedScales) {
+PackedLayout t16Layout(const qrt::Format &format, int64_t rows,
+                       int64_t columns) {
   format.verify();
   if (format.flattened)
     throw qrt::Error("format " + format.mangled() +
@@ -213,12 +213,9 @@ PackedLayout t16Layout(const qrt::Format &format, int64_t rows, int64_t columns,
   layout.tileZerosBytes = format.zero ? groups * kTileRows : 0;
   layout.codesBytes = tiles * layout.tileCodesBytes;
   layout.scalesBytes = tiles * layout.tileScalesBytes;
+  if (format.nested)
+    layout.tileZerosBytes = krn::nestedTileBytes(groups, format.nested);
   layout.zerosBytes = tiles * layout.tileZerosBytes;
-  if (format.nested) {
-    int64_t least = format.nestedCount(rows, columns);
-    layout.zerosBytes =
-        tiles * krn::kNestedTileBytes + 4 * std::max(nestedScales, least);
-  }
   layout.scalesOffset = krn::roundUp(layout.codesBytes, kLineBytes);
   layout.zerosOffset =
       krn::roundUp(layout.scalesOffset + layout.scalesBytes, kLineBytes);
@@ -303,13 +300,22 @@ void packZeros(const qrt::Format &format, int64_t rows, int64_t columns,
             [](uint8_t zero) { return zero; });
 }
 
-void packNestedScales(const NestedPlane &nested, uint8_t *out) {
-  for (size_t tile = 0; tile < nested.tiles.size(); ++tile) {
-    std::memcpy(out, &nested.tiles[tile].origin, 4);
-    std::memcpy(out + 4, &nested.tiles[tile].offset, 4);
-    out += krn::kNestedTileBytes;
+void packNestedScales(const qrt::Format &format, int64_t columns,
+                      const NestedPlane &nested, uint8_t *out) {
+  const int64_t groups = format.groupsPerRow(columns);
+  const auto most = uint64_t(krn::nestedTileScales(groups, format.nested));
+  for (const NestedPlane::Tile &tile : nested.tiles) {
+    const uint32_t count(format.nested), phase = tile.origin % count;
+    const uint64_t first = tile.origin / count,
+                   end = std::min<uint64_t>(first + most, nested.scales.size());
+    if (first >= end)
+      throw qrt::Error("nested scale " + std::to_string(first) + " of " +
+                       std::to_string(nested.scales.size()));
+    std::memcpy(out, &phase, 4);
+    std::memcpy(out + 4, &tile.offset, 4);
+    std::memcpy(out + 8, nested.scales.data() + first, (end - first) * 4);
+    out += krn::nestedTileBytes(groups, format.nested);
   }
-  std::memcpy(out, nested.scales.data(), nested.scales.size() * 4);
 }
 
 template <class T>
@@ -378,7 +384,8 @@ void packWeight(const qrt::PackedWeight &weight, uint8_t *out) {
     }
     packScaleCodes(*packed, rows, columns, expanded.data(),
                    out + layout.scalesOffset);
-    packNestedScales(nestedPlane(*packed, rows, columns, weight.nestedScales,
+    packNestedScales(*packed, columns,
+                     nestedPlane(*packed, rows, columns, weight.nestedScales,
                                  weight.nestedOffset),
                      out + layout.zerosOffset);
     return;

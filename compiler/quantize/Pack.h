@@ -43,10 +43,9 @@ std::optional<qrt::Format> packedFormat(const qrt::Format &format,
 
 /// The layout of a tensor. `format` is packedFormat()'s; throws qrt::Error if
 /// it is flattened or invalid, or if rows or columns are not positive or the
-/// size exceeds 2^62 bytes. Several weights that are stacked may have more
-/// nested scales than one of their size: `nestedScales` is that number.
-PackedLayout t16Layout(const qrt::Format &format, int64_t rows, int64_t columns,
-                       int64_t nestedScales = 0);
+/// size exceeds 2^62 bytes.
+PackedLayout t16Layout(const qrt::Format &format, int64_t rows,
+                       int64_t columns);
 
 /// What turns the codes of nested scales into scales. Scale g of row r (of
 /// the 16) of a tile has nested scale (origin + r * groups + g) / nested, in
@@ -70,8 +69,10 @@ NestedPlane nestedPlane(const qrt::Format &packed, int64_t rows,
 void packScaleCodes(const qrt::Format &format, int64_t rows, int64_t columns,
                     const uint8_t *codes, uint8_t *out);
 
-/// Writes the third plane of a tensor with nested scales.
-void packNestedScales(const NestedPlane &nested, uint8_t *out);
+/// Writes the third plane of a tensor with nested scales: for every tile those
+/// that it needs.
+void packNestedScales(const qrt::Format &format, int64_t columns,
+                      const NestedPlane &nested, uint8_t *out);
 
 /// Packs rows of logical codes [rows][columns], one byte each as in
 /// qrt::PackedWeight, to the tiles at `out` (tileCodesBytes each); rows that

@@ -58,22 +58,21 @@ float scaleAt(const uint8_t *plane, qrt::ScaleType type, int64_t index) {
 
 /// Scale `group` of row `row` of a tensor with nested scales.
 float nestedScaleAt(const qrt::Format &format, const uint8_t *data,
-                    int64_t size, const PackedLayout &layout, int64_t rows,
-                    int64_t groups, int64_t row, int64_t group) {
+                    const PackedLayout &layout, int64_t groups, int64_t row,
+                    int64_t group) {
   int64_t tile = row / 16, lane = row % 16;
   uint8_t code =
       data[layout.scalesOffset + (tile * groups + group) * 16 + lane];
-  const uint8_t *plane = data + layout.zerosOffset;
-  uint32_t origin;
+  const uint8_t *own = data + layout.zerosOffset + tile * layout.tileZerosBytes;
+  uint32_t phase;
   float offset, nested;
-  std::memcpy(&origin, plane + 8 * tile, 4);
-  std::memcpy(&offset, plane + 8 * tile + 4, 4);
-  int64_t index = (int64_t(origin) + lane * groups + group) / format.nested;
-  int64_t at = layout.zerosOffset + (rows + 15) / 16 * 8 + 4 * index;
-  if (at + 4 > size)
+  std::memcpy(&phase, own, 4);
+  std::memcpy(&offset, own + 4, 4);
+  int64_t index = (int64_t(phase) + lane * groups + group) / format.nested;
+  if (phase >= format.nested)
     throw qrt::Error("nested scale " + std::to_string(index) +
-                     " lies outside its tensor");
-  std::memcpy(&nested, data + at, 4);
+                     " lies outside its tile");
+  std::memcpy(&nested, own + 8 + 4 * index, 4);
   float scaled = qrt::dynamicMap()[code] * nested;
   return scaled + offset;
 }
@@ -127,7 +126,7 @@ qrt::PackedWeight unpack(const qrt::Format &format, int64_t rows,
           (row / kTileRows * groups + g) * kTileRows + row % kTileRows;
       if (format.nested)
         weight.scales.push_back(
-            nestedScaleAt(format, data, size, layout, rows, groups, row, g));
+            nestedScaleAt(format, data, layout, groups, row, g));
       else
         weight.scales.push_back(
             scaleAt(data + layout.scalesOffset, format.scale, index));

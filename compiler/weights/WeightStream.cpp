@@ -32,14 +32,11 @@ public:
       : source(source), tensor(tensor), format(source.format()),
         columns(source.columns()), tiled(tensor.layout == "t16") {
     if (tiled) {
-      NestedPlane nested;
-      if (format.nested)
-        nested = source.nestedScales();
-      tensor.planes = t16Layout(format, source.rows(), columns,
-                                int64_t(nested.scales.size()));
+      tensor.planes = t16Layout(format, source.rows(), columns);
       buffer.assign(tensor.planes.totalBytes, 0);
       if (format.nested)
-        packNestedScales(nested, buffer.data() + tensor.planes.zerosOffset);
+        packNestedScales(format, columns, source.nestedScales(),
+                         buffer.data() + tensor.planes.zerosOffset);
     } else {
       if (format.isQuantized())
         throw qrt::Error("weight '" + tensor.name + "' is " + format.mangled() +

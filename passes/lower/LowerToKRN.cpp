@@ -70,12 +70,10 @@ struct LowerToKRN : qcc::impl::LowerToKRNPassBase<LowerToKRN> {
                         {"decode", decodeTokens},
                         {"batch", batchTokens},
                         {"prefill", prefillTokens}};
-    // The persistent kernel reads neither nested scales nor split rows yet.
+    // The persistent kernel does not read split rows yet.
     bool isPersistable = true;
     module.walk([&](qnt::FusedGemmOp gemm) {
-      isPersistable &=
-          !gemm.getOutlierThresholdAttr() &&
-          !gemm.getWeight().getType().getFormat().getValue().nested;
+      isPersistable &= !gemm.getOutlierThresholdAttr();
     });
     ArrayRef<Bucket> wanted = ArrayRef(buckets).drop_front(!tokenEntry     ? 2
                                                            : isPersistable ? 0

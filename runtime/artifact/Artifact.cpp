@@ -17,6 +17,13 @@ namespace qrt {
 /// of them.
 static constexpr std::string_view kFeatures[] = {"t16"};
 
+/// Bytes that the nested scales of a tile take (docs/formats.md): those that
+/// the `groups` scales of each of its rows need, `nested` of which share one.
+static uint64_t nestedTileBytes(uint64_t groups, uint64_t nested) {
+  const uint64_t scales = (16 * groups + nested - 2) / nested + 1;
+  return (8 + 4 * scales + 15) / 16 * 16;
+}
+
 [[noreturn]] void Artifact::refuse(const std::string &field,
                                    const std::string &why) const {
   throw Error("damaged artifact: " + field + " " + why, file.path());
@@ -176,8 +183,7 @@ void Artifact::verifyTensor(uint32_t index) const {
       part(tensor.zeros(), storedRows * groups, "zeros");
     if (format.nested)
       part(tensor.zeros(),
-           storedRows / 2 + 4 * uint64_t(format.nestedCount(int64_t(rows),
-                                                            int64_t(columns))),
+           storedRows / 16 * nestedTileBytes(groups, uint64_t(format.nested)),
            "zeros");
   }
 }

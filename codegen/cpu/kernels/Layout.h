@@ -19,9 +19,16 @@ constexpr int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// Bytes a tile at the start of the plane of nested scales: where its first
-/// scale stands among those of its weight, and the offset of the scales.
-constexpr int64_t kNestedTileBytes = 8;
+/// Nested scales that the `groups` scales of each row of a tile may need, of
+/// which `nested` in a row share one, wherever the first of them begins.
+constexpr int64_t nestedTileScales(int64_t groups, int64_t nested) {
+  return (kTileRows * groups + nested - 2) / nested + 1;
+}
+/// Bytes a tile in the plane of nested scales: {u32 phase, f32 offset}, then
+/// its nested scales, in whole 16 bytes.
+constexpr int64_t nestedTileBytes(int64_t groups, int64_t nested) {
+  return roundUp(8 + 4 * nestedTileScales(groups, nested), 16);
+}
 
 /// Elements of one row in the smallest run of whole lines: 1 for f32, 2 for
 /// 16 bit, 4 for 8 bit, 8 for 4 bit, 16 for 2 bit, 32 for 3 bit.

@@ -276,18 +276,17 @@ struct Planes {
   /// stand for. Rows of padding get those of the last row.
   KRN_METHOD F32x16 nestedScale(const GemmConfig *config, int64_t tile,
                                 int64_t groups, int64_t group) const {
-    const char *plane = (const char *)zeros,
-               *own = plane + tile * kNestedTileBytes;
-    uint32_t origin;
+    const char *own =
+        (const char *)zeros + tile * nestedTileBytes(groups, config->nested);
+    uint32_t phase;
     float offset;
-    __builtin_memcpy(&origin, own, 4);
+    __builtin_memcpy(&phase, own, 4);
     __builtin_memcpy(&offset, own + 4, 4);
-    int64_t tiles = (config->rows + kTileRows - 1) / kTileRows;
-    auto *nested = (const float *)(plane + tiles * kNestedTileBytes);
+    auto *nested = (const float *)(own + 8);
     U32x16 last = (U32x16)splat(int32_t(config->rows - tile * kTileRows - 1));
     U32x16 row = (U32x16)laneNumbers();
     row = row < last ? row : last;
-    U32x16 place = row * uint32_t(groups) + (origin + uint32_t(group));
+    U32x16 place = row * uint32_t(groups) + (phase + uint32_t(group));
     U32x16 code = loadBytes((const uint8_t *)scales +
                             (tile * groups + group) * kTileRows);
     F32x16 scale = gather(kDynamicMap, code) *

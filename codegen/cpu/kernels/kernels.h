@@ -29,9 +29,10 @@
 // to whole lines (for 3 bit: whole triples) with code 0 (padding of x is 0).
 // Codes: [tile][group][line]; scales: [tile][group][16 rows], f32 or f16 or
 // bf16 as the format says, or u8 codes of the dynamic map; zero points:
-// [tile][group][16 rows] u8, or, for codes of scales, [tile] {u32 origin, f32
-// offset} and then the f32 nested scales: scale g of row r of a tile is
-// map[code] * nested[(origin + r * groups + g) / config->nested] + offset.
+// [tile][group][16 rows] u8, or, for codes of scales, [tile] {u32 phase, f32
+// offset, f32 nested scales} (nestedTileBytes in Layout.h): scale g of row r of
+// a tile is map[code] * nested[(phase + r * groups + g) / config->nested] +
+// offset.
 // Padding rows have scale 0 (code 0). The three planes are consecutive in the
 // tensor, each starting at a multiple of 64 bytes. Unscaled formats have no
 // group: the whole row is one. Flattened blocks that do not divide the row are
@@ -85,9 +86,9 @@ struct StageConfig {
   float epsilon;
   float normOffset; ///< added to the norm's weight (Gemma: 1)
   int32_t hasNormBias;
-  int32_t heads; ///< krn_norm: equal slices of a row (of `columns` =
-                 ///< one slice's elements), each normalized alone; 1
-  int32_t weightPerHead; ///< krn_norm: each slice has its own weight and bias
+  int32_t heads;          ///< krn_norm: equal slices of a row (of `columns` =
+                          ///< one slice's elements), each normalized alone; 1
+  int32_t weightPerHead;  ///< krn_norm: each slice has its own weight and bias
   float outlierThreshold; ///< split8: 0 for none
   int32_t findsOutliers;  ///< split8: krn_stage_split8 finds them by itself
   int32_t linears;        ///< split8: how many the rows are counted for

@@ -28,10 +28,11 @@ struct GemmLayout {
   int64_t units;         ///< of a row
   int64_t unitsPerGroup; ///< the groups but the last have so many
   int64_t unitBlocks, rowBlocks;
+  int64_t blockBytes = 16;
   int64_t tileBytes;
 
   constexpr int64_t sumsAt(int64_t tokens) const {
-    return krn::roundUp(tokens * rowBlocks * 16, 64);
+    return krn::roundUp(tokens * rowBlocks * blockBytes, 64);
   }
   constexpr int64_t scalesAt(int64_t tokens) const {
     return sumsAt(tokens) + krn::roundUp(tokens * units * 4, 64);
@@ -178,16 +179,32 @@ constexpr int64_t gemmSharedBytes(const GemmLayout &layout, int bits,
   return stage * (stage > 48 * 1024 ? 2 : 3);
 }
 
+/// The layout of persistent.cuh, where the activations of table codes are two
+/// f16 each.
+constexpr GemmLayout persistentLayout(int bits, int64_t columns, int64_t group,
+                                      bool isTable) {
+  GemmLayout l = gemmLayout(bits, columns, group, /*hasSmallUnits=*/true);
+  l.blockBytes = isTable ? 32 : 16;
+  return l;
+}
+/// A step of the last unit of a slot may reach so far behind it.
+constexpr int64_t kBehindRing = 1024;
+/// Bytes of the table of a table code (codes.cuh), and of the dynamic map.
+constexpr int64_t kPairTableBytes = 256 * 32 * 4, kMapBytes = 256 * 4;
+
 /// What persistent.cuh fixes.
 constexpr int64_t kConsumerWarps = 11,
                   kPersistentThreads = kConsumerWarps * 32 + 32;
-/// A slot's units of one warp, of no more than two tiles. Two hide more of what
-/// a slot costs than one does, more take too many registers, unless they are
-/// small.
-constexpr int64_t persistentUnits(int64_t unitBytes, int64_t unitsPerRow) {
-  const int64_t wanted = unitBytes >= 2048  ? 1
-                         : unitBytes >= 512 ? 2
-                                            : 1024 / unitBytes;
+/// A slot's units of one warp, of no more than two tiles and `mostBytes`. Two
+/// hide more of what a slot costs than one does, more take too many registers,
+/// unless they are small.
+constexpr int64_t persistentUnits(int64_t unitBytes, int64_t unitsPerRow,
+                                  int64_t mostBytes) {
+  int64_t wanted = unitBytes >= 2048  ? 1
+                   : unitBytes >= 512 ? 2
+                                      : 1024 / unitBytes;
+  if (wanted * unitBytes > mostBytes)
+    wanted = mostBytes > unitBytes ? mostBytes / unitBytes : 1;
   return wanted < unitsPerRow ? wanted : unitsPerRow;
 }
 

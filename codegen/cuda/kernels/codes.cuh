@@ -124,6 +124,64 @@ QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
   }
 }
 
+/// The value of a table code; `code` is a constant (docs/formats.md).
+template <int Code>
+__host__ __device__ constexpr float tableValue(int code) {
+  constexpr float nf4[16] = {
+      -1.0F,        -0.69619280F, -0.52507305F, -0.39491749F,
+      -0.28444138F, -0.18477343F, -0.09105004F, 0.0F,
+      0.07958030F,  0.16093020F,  0.24611230F,  0.33791524F,
+      0.44070983F,  0.56261700F,  0.72295684F,  1.0F};
+  constexpr float fp4[8] = {0.0F,        0.00520833F, 0.66666667F, 1.0F,
+                            0.33333333F, 0.5F,        0.16666667F, 0.25F};
+  return Code == NF4 ? nf4[code] : code < 8 ? fp4[code % 8] : -fp4[code % 8];
+}
+
+/// The same in f16: values of 2^-14 .. 1 and 0, rounded to nearest.
+__host__ __device__ constexpr uint32_t halfBits(float v) {
+  const uint32_t sign = v < 0 ? 0x8000 : 0;
+  float magnitude = v < 0 ? -v : v;
+  if (magnitude == 0)
+    return 0;
+  uint32_t exponent = 15;
+  for (; magnitude < 1; magnitude *= 2)
+    --exponent;
+  return sign + (exponent << 10) +
+         uint32_t((magnitude - 1) * 1024 + 0.5F); // may carry
+}
+/// Codes 2 i and 2 i + 1.
+template <int Code>
+__host__ __device__ constexpr uint32_t halvesWord(int i) {
+  return halfBits(tableValue<Code>(2 * i)) |
+         halfBits(tableValue<Code>(2 * i + 1)) << 16;
+}
+template <int Code, int I = 0>
+QCC_DEVICE uint32_t tableHalf(uint32_t code) {
+  if constexpr (I == 7) {
+    constexpr uint32_t word = halvesWord<Code>(I);
+    return word >> (code % 2 * 16) & 0xffff;
+  } else {
+    constexpr uint32_t word = halvesWord<Code>(I);
+    return code / 2 == I ? word >> (code % 2 * 16) & 0xffff
+                         : tableHalf<Code, I + 1>(code);
+  }
+}
+
+/// Table codes two at a time: a copy for every lane, so that a warp's lanes
+/// read different banks. Word 32 b + lane has the values of codes b % 16 and
+/// b / 16, in f16.
+constexpr int kPairTableBytes = 256 * 32 * 4;
+
+template <int Code>
+QCC_DEVICE void fillPairTable(char *table, int thread, int threads) {
+#pragma unroll 1
+  for (int i = thread; i < 256 * 8; i += threads) {
+    const uint32_t pair =
+        tableHalf<Code>(i / 8 % 16) | tableHalf<Code>(i / 8 / 16) << 16;
+    reinterpret_cast<uint4 *>(table)[i] = {pair, pair, pair, pair};
+  }
+}
+
 /// The tables of nf4 and fp4 as 14-bit fixed point, 8192 + round(8191 v): the
 /// upper and the lower seven bits of entries 4 i .. 4 i + 3, one a byte.
 template <int Code>
@@ -185,18 +243,7 @@ QCC_DEVICE Operand planeOf(const LaneCodes<Code> &codes) {
 constexpr int kTableUnit = 16128;
 template <int Code>
 __host__ __device__ constexpr int planeEntry(int code, bool isUpper) {
-  // From the tables above, which are rounded to 1/8191; these values are not.
-  constexpr float nf4[16] = {
-      -1.0F,        -0.69619280F, -0.52507305F, -0.39491749F,
-      -0.28444138F, -0.18477343F, -0.09105004F, 0.0F,
-      0.07958030F,  0.16093020F,  0.24611230F,  0.33791524F,
-      0.44070983F,  0.56261700F,  0.72295684F,  1.0F};
-  constexpr float fp4[8] = {0.0F,        0.00520833F, 0.66666667F, 1.0F,
-                            0.33333333F, 0.5F,        0.16666667F, 0.25F};
-  const float v = Code == NF4 ? nf4[code]
-                  : code < 8  ? fp4[code % 8]
-                              : -fp4[code % 8];
-  const float scaled = v * float(kTableUnit);
+  const float scaled = tableValue<Code>(code) * float(kTableUnit);
   const int fixed = int(scaled < 0 ? scaled - 0.5F : scaled + 0.5F);
   const int upper = (fixed + 128 * 128) / 128 - 128; // rounds down
   return isUpper ? upper : fixed - 128 * upper;

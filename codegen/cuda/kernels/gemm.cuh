@@ -165,10 +165,9 @@ private:
           if constexpr (K::nested != 0) {
             const char *plane = pointer<const char>(a.v[2]);
             const NestedTile header = nestedTile<K>(plane, own);
-            const float scaled =
-                dynamicValue(pointer<const uint8_t>(a.v[1])[at]) *
-                nestedScale<K>(plane, header, own, 2 * g + r, group);
-            scale[i][r] = scaled + header.offset;
+            scale[i][r] =
+                unnestedScale<K>(pointer<const uint8_t>(a.v[1]), plane, header,
+                                 own, 2 * g + r, group);
             continue;
           }
           scale[i][r] =

@@ -120,6 +120,9 @@ QCC_DEVICE float4 loadNow4(const float *p) {
   return v;
 }
 
+/// A step of the last unit of a slot may reach so far behind it.
+constexpr int kBehindRing = 1024;
+
 template <class P, class K>
 struct PersistentAttention; // persistent_attention.cuh
 
@@ -134,10 +137,18 @@ struct Places {
                        tableAt = stepAt + int(sizeof(InlineStep)),
                        xAt = (tableAt + 8 * P::words + 127) / 128 * 128,
                        sumsAt = xAt + P::xBytes,
-                       chunksAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
+                       mapAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
+                       pairsAt = mapAt + P::mapBytes,
+                       chunksAt =
+                           pairsAt + (P::hasNF4 + P::hasFP4) * kPairTableBytes,
                        ringAt = chunksAt + P::chunks * P::chunkBytes,
-                       bytes = ringAt + P::slots * P::slotBytes;
+                       bytes = ringAt + P::slots * P::slotBytes + kBehindRing;
   static_assert(bytes == P::sharedBytes);
+  /// The pair table of a code.
+  template <int Code>
+  static constexpr int pairsOf() {
+    return pairsAt + (Code == FP4 && P::hasNF4 ? kPairTableBytes : 0);
+  }
 };
 
 /// What producer and consumers have in common.
@@ -253,12 +264,21 @@ public:
       // Scales come with the first slot that needs some of them.
       const bool opens = K::scaleLine && left == 0;
       const int group = lineOf<K>(unit);
-      uint32_t lines = 0, chunkAt = 0;
+      uint32_t lines = 0, chunkAt = 0, nestedBytes = 0;
+      int firstTile = 0;
       if (opens) {
         left = K::chunkSlots;
         lines = lineOf<K>(smaller(unit + K::chunkSlots * slotUnits, end) - 1) -
                 group + 1;
         bytes += lines * (K::scaleLine + K::zeroLine);
+        if constexpr (K::nested != 0) {
+          firstTile = unit / units;
+          nestedBytes =
+              ((smaller(unit + K::chunkSlots * slotUnits, end) - 1) / units -
+               firstTile + 1) *
+              K::nestedTileBytes;
+          bytes += nestedBytes;
+        }
         chunkAt = this->nextChunk();
         waitForChunk();
       }
@@ -281,6 +301,11 @@ public:
         copyExpected(chunkAt + K::zerosAt,
                      pointer<const char>(zeros) + int64_t(group) * K::zeroLine,
                      lines * K::zeroLine, full);
+      if (K::nested && opens && lane == 2)
+        copyExpected(chunkAt + K::zerosAt,
+                     pointer<const char>(zeros) +
+                         int64_t(firstTile) * K::nestedTileBytes,
+                     nestedBytes, full);
       if (K::scaleLine && lane == this->chunk)
         chunkUser = asked;
       ++asked;

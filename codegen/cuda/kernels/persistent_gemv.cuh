@@ -14,6 +14,7 @@
 #ifndef QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_GEMV_CUH
 #define QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_GEMV_CUH
 
+#include "codegen/cuda/kernels/nested.cuh"
 #include "codegen/cuda/kernels/persistent_attention.cuh"
 #include "codegen/cuda/kernels/persistent_phases.cuh"
 #include "codegen/cuda/kernels/persistent_stage.cuh"
@@ -118,6 +119,10 @@ public:
     // a warp never waits for shared memory and the tensor cores in turn.
     Place<K> slot(begin), place(begin + warp * perWarp);
     Chunk<K> scales;
+    PairTable table = {};
+    if (Sums::isTable)
+      table = {this->base + Places<P>::template pairsOf<K::code>() + lane * 4,
+               128 + threadIdx.z};
     Fetched<K> now, next = {};
     fetch<K>(now, scales, slot, place, warp, lane);
     // Sums of the tile `current`, and of the one behind it, if its first units
@@ -165,7 +170,8 @@ public:
       for (int j = 0; j < perWarp; ++j) {
         const int tile = unit.behind(j).tile;
         float part[Sums::sets][2];
-        Sums::multiply(now.codes[j], x[j], now.scale[j], now.zero[j], part);
+        Sums::multiply(now.codes[j], x[j], scaleOf<K>(now, j, lane),
+                       now.zero[j], table, part);
         // Where rows and shares are multiples of a warp's units, those are all
         // of one tile.
         const bool exists = first + (K::isEven ? 0 : j) < end,
@@ -259,7 +265,64 @@ private:
     typename UnitSums<K>::Codes codes[K::perWarp];
     uint2 scale[K::perWarp];   ///< as stored; 16-bit ones in the first word
     uint32_t zero[K::perWarp]; ///< a byte each row
+    /// Nested scales: lane i has row i % 16 of units i / 16, 2 + i / 16, ...
+    float unnested[(K::perWarp + 1) / 2];
   };
+
+  /// Unit `j`'s scales of a lane's two rows.
+  template <class K>
+  static __device__ __forceinline__ uint2 scaleOf(const Fetched<K> &from, int j,
+                                                  int lane) {
+    if constexpr (K::nested == 0)
+      return from.scale[j];
+    const int source = j % 2 * 16 + lane / 4 * 2;
+    const float own = from.unnested[j / 2];
+    return {__float_as_uint(__shfl_sync(~0U, own, source)),
+            __float_as_uint(__shfl_sync(~0U, own, source + 1))};
+  }
+
+  /// A lane's scales of the units of its warp, from their codes.
+  template <class K>
+  __device__ __forceinline__ void unnest(Fetched<K> &to, const Chunk<K> &scales,
+                                         Place<K> place, int warp, int lane) {
+#pragma unroll
+    for (int i = 0; i < (K::perWarp + 1) / 2; ++i) {
+      const bool isOdd = 2 * i + 1 < K::perWarp && lane >= 16;
+      const Place<K> unit =
+          isOdd ? place.behind(2 * i + 1) : place.behind(2 * i);
+      const int row = lane % 16;
+      const uint32_t at = scales.at +
+                          lineOf<K>(scales, unit,
+                                    warp * K::perWarp + 2 * i + isOdd) *
+                              K::scaleLine,
+                     tile =
+                         scales.at + K::zerosAt +
+                         (unit.tile - scales.first.tile) * K::nestedTileBytes;
+      uint32_t code;
+      asm volatile("ld.shared.u8 %0, [%1];" : "=r"(code) : "r"(at + row));
+      const uint2 head = loadShared8(tile);
+      // What lies behind a block's last unit is not in bounds.
+      const uint32_t which = smaller(
+          (head.x + uint32_t(row * K::groups + unit.k / K::unitsPerGroup)) /
+              uint32_t(larger(1, int(K::nested))),
+          uint32_t(K::nestedTileBytes / 4 - 3));
+      const float nested = loadSharedFloat(tile + 8 + which * 4),
+                  value =
+                      loadSharedFloat(this->base + Places<P>::mapAt + code * 4);
+      to.unnested[i] =
+          __fadd_rn(__fmul_rn(value, nested), __uint_as_float(head.y));
+    }
+  }
+
+  /// The line of a chunk's scales that a unit has, the `inSlot`th of its slot.
+  template <class K>
+  static __device__ __forceinline__ int lineOf(const Chunk<K> &scales,
+                                               Place<K> unit, int inSlot) {
+    return K::unitsPerGroup == 1 ? scales.slots * K::slotUnits + inSlot
+                                 : (unit.tile - scales.first.tile) * K::groups +
+                                       unit.k / K::unitsPerGroup -
+                                       scales.first.k / K::unitsPerGroup;
+  }
 
   /// Waits for the next slot of the ring, which begins with unit `slot`, and
   /// reads this warp's units, from `place` on.
@@ -283,12 +346,8 @@ private:
       const uint32_t from =
           ring + inSlot * K::unitBytes - (unit.tile - slot.tile) * missing;
       Sums::load(to.codes[j], from, unit.k == K::unitsPerRow - 1, lane);
-      if (K::scaleLine) {
-        const int line = K::unitsPerGroup == 1
-                             ? scales.slots * K::slotUnits + inSlot
-                             : (unit.tile - scales.first.tile) * K::groups +
-                                   unit.k / K::unitsPerGroup -
-                                   scales.first.k / K::unitsPerGroup;
+      if (K::scaleLine && !K::nested) {
+        const int line = lineOf<K>(scales, unit, inSlot);
         const uint32_t at = scales.at + line * K::scaleLine;
         if (K::scaleType == ElementF32)
           to.scale[j] = loadShared8(at + g * 8);
@@ -303,6 +362,8 @@ private:
               : "r"(scales.at + K::zerosAt + line * K::zeroLine + g * 2));
       }
     }
+    if constexpr (K::nested != 0)
+      unnest<K>(to, scales, place, warp, lane);
     __syncwarp();
     if (lane == 0)
       arriveBarrier(this->base + Places<P>::emptyAt + 8 * this->slot);
@@ -407,7 +468,7 @@ private:
       const bool isSecond = K::canSplit && tile * units < round.begin,
                  isFirst = K::canSplit && (tile + 1) * units > round.stop;
       const float xScale =
-          K::code == BF16 ? 1.0F : xScales[token] * sumUnit(K::code);
+          K::code == BF16 ? 1.0F : xScales[token] * sumScale<K::code>();
       const bool isEarly = K::maxTokens == 1 && i < kConsumers &&
                            round.from == round.begin / units;
       Addend addend = isEarly ? early : loadAddend<K>(round, i, ends);
@@ -490,6 +551,16 @@ struct Persistent {
     for (int i = threadIdx.x; i < 2 * P::streams; i += kPersistentThreads)
       cuts[i] = pointer<const int>(
           a.v[1])[i / 2 * (int(gridDim.x) + 1) + int(blockIdx.x) + i % 2];
+    if constexpr (P::mapBytes != 0)
+      for (int i = threadIdx.x; i < 256; i += kPersistentThreads)
+        reinterpret_cast<float *>(shared + Places<P>::mapAt)[i] =
+            dynamicValue(uint32_t(i));
+    if constexpr (P::hasNF4)
+      fillPairTable<NF4>(shared + Places<P>::template pairsOf<NF4>(),
+                         threadIdx.x, kPersistentThreads);
+    if constexpr (P::hasFP4)
+      fillPairTable<FP4>(shared + Places<P>::template pairsOf<FP4>(),
+                         threadIdx.x, kPersistentThreads);
     // The step is read often, and by addresses.
     auto *step = reinterpret_cast<InlineStep *>(shared + Places<P>::stepAt);
     constexpr int stepWords = sizeof(InlineStep) / 4;

@@ -176,7 +176,7 @@ struct PersistentStage {
       for (int u = thread; u < K::units; u += kConsumers)
         sums[u] = 0;
 
-    constexpr float top = K::code == F16 ? 256.0F : 32512.0F;
+    constexpr float top = K::code == F16 || K::isTable ? 256.0F : 32512.0F;
     float mean = 0, inverse = 1, factor = 1, largest = top;
     bool isScaled = K::code == BF16;
     if (K::norm == NormLayer) {
@@ -262,15 +262,30 @@ struct PersistentStage {
       reinterpret_cast<float *>(staged + K::scalesAt)[m] =
           largest * (1.0F / top);
 
-    uint4 *blocks =
-        reinterpret_cast<uint4 *>(staged + int64_t(m) * K::rowBlocks * 16);
+    constexpr int blockWords = K::isTable ? 2 : 1;
+    uint4 *blocks = reinterpret_cast<uint4 *>(staged) +
+                    int64_t(m) * K::rowBlocks * blockWords;
 #pragma unroll
     for (int n = 0; n < count; ++n) {
       const int block = n * kConsumers + thread;
       if (block >= K::rowBlocks)
         break;
       uint32_t words[4] = {};
-      if constexpr (K::isFloat) {
+      if constexpr (K::isTable) {
+        // The upper halves of elements 0, 4, 1, 5, 2, 6, 3, 7, as bytes of
+        // codes have them, then the lower halves.
+        uint32_t upper[4], lower[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const float v[2] = {values[n][i] * factor, values[n][i + 4] * factor};
+          upper[i] = packPair<false>(v[0], v[1]);
+          lower[i] = packPair<false>(v[0] - fromHalf(uint16_t(upper[i])),
+                                     v[1] - fromHalf(uint16_t(upper[i] >> 16)));
+        }
+        blocks[2 * block] = {upper[0], upper[1], upper[2], upper[3]};
+        blocks[2 * block + 1] = {lower[0], lower[1], lower[2], lower[3]};
+        continue;
+      } else if constexpr (K::isFloat) {
 #pragma unroll
         for (int i = 0; i < width; ++i) {
           const float v = values[n][i] * factor;
@@ -305,13 +320,7 @@ struct PersistentStage {
         if (K::needsSums)
           atomicAdd(&sums[block / K::unitBlocks], int(sum));
       }
-      if constexpr (K::isTable) {
-        const uint2 upper = tableOrder({words[0], words[1]}),
-                    lower = tableOrder({words[2], words[3]});
-        blocks[block] = {upper.x, upper.y, lower.x, lower.y};
-      } else {
-        blocks[block] = {words[0], words[1], words[2], words[3]};
-      }
+      blocks[block] = {words[0], words[1], words[2], words[3]};
     }
   }
 };

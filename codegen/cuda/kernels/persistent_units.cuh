@@ -1,7 +1,11 @@
 //===- persistent_units.cuh - The products of a warp ------------*- C++ -*-===//
 //
 // Products are those of gemv.cuh: exact int32 sums of a unit, scaled and added
-// up in f32 in the order of the stream.
+// up in f32 in the order of the stream. Table codes are another matter: with
+// byte permutations they cost about an instruction a code, of a kind that an SM
+// does half as many of as of others. Here they are looked up two at a time in a
+// table in shared memory that has a copy for every lane, and multiply
+// activations that are two f16 each.
 //
 //===----------------------------------------------------------------------===//
 
@@ -12,6 +16,31 @@
 
 namespace qcc::cuda {
 
+/// What sums of a unit are in.
+template <int Code>
+constexpr float sumScale() {
+  return isTableCode(Code) ? 1.0F : sumUnit(Code);
+}
+
+/// A lane's copy of a pair table (codes.cuh), and the bytes between entries,
+/// which the compiler must not know: it would shift.
+struct PairTable {
+  uint32_t at, stride;
+};
+
+QCC_DEVICE float loadSharedFloat(uint32_t address) {
+  float v;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address));
+  return v;
+}
+QCC_DEVICE uint4 loadShared16(uint32_t address) {
+  uint4 v;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(address));
+  return v;
+}
+
 /// The arithmetic of a lane: 4 g + t has rows 2 g and 2 g + 1 of a tile, and
 /// token 4 s + t of each set s.
 template <class K>
@@ -19,10 +48,11 @@ struct UnitSums {
   static constexpr int code = K::code;
   static constexpr bool isFloat = isFloatCode(code),
                         isTable = isTableCode(code);
+  static constexpr int blockBytes = isTable ? 32 : 16;
   static constexpr int sets = K::maxTokens > 4 ? 2 : 1;
   static constexpr int steps =
       (K::unitLines + stepLines(code) - 1) / stepLines(code);
-  static constexpr int blocks = steps * laneBlocks(code);
+  static constexpr int blocks = steps * (isTable ? 2 : laneBlocks(code));
   static constexpr bool isRagged =
       isFloat && (K::unitLines % stepLines(code) != 0 ||
                   K::lastLines % stepLines(code) != 0);
@@ -71,8 +101,17 @@ struct UnitSums {
           xAt +
           (uint32_t(token) * K::rowBlocks + uint32_t(k) * K::unitBlocks +
            uint32_t(lane % 4 * laneBlocks(code))) *
-              16 +
-          (lane / 4 & 1) * 8;
+              blockBytes +
+          (lane / 4 & 1) * (blockBytes / 2);
+      if constexpr (isTable) {
+#pragma unroll
+        for (int s = 0; s < steps; ++s) {
+          const uint4 v = loadShared16(from + s * 4 * blockBytes);
+          x.block[set][2 * s] = {v.x, v.y};
+          x.block[set][2 * s + 1] = {v.z, v.w};
+        }
+        continue;
+      }
 #pragma unroll
       for (int s = 0; s < steps; ++s)
 #pragma unroll
@@ -82,24 +121,44 @@ struct UnitSums {
     }
   }
 
+  /// The f16 values of byte `I` of `w`.
+  template <int I>
+  static __device__ __forceinline__ uint32_t pairOf(uint32_t w,
+                                                    const PairTable &table) {
+    uint32_t at, v;
+    // Multiplications and permutations are done by different units.
+    asm("mad.lo.u32 %0, %1, %2, %3;"
+        : "=r"(at)
+        : "r"(permute(w, 0, 0x4440 + I)), "r"(table.stride), "r"(table.at));
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
+    return v;
+  }
+
   template <int J>
   static __device__ __forceinline__ void
-  step(const LaneCodes<code> &codes, const uint2 *x, int (&upper)[4],
-       int (&lower)[4], float (&sum)[4]) {
-    if constexpr (J < laneBlocks(code)) {
-      uint2 b = x[J];
-      if constexpr (isTable) {
-        multiplyTable(codes, b, upper, lower);
-      } else {
-        Operand w = operandOf<code, J>(codes);
-        if constexpr (code == F16)
-          mmaF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-        else if constexpr (code == BF16)
-          mmaBF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-        else
-          mmaS8(upper, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+  step(const LaneCodes<code> &codes, const uint2 *x, const PairTable &table,
+       int (&sums)[4], float (&sum)[4]) {
+    if constexpr (isTable) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const uint2 w = codes.line[0];
+        const Operand a =
+            j == 0 ? Operand{pairOf<0>(w.x, table), pairOf<0>(w.y, table),
+                             pairOf<1>(w.x, table), pairOf<1>(w.y, table)}
+                   : Operand{pairOf<2>(w.x, table), pairOf<2>(w.y, table),
+                             pairOf<3>(w.x, table), pairOf<3>(w.y, table)};
+        mmaF16(sum, a.a0, a.a1, a.a2, a.a3, x[j].x, x[j].y);
       }
-      step<J + 1>(codes, x, upper, lower, sum);
+    } else if constexpr (J < laneBlocks(code)) {
+      uint2 b = x[J];
+      Operand w = operandOf<code, J>(codes);
+      if constexpr (code == F16)
+        mmaF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+      else if constexpr (code == BF16)
+        mmaBF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+      else
+        mmaS8(sums, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+      step<J + 1>(codes, x, table, sums, sum);
     }
   }
 
@@ -107,7 +166,7 @@ struct UnitSums {
   /// stored.
   static __device__ __forceinline__ void
   multiply(const Codes &codes, const Activations &x, uint2 storedScale,
-           uint32_t storedZero, float (&v)[sets][2]) {
+           uint32_t storedZero, const PairTable &table, float (&v)[sets][2]) {
     float scale[2] = {1, 1};
     if (K::scaleLine)
 #pragma unroll
@@ -121,13 +180,17 @@ struct UnitSums {
 #pragma unroll
     for (int set = 0; set < sets; ++set) {
       // Two sums take turns, so that products need not wait for each other.
-      int upper[2][4] = {}, lower[2][4] = {};
+      int sums[2][4] = {};
       float sum[2][4] = {};
 #pragma unroll
       for (int s = 0; s < steps; ++s)
-        step<0>(codes.step[s], &x.block[set][s * laneBlocks(code)],
-                upper[s % 2], lower[s % 2], sum[s % 2]);
-      if constexpr (isFloat) {
+        step<0>(codes.step[s], &x.block[set][s * (blocks / steps)], table,
+                sums[s % 2], sum[isTable ? 0 : s % 2]);
+      if constexpr (isTable) {
+#pragma unroll
+        for (int r = 0; r < 2; ++r)
+          v[set][r] = scale[r] * (sum[0][2 * r] + sum[0][2 * r + 1]);
+      } else if constexpr (isFloat) {
 #pragma unroll
         for (int r = 0; r < 2; ++r)
           v[set][r] = (sum[0][2 * r] + sum[1][2 * r]) +
@@ -135,21 +198,15 @@ struct UnitSums {
       } else {
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
-          int unit = joinHalves(upper[0][2 * r] + upper[1][2 * r],
-                                upper[0][2 * r + 1] + upper[1][2 * r + 1]);
+          int unit = joinHalves(sums[0][2 * r] + sums[1][2 * r],
+                                sums[0][2 * r + 1] + sums[1][2 * r + 1]);
           // Codes and zero points have the same bounds, so the sum of both
           // products fits: |x| < 2^15, 256 elements, |code - zero| < 2^8.
           if (K::hasZero)
             unit -=
                 (int(r ? storedZero >> 8 : storedZero & 255) - K::defaultZero) *
                 codeFactor(code) * x.sum[set];
-          float sum = float(unit);
-          if (isTable)
-            sum = fmaf(
-                sum, 128.0F,
-                float(joinHalves(lower[0][2 * r] + lower[1][2 * r],
-                                 lower[0][2 * r + 1] + lower[1][2 * r + 1])));
-          v[set][r] = scale[r] * sum;
+          v[set][r] = scale[r] * float(unit);
         }
       }
     }

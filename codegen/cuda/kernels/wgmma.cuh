@@ -264,35 +264,6 @@ __host__ __device__ constexpr int stepWidth(int code) {
   return isFloatCode(code) ? 16 : code == Int2 ? 64 : code == Int3 ? 128 : 32;
 }
 
-/// Table codes two at a time: a copy for every lane, so that a warp's lanes
-/// read different banks. Word 32 b + lane has the values of codes b % 16 and
-/// b / 16.
-constexpr int kPairTableBytes = 256 * 32 * 4;
-
-template <int Code, int Shift>
-QCC_DEVICE uint32_t tablePlane(int i) {
-  constexpr uint32_t w0 = tableWord<Code>(0, Shift),
-                     w1 = tableWord<Code>(1, Shift),
-                     w2 = tableWord<Code>(2, Shift),
-                     w3 = tableWord<Code>(3, Shift);
-  return i == 0 ? w0 : i == 1 ? w1 : i == 2 ? w2 : w3;
-}
-template <int Code>
-QCC_DEVICE void fillPairTable(char *table, int thread, int threads) {
-  uint32_t *words = reinterpret_cast<uint32_t *>(table);
-  for (int i = thread; i < 256 * 32; i += threads) {
-    float v[2];
-    for (int j = 0; j < 2; ++j) {
-      const int at = i / 32 >> (4 * j) & 15, shift = at % 4 * 8;
-      // Both seven-bit planes of an entry (codes.cuh).
-      const uint32_t upper = tablePlane<Code, 7>(at / 4) >> shift & 127,
-                     lower = tablePlane<Code, 0>(at / 4) >> shift & 127;
-      v[j] = float(int(upper << 7 | lower) - 8192) * (1.0F / 8191.0F);
-    }
-    words[i] = packPair<false>(v[0], v[1]);
-  }
-}
-
 /// Scale and zero point of one row's unit, as pairs of f16.
 struct RowFactor {
   uint32_t scale, zero; ///< zero: 1024 + the zero point

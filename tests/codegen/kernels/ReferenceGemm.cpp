@@ -136,25 +136,31 @@ void TestWeight::nestScales(int64_t count, std::mt19937 &random) {
   uint32_t start = uint32_t(random() % 1000);
   int64_t last = (int64_t(start) + rows * groups() - 1) / count;
   scaleCodes.emplace(size_t(tiles * groups() * 16));
-  nestedScales.emplace(size_t(tiles * 8 + (last + 1) * 4));
+  const int64_t tileBytes = krn::nestedTileBytes(groups(), count);
+  nestedScales.emplace(size_t(tiles * tileBytes));
   std::memset(scaleCodes->data(), 0, scaleCodes->size());
   std::uniform_real_distribution<float> magnitude(0.5f, 2.0f);
-  auto *table = reinterpret_cast<float *>(nestedScales->data() + tiles * 8);
-  for (int64_t i = 0; i <= last; ++i)
-    table[i] = magnitude(random) / 16;
+  std::vector<float> table(size_t(last + 1));
+  for (float &scale : table)
+    scale = magnitude(random) / 16;
   constexpr float offset = 0.03125f;
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    uint32_t origin = start + uint32_t(tile * 16 * groups());
-    std::memcpy(nestedScales->data() + tile * 8, &origin, 4);
-    std::memcpy(nestedScales->data() + tile * 8 + 4, &offset, 4);
+    int64_t origin = start + tile * 16 * groups();
+    auto phase = uint32_t(origin % count);
+    char *own = nestedScales->data() + tile * tileBytes;
+    std::memcpy(own, &phase, 4);
+    std::memcpy(own + 4, &offset, 4);
+    for (int64_t i = 0; i < krn::nestedTileScales(groups(), count); ++i)
+      if (origin / count + i <= last)
+        std::memcpy(own + 8 + 4 * i, &table[size_t(origin / count + i)], 4);
   }
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t g = 0; g < groups(); ++g) {
       auto code = uint8_t(random());
       int64_t at = (row / 16 * groups() + g) * 16 + row % 16;
       scaleCodes->data<uint8_t>()[at] = code;
-      float scaled =
-          qrt::dynamicMap()[code] * table[(start + row * groups() + g) / count];
+      float scaled = qrt::dynamicMap()[code] *
+                     table[size_t((start + row * groups() + g) / count)];
       scales[size_t(row * groups() + g)] = scaled + offset;
     }
 }

@@ -258,7 +258,7 @@ TEST(PackLayout, nestedScalesAreKept) {
             values.data());
         EXPECT_EQ(values, expected);
       }
-  // An origin that leads outside the tensor is noticed.
+  // A phase that leads outside the tile is noticed.
   qrt::Format format = qrt::Format::parse("nf4.g64.d256");
   std::vector<uint8_t> bytes = packed(randomWeight(format, 16, 64));
   PackedLayout layout = t16Layout(format, 16, 64);
