@@ -84,6 +84,15 @@ sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("zip/data.pkl"))' \
     ;;
   fuzz-tokenizer-json)
     seed "$1" "$inputs"/tokenizer/components/*.json
+    # With a tokenizer_config.json behind it.
+    printf '%s\0%s' \
+      '{"added_tokens": [{"id": 2, "content": "<s>", "special": true}],
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}' \
+      '{"bos_token": "<s>", "add_bos_token": true, "added_tokens_decoder": {
+        "2": {"content": "<s>", "rstrip": true},
+        "3": {"content": "<x>", "special": true, "single_word": true}}}' \
+      >"$build/configured.json"
+    seed "$1" "$build/configured.json"
     ;;
   fuzz-sentencepiece)
     seed "$1" "$inputs"/tokenizer/*/tokenizer.model
