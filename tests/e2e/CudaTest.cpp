@@ -80,6 +80,7 @@ TEST(Cuda, StepsOfFewTokensTakeTheKernelsOfBatches) {
     return outcome.out.find("maxTokens = 8;") != std::string::npos;
   };
   EXPECT_FALSE(hasKernelsOfEight("rtn.int4", "sm_90"));
+  EXPECT_FALSE(hasKernelsOfEight("bnb.nf4-dq", "sm_90"));
   EXPECT_TRUE(hasKernelsOfEight("rtn.int4", "sm_80"));
   EXPECT_TRUE(hasKernelsOfEight("bnb.int8", "sm_90"));
 }
