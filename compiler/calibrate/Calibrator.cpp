@@ -231,6 +231,7 @@ private:
   llvm::DenseMap<Operation *, Plan> plans;
   /// Of layers that are only computed again: one step, what they return.
   llvm::DenseMap<Operation *, Plan> replays;
+  std::vector<float> w; ///< the weight that is quantized
   int64_t totalElements = 0, doneElements = 0;
 
   func::CallOp call; ///< of the layer that runs
@@ -322,7 +323,8 @@ void Calibrator::quantize(
   }
   const GptqFactor &factor = factored->factor();
 
-  std::vector<float> w(size_t(rows * columns));
+  // Kept from weight to weight: fresh memory would have to be cleared.
+  w.resize(std::max(w.size(), size_t(rows * columns)));
   std::optional<CalibrationClock> clock(std::in_place, backend.times,
                                         &CalibrationTimes::weights);
   auto source = makeFloatSource(gptq.getInput(), parameters);
@@ -511,6 +513,8 @@ void Calibrator::run() {
     CalibrationClock clock(backend.times, &CalibrationTimes::state);
     state.finishLayer(result ? backend.stored(*kept[at]) : nullptr);
   }
+  CalibrationClock clock(backend.times, &CalibrationTimes::state);
+  state.wait();
 }
 
 } // namespace

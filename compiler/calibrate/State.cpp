@@ -7,16 +7,19 @@
 
 #include "compiler/calibrate/State.h"
 
+#include "compiler/quantize/Parallel.h"
 #include "runtime/support/AtomicFile.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/MappedFile.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <thread>
 
 namespace fs = std::filesystem;
 using qrt::Error;
@@ -98,17 +101,30 @@ private:
   size_t at = 0;
 };
 
+/// Calls work(first, last) on all CPUs for ranges of `count` codes that begin
+/// with a byte, however many bits a code has.
+template <class Work>
+void forRanges(size_t count, const Work &work) {
+  constexpr size_t kRange = size_t(1) << 18;
+  parallelFor(std::thread::hardware_concurrency(),
+              int64_t((count + kRange - 1) / kRange), [&](int64_t i) {
+                size_t first = size_t(i) * kRange;
+                work(first, std::min(count, first + kRange));
+              });
+}
+
 /// Codes as a stream of `bits` bits each.
 std::vector<uint8_t> packBits(const std::vector<uint8_t> &codes, int bits) {
   std::vector<uint8_t> packed((codes.size() * size_t(bits) + 7) / 8);
-  size_t at = 0;
-  for (uint8_t code : codes) {
-    unsigned shifted = unsigned(code) << (at % 8);
-    packed[at / 8] |= uint8_t(shifted);
-    if (at % 8 + size_t(bits) > 8)
-      packed[at / 8 + 1] |= uint8_t(shifted >> 8);
-    at += size_t(bits);
-  }
+  forRanges(codes.size(), [&](size_t first, size_t last) {
+    size_t at = first * size_t(bits);
+    for (size_t i = first; i < last; ++i, at += size_t(bits)) {
+      unsigned shifted = unsigned(codes[i]) << (at % 8);
+      packed[at / 8] |= uint8_t(shifted);
+      if (at % 8 + size_t(bits) > 8)
+        packed[at / 8 + 1] |= uint8_t(shifted >> 8);
+    }
+  });
   return packed;
 }
 
@@ -117,14 +133,15 @@ std::vector<uint8_t> unpackBits(const std::vector<uint8_t> &packed,
   if (packed.size() != (count * size_t(bits) + 7) / 8)
     throw Error("damaged calibration state");
   std::vector<uint8_t> codes(count);
-  size_t at = 0;
-  for (uint8_t &code : codes) {
-    unsigned value = packed[at / 8];
-    if (at % 8 + size_t(bits) > 8)
-      value |= unsigned(packed[at / 8 + 1]) << 8;
-    code = uint8_t((value >> (at % 8)) & ((1u << bits) - 1));
-    at += size_t(bits);
-  }
+  forRanges(count, [&](size_t first, size_t last) {
+    size_t at = first * size_t(bits);
+    for (size_t i = first; i < last; ++i, at += size_t(bits)) {
+      unsigned value = packed[at / 8];
+      if (at % 8 + size_t(bits) > 8)
+        value |= unsigned(packed[at / 8 + 1]) << 8;
+      codes[i] = uint8_t((value >> (at % 8)) & ((1u << bits) - 1));
+    }
+  });
   return codes;
 }
 
@@ -319,16 +336,41 @@ void CalibrationState::add(const std::string &name, CalibratedWeight weight) {
   open[name] = std::make_shared<const CalibratedWeight>(std::move(weight));
 }
 
+CalibrationState::~CalibrationState() {
+  if (writing.valid())
+    writing.wait();
+}
+
 void CalibrationState::finishLayer(const Activations *activations) {
+  wait();
+  written = std::move(open);
+  open.clear();
+  writing = std::async(std::launch::async,
+                       [this, activations] { writeLayer(activations); });
+  if (activations) // which the next layer takes
+    wait();
+}
+
+void CalibrationState::wait() {
+  if (!writing.valid())
+    return;
+  writing.get();
+  written.clear();
+  ++layers;
+}
+
+void CalibrationState::writeLayer(const Activations *activations) {
   Bytes bytes;
   std::map<std::string, Place> added;
-  for (auto &[name, weight] : open) {
-    Bytes one;
-    write(one, *weight);
+  for (auto &[name, weight] : written) {
     bytes.putText(name);
-    bytes.put(uint64_t(one.data.size()));
-    added[name] = {layers, bytes.data.size(), one.data.size()};
-    bytes.append(one.data.data(), one.data.size());
+    size_t sizeAt = bytes.data.size();
+    bytes.put(uint64_t(0));
+    uint64_t begin = bytes.data.size();
+    write(bytes, *weight);
+    uint64_t size = bytes.data.size() - begin;
+    std::memcpy(bytes.data.data() + sizeAt, &size, sizeof(size));
+    added[name] = {layers, begin, size};
   }
   try {
     writeFile(layerPath(layers), fingerprint, uint64_t(layers), bytes.data);
@@ -339,21 +381,26 @@ void CalibrationState::finishLayer(const Activations *activations) {
     throw Error(std::string("the calibration's state cannot be kept: ") +
                 error.what());
   }
+  std::lock_guard<std::mutex> lock(mutex);
   places.insert(added.begin(), added.end());
-  open.clear();
-  ++layers;
 }
 
 std::shared_ptr<const CalibratedWeight>
 CalibrationState::weight(const std::string &name) const {
-  if (auto it = open.find(name); it != open.end())
-    return it->second;
-  auto it = places.find(name);
-  if (it == places.end())
-    throw Error("weight '" + name + "' has not been calibrated");
-  qrt::MappedFile file(layerPath(it->second.layer));
+  for (const auto *weights : {&open, &written})
+    if (auto it = weights->find(name); it != weights->end())
+      return it->second;
+  Place place;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    auto it = places.find(name);
+    if (it == places.end())
+      throw Error("weight '" + name + "' has not been calibrated");
+    place = it->second;
+  }
+  qrt::MappedFile file(layerPath(place.layer));
   Cursor cursor(file.bytes().subspan(sizeof(Head)));
-  cursor.seek(it->second.offset);
+  cursor.seek(place.offset);
   return std::make_shared<const CalibratedWeight>(read(cursor, true));
 }
 

@@ -15,7 +15,9 @@
 #include "compiler/calibrate/Segment.h"
 #include "compiler/weights/Sources.h"
 
+#include <future>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +38,7 @@ public:
   /// `fingerprint` is of everything that the results depend on: the state of
   /// another calibration is cleared away, with a line on stderr unless `quiet`.
   CalibrationState(std::string folder, uint64_t fingerprint, bool quiet);
+  ~CalibrationState();
 
   const std::string &path() const { return folder; }
   /// How many layers are finished.
@@ -46,9 +49,12 @@ public:
   /// Adds a weight of the layer that is being calibrated.
   void add(const std::string &name, CalibratedWeight weight);
   /// Ends the layer: writes its weights and then `activations`, what it
-  /// returns (null: nothing will read them). Throws qrt::Error, for instance
-  /// for a full disk; the state is then that of the layer before.
+  /// returns. Null (nothing will read them): it is written beside what follows,
+  /// and finished with the next call of this or of wait(). Both throw
+  /// qrt::Error, for instance for a full disk; the state is then that of the
+  /// layer before.
   void finishLayer(const Activations *activations);
+  void wait();
 
   /// A weight of any layer so far. Throws qrt::Error.
   std::shared_ptr<const CalibratedWeight> weight(const std::string &name) const;
@@ -61,6 +67,7 @@ public:
 private:
   std::string layerPath(int64_t layer) const;
   bool readLayer(int64_t layer);
+  void writeLayer(const Activations *activations);
 
   std::string folder;
   uint64_t fingerprint;
@@ -69,9 +76,11 @@ private:
     int64_t layer;
     uint64_t offset, size;
   };
+  mutable std::mutex mutex; ///< for `places`
   std::map<std::string, Place> places;
-  /// Of the layer in work.
-  std::map<std::string, std::shared_ptr<const CalibratedWeight>> open;
+  /// Of the layer in work, and of the one that is being written.
+  std::map<std::string, std::shared_ptr<const CalibratedWeight>> open, written;
+  std::future<void> writing;
 };
 
 } // namespace qcc

@@ -218,6 +218,7 @@ void Calibration::run(const CompileOptions &options, LoadedModel &loaded,
   } catch (const Error &error) {
     if (error.kind() != qrt::ErrorKind::Cancelled)
       throw;
+    state->wait();
     throw Error("interrupted after layer " + std::to_string(state->finished()) +
                     " of " + std::to_string(layers),
                 "", "the same command goes on from there",
