@@ -25,6 +25,9 @@ TOLERANCE = {"f16": 4e-3, "bf16": 2e-2, "int8-llm": 4e-2}
 # Their rotation depends on how far the sequence has come, not on positions
 # alone: a golden of one step is not that of many.
 SCALED_BY_LENGTH = ("llama-dynamic", "phi3-longrope")
+# Their attention does not divide scores by the root of the head's size, so that
+# the roundings of queries and keys count for more.
+UNSCALED = ("gpt-neo",)
 
 
 def tolerance(format_name):
@@ -290,7 +293,8 @@ class Tests:
                         common.relative_error(values, expected)
             spills = self.spills(artifact)
             artifact.unlink()
-            limit = tolerance(format_name)
+            limit = tolerance(format_name) * (
+                2 if architecture in UNSCALED else 1)
             return max(errors.values()) <= limit, (
                 f"relative error against the CPU (limit {limit:g}), tokens a "
                 "step: " + ", ".join(
@@ -356,11 +360,14 @@ class Tests:
             expected = found["cpu", "cpu"]
             difference = max(abs(value / expected - 1)
                              for value in found.values())
-            return difference <= 1e-3, (
+            # In activation order, columns of nearly equal activations trade
+            # places: as much as other windows of the text would do.
+            limit = 3e-3 if "--act-order" in options else 1e-3
+            return difference <= limit, (
                 "perplexity calibrated and run on the GPU "
                 f"{found['cuda', 'cuda']:.4f}, run on the CPU "
                 f"{found['cuda', 'cpu']:.4f}, both on the CPU {expected:.4f}: "
-                f"{100 * difference:.4f} % (limit 0.1)")
+                f"{100 * difference:.4f} % (limit {100 * limit:.1f})")
         return "/".join(["calibration", model, *options]), work
 
     def text(self, model, format_name):
