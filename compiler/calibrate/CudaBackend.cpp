@@ -297,8 +297,13 @@ public:
   std::unique_ptr<CompiledSegment> compile(Value target,
                                            ArrayRef<Value> kept) override {
     device.use();
-    return std::make_unique<CudaSegment>(target, kept, tokens.count(), device,
-                                         architecture, threads);
+    try {
+      return std::make_unique<CudaSegment>(target, kept, tokens.count(), device,
+                                           architecture, threads);
+    } catch (const Error &error) {
+      throw Error(error.what(), "", "use --calibration-device cpu",
+                  error.kind());
+    }
   }
 
   bool keeps(const Segment &segment) const override {
