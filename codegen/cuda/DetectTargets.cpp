@@ -82,7 +82,8 @@ std::string qcc::cudaTargetOf(int ordinal) {
   std::string target = targetFor(gpu, *nvrtc);
   if (target.empty())
     throw qrt::Error("nvrtc " + nvrtc->version() + " has no target for " +
-                     driver->nameOf(ordinal) + ", whose compute capability is " +
+                     driver->nameOf(ordinal) +
+                     ", whose compute capability is " +
                      std::to_string(gpu / 10) + "." + std::to_string(gpu % 10));
   return target;
 }

@@ -141,11 +141,11 @@ private:
 std::shared_ptr<const Nvrtc> Nvrtc::load() {
   const char *file = std::getenv("QCC_NVRTC");
   const int flags = RTLD_NOW | RTLD_LOCAL;
-  if (void *handle =
-          file ? ::dlopen(file, flags)
-               : openToolkitLibrary(
-                     {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
-                     "cuda_nvrtc", flags))
+  if (void *handle = file
+                         ? ::dlopen(file, flags)
+                         : openToolkitLibrary({"libnvrtc.so.13",
+                                               "libnvrtc.so.12", "libnvrtc.so"},
+                                              "cuda_nvrtc", flags))
     return std::make_shared<LoadedNvrtc>(handle);
   throw Error("a CUDA target needs NVRTC, which is neither installed with the "
               "CUDA toolkit nor as the Python package nvidia-cuda-nvrtc",

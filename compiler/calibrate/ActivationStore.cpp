@@ -78,10 +78,10 @@ ActivationStore::Block ActivationStore::allocate(size_t size) {
 
 ActivationStore::Block ActivationStore::mapFile(size_t size) {
   auto fail = [&](int error) -> Error {
-    return Error("no room for " + std::to_string((size >> 20) + 1) +
-                     " MiB of the calibration's activations: " +
-                     std::strerror(error),
-                 folder, "free some, or calibrate on fewer samples");
+    return Error(
+        "no room for " + std::to_string((size >> 20) + 1) +
+            " MiB of the calibration's activations: " + std::strerror(error),
+        folder, "free some, or calibrate on fewer samples");
   };
   std::string path = folder + "/spill-XXXXXX";
   int file = ::mkostemp(path.data(), O_CLOEXEC);

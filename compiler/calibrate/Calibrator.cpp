@@ -361,8 +361,7 @@ void Calibrator::quantize(
                      result.statistics.relativeError());
 }
 
-std::vector<qnt::GptqOp>
-Calibrator::gptqReaders(const PlanStep &step) const {
+std::vector<qnt::GptqOp> Calibrator::gptqReaders(const PlanStep &step) const {
   std::vector<qnt::GptqOp> found;
   for (Operation *op : step.readers)
     if (qnt::GptqOp gptq = gptqOf(definitionOf(weightOf(op))))
@@ -549,12 +548,12 @@ CalibrationTimes calibrate(ModuleOp module, const ParameterReader &parameters,
                            CalibrationState &state,
                            const CalibrateOptions &options) {
   std::unique_ptr<CalibrationBackend> backend =
-      options.gpu ? makeCudaBackend(tokens, options.threads, options.cancelled,
-                                    *options.gpu, options.activationMemory)
-                  : makeCpuBackend(tokens, options.threads, options.cancelled,
-                                   state.path(),
-                                   options.activationMemory.value_or(
-                                       qrt::physicalMemory() / 2));
+      options.gpu
+          ? makeCudaBackend(tokens, options.threads, options.cancelled,
+                            *options.gpu, options.activationMemory)
+          : makeCpuBackend(
+                tokens, options.threads, options.cancelled, state.path(),
+                options.activationMemory.value_or(qrt::physicalMemory() / 2));
   Calibrator(module, parameters, tokens, state, *backend, options).run();
   return backend->times;
 }

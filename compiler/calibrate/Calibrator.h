@@ -69,9 +69,11 @@ bool needsCalibration(mlir::ModuleOp module);
 /// and before the fuse phase, going on where `state` stands. Throws qrt::Error
 /// (of kind Cancelled when interrupted: the state then holds what is done).
 /// Returns where the time went.
-CalibrationTimes calibrate(mlir::ModuleOp module, const ParameterReader &parameters,
-               const CalibrationTokens &tokens, CalibrationState &state,
-               const CalibrateOptions &options);
+CalibrationTimes calibrate(mlir::ModuleOp module,
+                           const ParameterReader &parameters,
+                           const CalibrationTokens &tokens,
+                           CalibrationState &state,
+                           const CalibrateOptions &options);
 
 /// How many layers calibrate() finishes, one after the other, in `state`.
 int64_t calibrationLayers(mlir::ModuleOp module);

@@ -38,16 +38,15 @@ class CpuSegment : public CompiledSegment {
 public:
   CpuSegment(Value target, ArrayRef<Value> kept, int64_t tokens,
              unsigned threads)
-      : CompiledSegment(target, kept, tokens,
-                        {/*isCuda=*/false, kMaxTokens}) {
+      : CompiledSegment(target, kept, tokens, {/*isCuda=*/false, kMaxTokens}) {
     CompileCpuOptions cpu;
     cpu.threads = threads;
     // f32 products gain nothing from AMX.
-    cpu.variants = {qrt_cpu_level(
-        std::min<uint32_t>(qrt::cpuLevel(), QRT_CPU_X86_64_V4))};
+    cpu.variants = {
+        qrt_cpu_level(std::min<uint32_t>(qrt::cpuLevel(), QRT_CPU_X86_64_V4))};
     std::vector<char> code = compileCpu(segment.program(), cpu);
-    kernels = std::make_unique<qrt::KernelLibrary>(std::span(
-        reinterpret_cast<const uint8_t *>(code.data()), code.size()));
+    kernels = std::make_unique<qrt::KernelLibrary>(
+        std::span(reinterpret_cast<const uint8_t *>(code.data()), code.size()));
   }
 
   std::unique_ptr<qrt::KernelLibrary> kernels;
@@ -107,12 +106,11 @@ public:
     return std::make_unique<CpuHessian>(columns);
   }
   void add(HessianSum &hessian, const KeptValue &value) override;
-  std::unique_ptr<FactoredHessian>
-  factor(const HessianSum &hessian, int64_t groupSize,
-         const GptqOptions &options) override {
-    return std::make_unique<CpuFactor>(
-        factorHessian(static_cast<const CpuHessian &>(hessian).hessian,
-                      groupSize, options));
+  std::unique_ptr<FactoredHessian> factor(const HessianSum &hessian,
+                                          int64_t groupSize,
+                                          const GptqOptions &options) override {
+    return std::make_unique<CpuFactor>(factorHessian(
+        static_cast<const CpuHessian &>(hessian).hessian, groupSize, options));
   }
   GptqResult quantize(const float *w, int64_t rows, int64_t columns,
                       const qrt::Format &format, const FactoredHessian &factor,
@@ -205,8 +203,8 @@ void CpuBackend::add(HessianSum &hessian, const KeptValue &value) {
   for (int64_t first = 0; first < tokens.count(); first += kRows) {
     checkCancelled();
     static_cast<CpuHessian &>(hessian).hessian.add(
-        x.data() + first * x.columns(),
-        std::min(kRows, tokens.count() - first), threads);
+        x.data() + first * x.columns(), std::min(kRows, tokens.count() - first),
+        threads);
   }
 }
 

@@ -88,11 +88,10 @@ public:
     kvBytesPerToken = uint64_t(program.getKvBytes());
     for (const fb::Launch *launch : *entry.launches()) {
       launches.push_back(*makeLaunch(device, *launch, images));
-      counterBytes =
-          std::max(counterBytes, uint64_t(launch->counters()) * 4);
-      partialBytes = std::max(
-          partialBytes,
-          launch->partial_bytes() * launches.back().partialBlocks(device));
+      counterBytes = std::max(counterBytes, uint64_t(launch->counters()) * 4);
+      partialBytes =
+          std::max(partialBytes, launch->partial_bytes() *
+                                     launches.back().partialBlocks(device));
     }
   }
 
@@ -162,10 +161,10 @@ SegmentRun::SegmentRun(const Device &device, const CalibrationTokens &tokens,
         device.use(); // on a thread of the stream's own
         Buffer buffer(device, tensor.data.size(), "a layer's weights");
         // Pageable memory has been read when this returns.
-        device.driver().check(device.driver().copyToDevice(
-                                  buffer.address(), tensor.data.data(),
-                                  tensor.data.size(), device.stream()),
-                              "cannot copy weights");
+        device.driver().check(
+            device.driver().copyToDevice(buffer.address(), tensor.data.data(),
+                                         tensor.data.size(), device.stream()),
+            "cannot copy weights");
         tensors.emplace(tensor.name, std::move(buffer));
       });
   for (const Segment::Slot &slot : segment.slots())
@@ -182,12 +181,13 @@ SegmentRun::SegmentRun(const Device &device, const CalibrationTokens &tokens,
   partials = cleared(code.partialBytes, "partial sums");
   constexpr uint32_t multiple = QRT_CUDA_KV_MULTIPLE;
   capacity = uint32_t((length + multiple - 1) / multiple * multiple);
-  cacheBytes = (capacity * code.kvBytesPerToken + kAlignment - 1) /
-               kAlignment * kAlignment;
+  cacheBytes = (capacity * code.kvBytesPerToken + kAlignment - 1) / kAlignment *
+               kAlignment;
   caches = cleared(uint64_t(sequencesAtOnce(tokens, kMaxTokens)) * cacheBytes,
                    "the calibration's KV cache");
-  uint64_t room = sizeof(qrt_cuda_step) + kAlignment +
-                  kMaxTokens * (4 * sizeof(int32_t) + sizeof(qrt_cuda_sequence));
+  uint64_t room =
+      sizeof(qrt_cuda_step) + kAlignment +
+      kMaxTokens * (4 * sizeof(int32_t) + sizeof(qrt_cuda_sequence));
   step = cleared(room, "a step");
   image = PinnedBuffer(device, room);
 }
@@ -316,11 +316,10 @@ public:
   }
   std::unique_ptr<KeptValue> copy(const KeptValue &value) override {
     std::unique_ptr<KeptValue> made = makeValue(value.columns());
-    device.driver().check(
-        device.driver().copyOnDevice(valueOf(*made).row(0),
-                                     valueOf(value).row(0),
-                                     valueOf(value).bytes(), device.stream()),
-        "cannot copy activations");
+    device.driver().check(device.driver().copyOnDevice(
+                              valueOf(*made).row(0), valueOf(value).row(0),
+                              valueOf(value).bytes(), device.stream()),
+                          "cannot copy activations");
     return made;
   }
   // A step reads the rows of its own tokens alone, before it writes them.
@@ -338,9 +337,9 @@ public:
     return std::make_unique<CudaHessianSum>(gptq, columns);
   }
   void add(HessianSum &hessian, const KeptValue &value) override;
-  std::unique_ptr<FactoredHessian>
-  factor(const HessianSum &hessian, int64_t groupSize,
-         const GptqOptions &options) override {
+  std::unique_ptr<FactoredHessian> factor(const HessianSum &hessian,
+                                          int64_t groupSize,
+                                          const GptqOptions &options) override {
     device.use();
     return std::make_unique<CudaFactored>(factorHessian(
         gptq, static_cast<const CudaHessianSum &>(hessian).hessian, groupSize,

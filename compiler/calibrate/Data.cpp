@@ -48,8 +48,7 @@ CalibrationTokens loadCalibrationFile(const DataOptions &options,
                                 /*parseSpecial=*/false);
   auto count = int64_t(tokens.ids.size());
   if (count < 2)
-    throw Error("the calibration text has fewer than 2 tokens",
-                options.source);
+    throw Error("the calibration text has fewer than 2 tokens", options.source);
   tokens.length = std::min(options.length, count);
   tokens.samples = std::min(options.samples, count / tokens.length);
   warnIfFewer(tokens, options);
@@ -75,8 +74,8 @@ CalibrationTokens sampleDataset(const qrt::TextRecords &records,
   };
   bool byRecord = options.source.starts_with("c4");
   if (!byRecord) {
-    std::vector<int32_t> ids = tokenizer.encode(
-        join(records, qrt::recordSeparator(options.source)));
+    std::vector<int32_t> ids =
+        tokenizer.encode(join(records, qrt::recordSeparator(options.source)));
     if (int64_t(ids.size()) < options.length)
       throw Error("the data set has " + std::to_string(ids.size()) +
                       " tokens, fewer than one sequence of " +

@@ -49,8 +49,7 @@ std::vector<PlanStep> planSteps(Block &block, ArrayRef<Value> given,
   auto add = [&](Value value) {
     auto it = readers.find(value);
     steps.push_back(
-        {value,
-         it == readers.end() ? std::vector<Operation *>() : it->second});
+        {value, it == readers.end() ? std::vector<Operation *>() : it->second});
     kept.insert(value);
   };
   for (Value value : given)

@@ -52,8 +52,8 @@ Value orderOf(Operation *op) {
 class SegmentBuilder {
 public:
   SegmentBuilder(MLIRContext *context, int64_t tokens, bool isCuda)
-      : tokens(tokens), isCuda(isCuda), loc(UnknownLoc::get(context)), weights(context),
-        model(context), module(ModuleOp::create(loc)) {
+      : tokens(tokens), isCuda(isCuda), loc(UnknownLoc::get(context)),
+        weights(context), model(context), module(ModuleOp::create(loc)) {
     OpBuilder top = OpBuilder::atBlockEnd(module->getBody());
     auto weightsFunction =
         func::FuncOp::create(top, loc, "weights", top.getFunctionType({}, {}));
@@ -99,9 +99,9 @@ public:
     if (isa<tfm::StepType>(value.getType()))
       mapping.map(value, step);
     else if (auto cache = dyn_cast<tfm::CacheType>(value.getType()))
-      mapping.map(value, tfm::LayerCacheOp::create(model, loc,
-                                                   cacheOf(cache), 0)
-                             .getResult());
+      mapping.map(
+          value,
+          tfm::LayerCacheOp::create(model, loc, cacheOf(cache), 0).getResult());
   }
 
   /// Weights are floats here. What LLM.int8 does to activations is left out.
@@ -126,10 +126,9 @@ private:
   tfm::CacheType cacheOf(tfm::CacheType cache) const {
     if (!isCuda || !cache.getElement().isF32())
       return cache;
-    return tfm::CacheType::get(cache.getContext(), cache.getHeads(),
-                               cache.getDim(),
-                               Float16Type::get(cache.getContext()),
-                               cache.getWindow());
+    return tfm::CacheType::get(
+        cache.getContext(), cache.getHeads(), cache.getDim(),
+        Float16Type::get(cache.getContext()), cache.getWindow());
   }
   template <typename Gemm>
   void cloneAsLinear(Gemm gemm) {

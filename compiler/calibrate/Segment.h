@@ -78,9 +78,9 @@ public:
   };
   llvm::ArrayRef<Slot> slots() const { return weightSlots; }
   /// Packs its weights, those that are no tables.
-  void streamTensors(
-      const ResolveWeight &resolve, const ReadWeight &read, unsigned threads,
-      const std::function<void(const StreamedTensor &)> &sink);
+  void streamTensors(const ResolveWeight &resolve, const ReadWeight &read,
+                     unsigned threads,
+                     const std::function<void(const StreamedTensor &)> &sink);
 
 private:
   void build(mlir::Value target, llvm::ArrayRef<mlir::Value> kept,

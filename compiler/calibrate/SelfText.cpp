@@ -17,8 +17,7 @@ static constexpr uint64_t kCacheBytes = uint64_t(4) << 30;
 
 CalibrationTokens writeSelfText(const std::string &path,
                                 const std::string &device, int64_t samples,
-                                int64_t length, uint64_t seed,
-                                unsigned threads,
+                                int64_t length, uint64_t seed, unsigned threads,
                                 const std::atomic<bool> *cancelled,
                                 const std::function<void(double)> &progress) {
   qrt::ModelOptions options;
@@ -27,9 +26,9 @@ CalibrationTokens writeSelfText(const std::string &path,
   qrt::Model model(path, options);
   const bool isCpu = device == "cpu";
   const int64_t together = std::clamp<int64_t>(
-      int64_t(kCacheBytes / std::max<uint64_t>(
-                                1, model.executor().kvBytesPerToken() *
-                                       uint64_t(length))),
+      int64_t(kCacheBytes /
+              std::max<uint64_t>(1, model.executor().kvBytesPerToken() *
+                                        uint64_t(length))),
       1, isCpu ? 64 : 128);
   CalibrationTokens tokens;
   tokens.samples = samples;
@@ -60,8 +59,8 @@ CalibrationTokens writeSelfText(const std::string &path,
         throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
       std::vector<qrt::StepSequence> sequences(static_cast<size_t>(count));
       for (int64_t i = 0; i < count; ++i)
-        sequences[size_t(i)].tokens = std::span(
-            tokens.ids.data() + (first + i) * length + at, size_t(1));
+        sequences[size_t(i)].tokens =
+            std::span(tokens.ids.data() + (first + i) * length + at, size_t(1));
       qrt::stepSessions(model, pointers, sequences);
       // Each has a sampler of its own: they do not depend on each other.
       auto sample = [&](int64_t i) {
@@ -82,9 +81,9 @@ CalibrationTokens writeSelfText(const std::string &path,
       else
         parallelFor(threads, count, sample);
       if (progress)
-        progress((double(first) +
-                  double(count) * double(at + 1) / double(length)) /
-                 double(samples));
+        progress(
+            (double(first) + double(count) * double(at + 1) / double(length)) /
+            double(samples));
     }
   }
   return tokens;

@@ -20,8 +20,7 @@ namespace qcc {
 /// done. Throws qrt::Error.
 CalibrationTokens writeSelfText(const std::string &path,
                                 const std::string &device, int64_t samples,
-                                int64_t length, uint64_t seed,
-                                unsigned threads,
+                                int64_t length, uint64_t seed, unsigned threads,
                                 const std::atomic<bool> *cancelled,
                                 const std::function<void(double)> &progress);
 

@@ -36,12 +36,11 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
                                     LoadedModel &loaded,
                                     const DataOptions &data,
                                     const std::string &folder,
-                                    std::optional<int> gpu,
-                                    unsigned threads) {
-  uint64_t key =
-      hashOf((gpu ? "self on a gpu " : "self ") + std::to_string(data.samples) + " " +
-             std::to_string(data.length) + " " + std::to_string(data.seed) +
-             " " + std::to_string(loaded.contentHash()) + " " + options.dtype);
+                                    std::optional<int> gpu, unsigned threads) {
+  uint64_t key = hashOf(
+      (gpu ? "self on a gpu " : "self ") + std::to_string(data.samples) + " " +
+      std::to_string(data.length) + " " + std::to_string(data.seed) + " " +
+      std::to_string(loaded.contentHash()) + " " + options.dtype);
   makeStateFolder(folder);
   if (std::optional<CalibrationTokens> known = loadTokens(folder, key))
     return std::move(*known);
@@ -64,13 +63,13 @@ static CalibrationTokens selfTokens(const CompileOptions &options,
   CalibrationTokens tokens;
   {
     Progress progress("calibration text", options.quiet);
-    tokens =
-        writeSelfText(original.output,
-                      gpu ? "cuda:" + std::to_string(*gpu) : "cpu", data.samples, data.length, data.seed,
-                      threads, options.cancelled, [&](double done) {
-                        constexpr int64_t kSteps = 1000000;
-                        progress.update(int64_t(done * kSteps), kSteps);
-                      });
+    tokens = writeSelfText(original.output,
+                           gpu ? "cuda:" + std::to_string(*gpu) : "cpu",
+                           data.samples, data.length, data.seed, threads,
+                           options.cancelled, [&](double done) {
+                             constexpr int64_t kSteps = 1000000;
+                             progress.update(int64_t(done * kSteps), kSteps);
+                           });
   }
   std::error_code error;
   std::filesystem::remove(original.output, error);

@@ -28,8 +28,8 @@ public:
   const ParameterReader &parameters() const { return *reader; }
   /// For the provenance: how much data and a hash of it, and what it ran on.
   std::vector<std::string> describe() const {
-    return {description, std::string("calibration-device=") +
-                             (gpu ? "cuda" : "cpu")};
+    return {description,
+            std::string("calibration-device=") + (gpu ? "cuda" : "cpu")};
   }
   /// The artifact is there: the state has done its duty.
   void removeState() { state->remove(); }

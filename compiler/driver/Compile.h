@@ -15,7 +15,7 @@ namespace qcc {
 
 /// What the calibration of gptq runs on.
 struct CalibrationRequest {
-  std::string data; ///< empty: the default
+  std::string data;   ///< empty: the default
   std::string device; ///< cpu, cuda[:N]; empty: a GPU if there is one
   std::optional<int64_t> samples, length;
   /// MiB of activations in memory (CalibrateOptions::activationMemory).

@@ -19,12 +19,13 @@ static void listCheckpoints() {
             "model; layers without [untested]. ALiBi. Learned positions. "
             "Windows by layer.\n"
             "Soft caps [untested]. Falcon-RW and OPT-350m [untested].");
-  std::puts("\ncheckpoints:\n"
-            "  safetensors: one file or sharded; f32, f16, bf16, f64\n"
-            "  PyTorch .bin, .pt: the zip format and the one before it, one "
-            "file or sharded\n"
-            "  GGUF v2, v3, little-endian, one file or split [untested]; tensor "
-            "types");
+  std::puts(
+      "\ncheckpoints:\n"
+      "  safetensors: one file or sharded; f32, f16, bf16, f64\n"
+      "  PyTorch .bin, .pt: the zip format and the one before it, one "
+      "file or sharded\n"
+      "  GGUF v2, v3, little-endian, one file or split [untested]; tensor "
+      "types");
   std::string line = " ";
   for (int i = 0; i < kNumTensorTypes; ++i) {
     const TypeTraits &type = traits(TensorType(i));
@@ -63,7 +64,8 @@ void listEverything() {
             "--act-order,\n"
             "        --static-groups, --no-group-aware-order), "
             "--true-sequential, --damp 0.01,\n"
-            "        --refine 1, --calibration wikitext2 (self where it is not found; c4, "
+            "        --refine 1, --calibration wikitext2 (self where it is not "
+            "found; c4, "
             "c4-new, ptb,\n"
             "        ptb-new, FILE), --samples 128, --sequence-length 2048, "
             "--seed 0\n"

@@ -52,14 +52,14 @@ struct QuantizeBlock {
     for (int64_t k = 0; k < block->columns; ++k) {
       const float *row = block->r + k * block->ldr;
       F32<N> original = F32<N>::load(block->weight + k * kLanes);
-      F32<N> w = original +
-                 F32<N>::load(block->spread + k * kLanes) * (1.0f / row[k]);
+      F32<N> w =
+          original + F32<N>::load(block->spread + k * kLanes) * (1.0f / row[k]);
       F32<N> scale = F32<N>::load(block->scale + k * kLanes);
       F32<N> zero = F32<N>::load(block->zero + k * kLanes);
       // Limited before it is rounded: the limits are integers.
-      F32<N> code = roundEven(simd::max(
-          simd::min(w / scale, F32<N>(block->maxCode) - zero),
-          F32<N>(0.0f) - zero));
+      F32<N> code = roundEven(
+          simd::max(simd::min(w / scale, F32<N>(block->maxCode) - zero),
+                    F32<N>(0.0f) - zero));
       F32<N> value = code * scale;
       F32<N> error = original - value;
       F32<N> left = (w - value) * row[k];
@@ -84,8 +84,8 @@ public:
        const GptqOptions &options, GptqResult &result)
       : first(first), rows(rows), n(columns), format(format), factor(factor),
         options(options), result(result), groupCount(format.groupsPerRow(n)),
-        maxCode(float((1 << format.codeBits()) - 1)),
-        weight(size_t(rows * n)), error(weight.size()), steps(weight.size()),
+        maxCode(float((1 << format.codeBits()) - 1)), weight(size_t(rows * n)),
+        error(weight.size()), steps(weight.size()),
         scales(size_t(rows * groupCount)), zeros(scales.size()) {
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = 0; i < n; ++i) {
@@ -121,8 +121,7 @@ public:
     storeCodes();
     storeScales();
     // Of the damped Hessian: take what was added back out.
-    statistics.squaredError =
-        std::max(0.0, loss - factor.added * squaredError);
+    statistics.squaredError = std::max(0.0, loss - factor.added * squaredError);
     double squaredNorm = 0;
     for (float value : weight)
       squaredNorm += double(value) * double(value);
@@ -148,9 +147,8 @@ private:
   void findGroup(int64_t index, const float *values, int64_t stride,
                  int64_t size) {
     for (int64_t row = 0; row < rows; ++row) {
-      GroupParameters found =
-          findGroupParameters(values + row * stride, size, format,
-                              options.scales, &statistics);
+      GroupParameters found = findGroupParameters(
+          values + row * stride, size, format, options.scales, &statistics);
       scales[size_t(row * groupCount + index)] = found.scale;
       zeros[size_t(row * groupCount + index)] = float(found.zero);
     }
@@ -207,15 +205,16 @@ private:
           bool real = base + lane < rows;
           int64_t at = k * kLanes + lane;
           original[at] = real ? weight[size_t(row * n + begin + k)] : 0;
-          sums[at] =
-              real ? spread[size_t(row * (reach - begin) + k)] : 0;
+          sums[at] = real ? spread[size_t(row * (reach - begin) + k)] : 0;
           scale[at] = scales[size_t(row * groupCount + group)];
           zero[at] = zeros[size_t(row * groupCount + group)];
         }
       }
-      BlockOfRows block{width, corner(begin, begin), n,           original,
-                        scale, zero,                 sums,        errors,
-                        found,                       maxCode};
+      BlockOfRows block{width, corner(begin, begin),
+                        n,     original,
+                        scale, zero,
+                        sums,  errors,
+                        found, maxCode};
       Sums lost = dispatch<QuantizeBlock>(&block);
       loss += lost.loss;
       squaredError += lost.error;
@@ -239,16 +238,15 @@ private:
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = 0; i < n; ++i) {
         float scale = scales[size_t(row * groupCount + groups[size_t(i)])];
-        float left = weight[size_t(row * n + i)] -
-                     steps[size_t(row * n + i)] * scale;
+        float left =
+            weight[size_t(row * n + i)] - steps[size_t(row * n + i)] * scale;
         squaredError += double(left) * double(left);
       }
   }
 
   void storeCodes() {
     // int8 without zero points is stored in two's complement.
-    int32_t middle =
-        format.code == qrt::Code::Int8 && !format.zero ? 128 : 0;
+    int32_t middle = format.code == qrt::Code::Int8 && !format.zero ? 128 : 0;
     bool permuted = storesPermuted(options);
     for (int64_t i = 0; i < n; ++i) {
       int64_t column = permuted ? i : factor.order[size_t(i)];

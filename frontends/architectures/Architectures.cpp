@@ -65,8 +65,7 @@ static void refuseOtherKinds(const ConfigReader &config,
                            "'), which is not supported yet",
                        config.where());
   if (config.boolean({"is_encoder_decoder"}, false))
-    config.refuse("is_encoder_decoder",
-                  "is true; only decoders are supported");
+    config.refuse("is_encoder_decoder", "is true; only decoders are supported");
   for (const char *field :
        {"vision_config", "audio_config", "vision_tower", "visual"})
     if (config.has({field}))
@@ -79,12 +78,12 @@ static void refuseOtherKinds(const ConfigReader &config,
       !(*classes)[0].is_string())
     return;
   auto name = (*classes)[0].get<std::string>();
-  for (const char *kind : {"ForMaskedLM", "ForSequenceClassification",
-                           "ForTokenClassification", "ForQuestionAnswering",
-                           "ForConditionalGeneration", "EncoderModel"})
+  for (const char *kind :
+       {"ForMaskedLM", "ForSequenceClassification", "ForTokenClassification",
+        "ForQuestionAnswering", "ForConditionalGeneration", "EncoderModel"})
     if (name.ends_with(kind))
-      config.refuse("architectures", "is " + name +
-                                         ", no causal language model");
+      config.refuse("architectures",
+                    "is " + name + ", no causal language model");
 }
 
 ModelSpec readModelSpec(const nlohmann::json &json) {

@@ -32,8 +32,8 @@ ModelSpec readModelSpec(const nlohmann::json &config);
 struct LlamaOptions {
   bool qkvBias = false, outputBias = false, mlpBias = false;
   SizeDefaults sizes;
-  bool tied = false;        ///< where the config does not say
-  double defaultEps = 1e-6; ///< of RMS norms
+  bool tied = false;            ///< where the config does not say
+  double defaultEps = 1e-6;     ///< of RMS norms
   std::optional<NormSpec> norm; ///< another one than RMS
 };
 /// Llama but for the rotary embedding.

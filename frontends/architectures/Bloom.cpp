@@ -14,8 +14,8 @@ ModelSpec readBloom(const ConfigReader &config) {
   const std::string layer = "transformer.h.{}.";
   spec.basePrefix = "transformer.";
   // ALiBi has no limit; seq_length is what the model was trained on.
-  spec.context = config.integer({"seq_length"}, 1,
-                                spec.context ? spec.context : 2048);
+  spec.context =
+      config.integer({"seq_length"}, 1, spec.context ? spec.context : 2048);
   setEmbedding(spec, config, "transformer.word_embeddings", "lm_head", true);
   spec.embeddingNorm = "transformer.word_embeddings_layernorm";
   spec.norm = readLayerNorm(config, "layer_norm_epsilon", /*bias=*/true);

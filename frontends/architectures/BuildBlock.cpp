@@ -159,8 +159,8 @@ func::FuncOp buildBlock(ModuleOp module, StringRef name, const ModelSpec &spec,
                         const LayerSpec &layer, const LayerWeights &weights,
                         tfm::CacheType cache) {
   OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
-  auto rows =
-      RankedTensorType::get({ShapedType::kDynamic, spec.hidden}, b.getF32Type());
+  auto rows = RankedTensorType::get({ShapedType::kDynamic, spec.hidden},
+                                    b.getF32Type());
   SmallVector<Type> arguments = {tfm::StepType::get(b.getContext()), cache,
                                  rows};
   llvm::append_range(arguments, weights.types());

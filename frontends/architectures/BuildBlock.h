@@ -26,7 +26,8 @@ struct LayerWeights {
   }
 };
 
-/// The norm of `x`, over each of `heads` slices of its rows. `bias` may be null.
+/// The norm of `x`, over each of `heads` slices of its rows. `bias` may be
+/// null.
 mlir::Value createNorm(mlir::OpBuilder &b, mlir::Location loc,
                        const NormSpec &norm, mlir::Value x, mlir::Value weight,
                        mlir::Value bias, int64_t heads = 1);

@@ -134,8 +134,8 @@ Value Builder::param(std::string name, ArrayRef<int64_t> expected,
   tensors.insert(name);
   auto attr = tfm::ParamAttr::get(weights.getContext(), source.scope(), name);
   return tfm::ParamOp::create(
-      weights, loc, tensor(shape.empty() ? expected : shape, stored->elementType),
-      attr);
+      weights, loc,
+      tensor(shape.empty() ? expected : shape, stored->elementType), attr);
 }
 
 Value Builder::define(const std::string &name, Value value,
@@ -168,7 +168,8 @@ Value Builder::projectionValue(const Projection &from, const std::string &name,
   Value value = param(name + suffix, stored, {}, &permuted);
   Type element = cast<RankedTensorType>(value.getType()).getElementType();
   if (isTransposed)
-    value = tfm::TransposeOp::create(weights, loc, tensor(shape, element), value);
+    value =
+        tfm::TransposeOp::create(weights, loc, tensor(shape, element), value);
   if (from.isFused()) {
     shape[0] = from.outputs;
     value = tfm::SliceRowsOp::create(weights, loc, tensor(shape, element),
@@ -182,8 +183,7 @@ Value Builder::projectionValue(const Projection &from, const std::string &name,
 }
 
 void Builder::projection(LayerWeights &layer, StringRef role,
-                         const Projection &from, int64_t index,
-                         int64_t heads) {
+                         const Projection &from, int64_t index, int64_t heads) {
   std::string name = expand(from.module, "{}", index);
   std::string key = "layers." + std::to_string(index) + "." + role.str();
   layer.add(role, define(key,
@@ -223,8 +223,7 @@ void Builder::headNorm(LayerWeights &layer, StringRef role,
     case QkNormSpec::EachModule: {
       SmallVector<Value> parts;
       for (int64_t head = 0; head < heads; ++head)
-        parts.push_back(
-            param(expand(from, "{head}", head) + suffix, {dim}));
+        parts.push_back(param(expand(from, "{head}", head) + suffix, {dim}));
       Type element =
           cast<RankedTensorType>(parts.front().getType()).getElementType();
       return tfm::ConcatRowsOp::create(weights, loc,
@@ -299,11 +298,10 @@ Value Builder::modelNorm(Value x, const std::string &key,
 
 Value Builder::modelLinear(Value x, const std::string &key,
                            const Projection &from) {
-  Value weight = define(
-      key,
-      projectionValue(from, from.module, ".weight", {from.outputs, from.inputs},
-                      0),
-      from.module);
+  Value weight = define(key,
+                        projectionValue(from, from.module, ".weight",
+                                        {from.outputs, from.inputs}, 0),
+                        from.module);
   return tfm::LinearOp::create(model, loc, activations(from.outputs), x, weight,
                                Value());
 }
@@ -311,10 +309,10 @@ Value Builder::modelLinear(Value x, const std::string &key,
 /// What the first layer reads.
 Value Builder::embed(Value step, Value table) {
   int64_t size = spec.embeddingSize ? spec.embeddingSize : spec.hidden;
-  Value x = tfm::EmbeddingOp::create(
-      model, loc, activations(size), step, table,
-      model.getF32FloatAttr(spec.embeddingMultiplier), UnitAttr(),
-      model.getI64IntegerAttr(0));
+  Value x =
+      tfm::EmbeddingOp::create(model, loc, activations(size), step, table,
+                               model.getF32FloatAttr(spec.embeddingMultiplier),
+                               UnitAttr(), model.getI64IntegerAttr(0));
   if (!spec.embeddingProjection.empty())
     x = modelLinear(x, "embedding_projection",
                     {spec.embeddingProjection, spec.hidden, size});
@@ -355,10 +353,9 @@ ImportedModel Builder::build() {
   Value step = body->getArgument(0);
 
   int64_t size = spec.embeddingSize ? spec.embeddingSize : spec.hidden;
-  Value table = define("embedding",
-                       param(spec.embedding + ".weight",
-                             {spec.vocabulary, size}),
-                       spec.embedding);
+  Value table = define(
+      "embedding", param(spec.embedding + ".weight", {spec.vocabulary, size}),
+      spec.embedding);
   SmallVector<Value> frequencies;
   for (auto [i, rope] : llvm::enumerate(spec.ropes))
     frequencies.push_back(
@@ -400,8 +397,8 @@ ImportedModel Builder::build() {
                   param(headModule + ".weight", {spec.vocabulary, size}),
                   headModule);
   if (spec.head.bias)
-    headBias = define("lm_head_bias",
-                      param(headModule + ".bias", {spec.vocabulary}));
+    headBias =
+        define("lm_head_bias", param(headModule + ".bias", {spec.vocabulary}));
   Value logits = tfm::LogitsOp::create(
       model, loc, activations(spec.vocabulary), step, x, head, headBias,
       model.getF32FloatAttr(spec.logitMultiplier),

@@ -38,8 +38,8 @@ ModelSpec readCohere(const ConfigReader &config) {
 ModelSpec readCohere2(const ConfigReader &config) {
   ModelSpec spec = readFamily(config, "cohere2", 10000);
   std::vector<bool> slides = readSlidingLayers(config, spec.layerCount());
-  int64_t pattern =
-      config.integer({"sliding_window_pattern", "_sliding_window_pattern"}, 1, 4);
+  int64_t pattern = config.integer(
+      {"sliding_window_pattern", "_sliding_window_pattern"}, 1, 4);
   if (slides.empty())
     for (int64_t i = 0; i < spec.layerCount(); ++i)
       slides.push_back((i + 1) % pattern != 0);

@@ -23,9 +23,9 @@ ModelSpec readSizes(const ConfigReader &config, const std::string &name,
       config.integer({"num_attention_heads", "n_head", "num_heads", "n_heads"});
   // null: as many as heads, whatever the default.
   bool isSaid = config.fields().contains("num_key_value_heads");
-  spec.kvHeads = config.integer(
-      {"num_key_value_heads"}, 1,
-      !isSaid && defaults.kvHeads ? defaults.kvHeads : spec.heads);
+  spec.kvHeads = config.integer({"num_key_value_heads"}, 1,
+                                !isSaid && defaults.kvHeads ? defaults.kvHeads
+                                                            : spec.heads);
   if (!config.has({"head_dim"}) && !defaults.headDim &&
       spec.hidden % spec.heads != 0)
     config.refuse("num_attention_heads",
@@ -86,9 +86,9 @@ tfm::Activation readActivation(const ConfigReader &config, const char *field,
       {"tanh", tfm::Activation::Tanh},
       {"linear", tfm::Activation::None},
   };
-  passOver(config, field,
-           {"hidden_act", "hidden_activation", "activation_function",
-            "activation"});
+  passOver(
+      config, field,
+      {"hidden_act", "hidden_activation", "activation_function", "activation"});
   std::string name = config.string({field}, fallback);
   for (auto &[spelling, activation] : table)
     if (name == spelling)

@@ -35,7 +35,8 @@ tfm::Activation readActivation(const ConfigReader &config, const char *field,
 
 /// A norm whose eps stands in `field`, which is read as readActivation's is.
 NormSpec readRmsNorm(const ConfigReader &config, double defaultEps = 1e-6);
-NormSpec readLayerNorm(const ConfigReader &config, const char *field, bool bias);
+NormSpec readLayerNorm(const ConfigReader &config, const char *field,
+                       bool bias);
 
 /// Names and biases of separate q, k, v and output projections.
 void setAttention(ModelSpec &spec, const std::string &prefix,

@@ -33,9 +33,8 @@ ModelSpec readGemma(const ConfigReader &config) {
   ModelSpec spec = readFamily(config, "gemma", 16);
   // The first releases say "gelu" and mean the approximation; transformers 5,
   // which writes rope_parameters, takes the field at its word.
-  if (!config.has({"hidden_act"}) ||
-      (config.string({"hidden_act"}) == "gelu" &&
-       !config.has({"rope_parameters"})))
+  if (!config.has({"hidden_act"}) || (config.string({"hidden_act"}) == "gelu" &&
+                                      !config.has({"rope_parameters"})))
     spec.activation = tfm::Activation::GeluTanh;
   if (config.has({"hidden_activation"}))
     config.string({"hidden_activation"});

@@ -60,7 +60,8 @@ ModelSpec readGptBigCode(const ConfigReader &config) {
   spec.kvHeads = config.boolean({"multi_query"}, true) ? 1 : spec.heads;
   setFusedQkv(spec, attention + "c_attn", QkvOrder::PerHead, true);
   spec.output = {attention + "c_proj", spec.hidden, spec.hidden, true};
-  spec.activation = readActivation(config, "activation_function", "gelu_pytorch_tanh");
+  spec.activation =
+      readActivation(config, "activation_function", "gelu_pytorch_tanh");
   if (!config.boolean({"scale_attn_weights"}, true))
     unscale(spec);
   return spec;

@@ -17,8 +17,8 @@ ModelSpec readLlamaFamily(const ConfigReader &config, const char *name,
   const std::string layer = "model.layers.{}.";
   spec.basePrefix = "model.";
   setEmbedding(spec, config, "model.embed_tokens", "lm_head", options.tied);
-  spec.norm = options.norm ? *options.norm
-                           : readRmsNorm(config, options.defaultEps);
+  spec.norm =
+      options.norm ? *options.norm : readRmsNorm(config, options.defaultEps);
   spec.attentionNorm = layer + "input_layernorm";
   spec.mlpNorm = layer + "post_attention_layernorm";
   spec.finalNorm = "model.norm";

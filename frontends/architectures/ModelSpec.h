@@ -31,10 +31,10 @@ struct NormSpec {
 struct QkNormSpec {
   enum Span {
     None,
-    Head,      ///< of each head, with one weight of head size
-    EachHead,  ///< of each head, with its own row of a [heads, head size] weight
+    Head,     ///< of each head, with one weight of head size
+    EachHead, ///< of each head, with its own row of a [heads, head size] weight
     EachModule, ///< the same, a module a head: "{head}" in the name
-    Row,       ///< of all heads together
+    Row,        ///< of all heads together
   } span = None;
   NormSpec norm;
   std::string query, key; ///< modules
@@ -91,7 +91,7 @@ struct ModelSpec {
   // Before the layers.
   std::string embedding;
   float embeddingMultiplier = 1;
-  int64_t embeddingSize = 0; ///< columns of the table; 0: hidden
+  int64_t embeddingSize = 0;       ///< columns of the table; 0: hidden
   std::string embeddingProjection; ///< from embeddingSize to hidden
   std::string positions;           ///< learned: [context + offset, hidden]
   int64_t positionOffset = 0;

@@ -3,8 +3,8 @@
 // transformers' modeling_mpt.py: ALiBi with slopes of its own, layer norms and
 // projections without biases, a fused Wqkv. That code knows only MLPs of four
 // times the hidden size, and reads no more of attn_config than clip_qkv and
-// softmax_scale, where the publisher's own code (the class MPTForCausalLM) obeys
-// all of it.
+// softmax_scale, where the publisher's own code (the class MPTForCausalLM)
+// obeys all of it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -89,8 +89,8 @@ ModelSpec readMpt(const ConfigReader &config) {
   } else {
     for (const char *field : {"no_bias", "logit_scale"})
       config.has({field});
-    for (const char *field : {"alibi", "alibi_bias_max", "prefix_lm", "qk_ln",
-                              "rope", "attn_type"})
+    for (const char *field :
+         {"alibi", "alibi_bias_max", "prefix_lm", "qk_ln", "rope", "attn_type"})
       if (attention)
         attention->has({field});
   }

@@ -55,8 +55,7 @@ ModelSpec readOlmo3(const ConfigReader &config) {
     for (int64_t i = 0; i < spec.layerCount(); ++i)
       slides.push_back((i + 1) % 4 != 0);
   setWindows(spec, config.integer({"sliding_window"}, 1, 4096), slides);
-  setLayerTypeRopes(spec, config, slides, {.theta = 500000},
-                    {.theta = 500000});
+  setLayerTypeRopes(spec, config, slides, {.theta = 500000}, {.theta = 500000});
   return spec;
 }
 

@@ -24,8 +24,7 @@ ModelSpec readPhi(const ConfigReader &config) {
   setAttention(spec, layer + "self_attn.",
                {"q_proj", "k_proj", "v_proj", "dense"}, true, true);
   if (config.boolean({"qk_layernorm"}, false))
-    spec.qkNorm = {QkNormSpec::Head, spec.norm,
-                   layer + "self_attn.q_layernorm",
+    spec.qkNorm = {QkNormSpec::Head, spec.norm, layer + "self_attn.q_layernorm",
                    layer + "self_attn.k_layernorm"};
   setMlp(spec, layer + "mlp.fc1", layer + "mlp.fc2", true);
   spec.activation = readActivation(config, "hidden_act", "gelu_new");

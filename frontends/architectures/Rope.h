@@ -23,7 +23,7 @@ struct RopeDefaults {
   /// original_max_position_embeddings where the config does not say it outside
   /// of the scaling; 0: as the scaling says, or max_position_embeddings.
   int64_t original = 0;
-  bool allowsScaling = true; ///< false: other kinds than default are refused
+  bool allowsScaling = true;   ///< false: other kinds than default are refused
   bool ignoresScaling = false; ///< true: older configs' scaling is not for it
 };
 

@@ -113,8 +113,7 @@ json ConfigBuilder::ropeScaling() const {
     return scaling;
   }
 
-  std::string kind =
-      meta.string(key("rope.scaling.type")).value_or("none");
+  std::string kind = meta.string(key("rope.scaling.type")).value_or("none");
   auto factor = meta.number(key("rope.scaling.factor"));
   if (!meta.has(key("rope.scaling.type"))) {
     // Files from before there was a type.
@@ -133,8 +132,7 @@ json ConfigBuilder::ropeScaling() const {
       scaling["attention_factor"] = *attentionFactor;
   for (auto [gguf, field] : {std::pair("yarn_beta_fast", "beta_fast"),
                              std::pair("yarn_beta_slow", "beta_slow")})
-    if (auto value =
-            meta.number(key("rope.scaling.") + std::string(gguf)))
+    if (auto value = meta.number(key("rope.scaling.") + std::string(gguf)))
       scaling[field] = *value;
   return scaling;
 }
@@ -214,8 +212,7 @@ void ConfigBuilder::addRope() {
     if (scaling["rope_type"] == "longrope" && scaling.contains(original))
       config[original] = scaling[original]; // where Phi-3's class has it
   }
-  int64_t rotary =
-      meta.integer(key("rope.dimension_count")).value_or(headDim);
+  int64_t rotary = meta.integer(key("rope.dimension_count")).value_or(headDim);
   if (rotary != headDim)
     config["partial_rotary_factor"] = double(rotary) / double(headDim);
   else if (type != "llama")
@@ -255,8 +252,9 @@ void ConfigBuilder::addWindows() {
     }
     json types = json::array();
     for (int64_t i = 0; i < std::min<int64_t>(layers, 4096); ++i) {
-      bool isSliding = slides.empty() ? (i + 1) % period != 0
-                       : i < int64_t(slides.size()) && slides[size_t(i)] != 0;
+      bool isSliding =
+          slides.empty() ? (i + 1) % period != 0
+                         : i < int64_t(slides.size()) && slides[size_t(i)] != 0;
       types.push_back(isSliding ? "sliding_attention" : "full_attention");
     }
     config["layer_types"] = types;
@@ -295,7 +293,8 @@ void ConfigBuilder::addOwn() {
       type == "nemotron")
     config["gguf_norm_offset"] = 0; // 1 is added already
   if (type == "gemma2" || type == "gemma3_text") {
-    for (const char *cap : {"attn_logit_softcapping", "final_logit_softcapping"})
+    for (const char *cap :
+         {"attn_logit_softcapping", "final_logit_softcapping"})
       if (!config.contains(cap))
         config[cap] = nullptr;
     // The conversion leaves out query_pre_attn_scalar: the head's size, but for
@@ -320,8 +319,7 @@ void ConfigBuilder::addOwn() {
   if (type == "cohere" || type == "cohere2")
     copyNumber("logit_scale", "logit_scale");
   if (type == "cohere")
-    config["use_qk_norm"] =
-        hasTensor("model.layers.0.self_attn.q_norm.weight");
+    config["use_qk_norm"] = hasTensor("model.layers.0.self_attn.q_norm.weight");
   if (type == "olmo")
     copyNumber("attention.clamp_kqv", "clip_qkv");
   if (type == "stablelm") {

@@ -30,16 +30,17 @@ namespace qcc {
 ///
 /// tokenizer_config.json and special_tokens_map.json say which tokens begin and
 /// end a text, and whether they are added; which further tokens there are, and
-/// their flags. Beside a tokenizer.json, further tokens are those that config.json's
-/// vocab_size has room for. A folder without a tokenizer: nullopt.
+/// their flags. Beside a tokenizer.json, further tokens are those that
+/// config.json's vocab_size has room for. A folder without a tokenizer:
+/// nullopt.
 std::optional<qrt::TokenizerModel>
 importTokenizerFolder(const std::filesystem::path &path);
 
 /// A tokenizer.json of Hugging Face's tokenizers (byte pair encoding and
 /// Unigram).
 /// \p config is the text of tokenizer_config.json, or empty. \p where names the
-/// file in errors. \p vocabulary: the rows of the model's embedding, up to which
-/// tokens of \p config that \p json lacks are added; 0: none is.
+/// file in errors. \p vocabulary: the rows of the model's embedding, up to
+/// which tokens of \p config that \p json lacks are added; 0: none is.
 qrt::TokenizerModel
 importTokenizerJson(std::string_view json, std::string_view config = {},
                     const std::string &where = "tokenizer.json",

@@ -487,8 +487,8 @@ void readAddedTokens(const JsonView &json, TokenizerModel &model,
 /// next id, whatever id is said. One beyond the model's \p vocabulary is left
 /// out, as it has no embedding.
 void applyConfiguredTokens(TokenizerModel &model, TokenIds &ids,
-                           const SpecialTokens &special,
-                           const JsonView &config, int64_t vocabulary) {
+                           const SpecialTokens &special, const JsonView &config,
+                           int64_t vocabulary) {
   auto apply = [&](AddedToken token) {
     if (ids.find(token.content) < 0 &&
         int64_t(model.pieces.size()) >= vocabulary)

@@ -40,8 +40,7 @@ krn::StageOp EntryBuilder::stageInput(qnt::FusedGemmOp op, krn::StagedType type,
         stage.getOutput().getType() == type &&
         stage.getGatherAttr() == gather &&
         stage.getOutlierThresholdAttr() == threshold &&
-        (!isCuda ||
-         isForTableCodes(stage) == hasTableCodes(op.getWeight())))
+        (!isCuda || isForTableCodes(stage) == hasTableCodes(op.getWeight())))
       return stage;
 
   Value staged = krn::StagedBufferOp::create(

@@ -112,31 +112,32 @@ INSTANTIATE_TEST_SUITE_P(All, Architecture, testing::ValuesIn(names()),
 /// Fields of published configurations that no code of transformers reads.
 TEST(PublishedConfig, MaySayWhatChangesNothing) {
   const std::pair<const char *, json> cases[] = {
-      {"gemma2", {{"cache_implementation", "hybrid"},
-                  {"sliding_window_size", 4096}}},
+      {"gemma2",
+       {{"cache_implementation", "hybrid"}, {"sliding_window_size", 4096}}},
       {"gptj", {{"rotary", true}, {"scale_attn_weights", true}}},
-      {"cohere2", {{"layer_switch", 4},
-                   {"order_of_interleaved_layers", "local_attn_first"},
-                   {"position_embedding_type", "rope_gptj"},
-                   {"rotary_pct", 1.0},
-                   {"use_embedding_sharing", true},
-                   {"use_gated_activation", true},
-                   {"use_parallel_block", true},
-                   {"use_parallel_embedding", true}}},
+      {"cohere2",
+       {{"layer_switch", 4},
+        {"order_of_interleaved_layers", "local_attn_first"},
+        {"position_embedding_type", "rope_gptj"},
+        {"rotary_pct", 1.0},
+        {"use_embedding_sharing", true},
+        {"use_gated_activation", true},
+        {"use_parallel_block", true},
+        {"use_parallel_embedding", true}}},
       {"smollm3", {{"max_window_layers", 28}}},
       {"nemotron", {{"rope_percent", 0.5}}},
       {"phi3-longrope", {{"full_attn_mod", 1}, {"interpolate_factor", 1}}},
-      {"gpt-bigcode-mha", {{"pad_key_length", true},
-                           {"validate_runner_input", true}}},
+      {"gpt-bigcode-mha",
+       {{"pad_key_length", true}, {"validate_runner_input", true}}},
   };
   for (const auto &[name, fields] : cases) {
-    json model = json::parse(readFile(inputs() / (std::string(name) + ".json")));
+    json model =
+        json::parse(readFile(inputs() / (std::string(name) + ".json")));
     model["config"].update(fields);
     TemporaryFolder folder;
     writeFile(folder.folder / "config.json", model["config"].dump());
-    Outcome outcome = qcc::test::qcc({"compile", folder.folder,
-                                      "--random-weights", "1", "--emit",
-                                      "tfm"});
+    Outcome outcome = qcc::test::qcc(
+        {"compile", folder.folder, "--random-weights", "1", "--emit", "tfm"});
     EXPECT_EQ(outcome.status, 0) << name << ": " << outcome.err;
   }
 }

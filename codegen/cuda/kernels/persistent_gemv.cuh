@@ -70,8 +70,8 @@ public:
           m, pointer<const float>(input) + int64_t(row) * K::stride,
           pointer<const float>(rest) + int64_t(row) * K::stride,
           pointer<const float>(weight), pointer<const float>(bias),
-          pointer<const float>(order), tag,
-          this->shared + Places<P>::xAt, rooms(), turn);
+          pointer<const float>(order), tag, this->shared + Places<P>::xAt,
+          rooms(), turn);
     }
     syncConsumers();
   }

@@ -20,9 +20,9 @@ struct PersistentStage {
   /// Elements of a block that are neighbours, and whether they can be read as
   /// one: padding begins and ends between such runs.
   static constexpr int run = K::isFloat ? 2 : 4;
-  static constexpr bool isVector =
-      K::group % run == 0 && K::columns % run == 0 && K::stride % run == 0 &&
-      !K::hasOrder;
+  static constexpr bool isVector = K::group % run == 0 &&
+                                   K::columns % run == 0 &&
+                                   K::stride % run == 0 && !K::hasOrder;
   static constexpr int pieces = isVector ? width / run : width;
   static constexpr int pieceElements = width / pieces;
 
@@ -125,15 +125,13 @@ struct PersistentStage {
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
-    each(thread, values, [&](int k, float *v) {
-      load<K::isTagged>(x + feature(order, k), v);
-    });
+    each(thread, values,
+         [&](int k, float *v) { load<K::isTagged>(x + feature(order, k), v); });
     constexpr bool isPair = K::isTagged && K::hasRest;
     float second[isPair ? count : 1][width] = {};
     if constexpr (isPair)
-      each(thread, second, [&](int k, float *v) {
-        load<true>(rest + feature(order, k), v);
-      });
+      each(thread, second,
+           [&](int k, float *v) { load<true>(rest + feature(order, k), v); });
     // The norm's weights come as far as the row: they are asked for with it,
     // where registers have room for both.
     constexpr bool isEarly =
@@ -142,13 +140,11 @@ struct PersistentStage {
     float weights[isEarly ? count : 1][width] = {},
                                     biases[isBiasEarly ? count : 1][width] = {};
     if constexpr (isEarly)
-      each(thread, weights, [&](int k, float *w) {
-        load(weight + feature(order, k), w);
-      });
+      each(thread, weights,
+           [&](int k, float *w) { load(weight + feature(order, k), w); });
     if constexpr (isBiasEarly)
-      each(thread, biases, [&](int k, float *b) {
-        load(bias + feature(order, k), b);
-      });
+      each(thread, biases,
+           [&](int k, float *b) { load(bias + feature(order, k), b); });
     // Both parts are asked for at once: a way through the L2 cache is long.
     for (bool isMissing = K::isTagged; isMissing;) {
       isMissing = loadMissing(thread, x, order, tag, values);

@@ -88,9 +88,7 @@ struct Stage {
     const float *bias = pointer<const float>(a.v[2]);
     char *staged = pointer<char>(a.v[3]);
     const float *order = pointer<const float>(a.v[4]);
-    const auto feature = [&](int k) {
-      return K::hasOrder ? int(order[k]) : k;
-    };
+    const auto feature = [&](int k) { return K::hasOrder ? int(order[k]) : k; };
 
     float values[count][width];
     auto each = [&](auto use) {

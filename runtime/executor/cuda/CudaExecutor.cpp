@@ -79,7 +79,8 @@ CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
   if (!kernels)
     throw Error(device.name() + " is " + architectureName(gpu) +
                     ", the artifact has code for " + targetsOf(artifact),
-                artifact.path(), "compile it with --target " + architectureName(gpu));
+                artifact.path(),
+                "compile it with --target " + architectureName(gpu));
   targetName = kernels->target()->str();
   if (kernels->abi_version() != QRT_CUDA_ABI_VERSION)
     throw Error("the kernels are for version " +
@@ -173,8 +174,8 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
         launch.cutsAt = place(d.streams()->size() * sizeof(int32_t) *
                               uint64_t(device.multiprocessors() + 1));
       counterBytes = std::max(counterBytes, uint64_t(d.counters()) * 4);
-      partialBytes = std::max(partialBytes, d.partial_bytes() *
-                                            launch.partialBlocks(device));
+      partialBytes = std::max(partialBytes,
+                              d.partial_bytes() * launch.partialBlocks(device));
     }
   arenaAt = place(arena);
   // From step to step, its rows say how often they have been written

@@ -22,9 +22,8 @@ Images::Images(const Device &device, const fb::Kernels &kernels,
                  "the driver does not take the code of " + name + " for " +
                      kernels.target()->str());
     Kernel kernel = nullptr;
-    driver.check(
-        driver.libraryKernel(&kernel, libraries.back(), name.c_str()),
-        "no kernel " + name);
+    driver.check(driver.libraryKernel(&kernel, libraries.back(), name.c_str()),
+                 "no kernel " + name);
     driver.check(driver.kernelFunction(&functions.emplace_back(), kernel),
                  "no kernel " + name);
   }
@@ -100,10 +99,10 @@ void enqueue(const Device &device, const Launch &launch, uint32_t tokens,
   config.attributeCount = d.cooperative() || overlaps ? 1 : 0;
   const void *parameters[] = {step, launch.args};
   // The driver only reads them.
-  device.driver().check(
-      device.driver().launch(&config, launch.function,
-                             const_cast<void **>(parameters), nullptr),
-      "a kernel does not start");
+  device.driver().check(device.driver().launch(&config, launch.function,
+                                               const_cast<void **>(parameters),
+                                               nullptr),
+                        "a kernel does not start");
 }
 
 } // namespace qrt::cuda

@@ -46,11 +46,11 @@ double gainOfRefinement(const Goldens &goldens, GptqSetting one) {
   double errors[2];
   for (int64_t refined : {0, 1}) {
     one.options.refineSweeps = 3 * refined;
-    GptqFactor factor = factorHessian(
-        hessian, one.format.groupSize(columns), one.options);
-    errors[refined] = quantizeGptq(w.data(), rows, columns, one.format, factor,
-                                   one.options)
-                          .statistics.relativeError();
+    GptqFactor factor =
+        factorHessian(hessian, one.format.groupSize(columns), one.options);
+    errors[refined] =
+        quantizeGptq(w.data(), rows, columns, one.format, factor, one.options)
+            .statistics.relativeError();
   }
   return 1 - errors[1] / errors[0];
 }
@@ -77,8 +77,8 @@ TEST(Gptq, reportsTheErrorOfTheOutputs) {
       options.order = order;
       GptqFactor factor =
           factorHessian(example.hessian, format.groupSize(150), options);
-      GptqResult result = quantizeGptq(example.w.data(), 20, 150, format,
-                                       factor, options);
+      GptqResult result =
+          quantizeGptq(example.w.data(), 20, 150, format, factor, options);
       double expected = example.error(
           result, format, storesPermuted(options) ? &factor.order : nullptr);
       EXPECT_NEAR(result.statistics.relativeError(), expected,
@@ -89,10 +89,10 @@ TEST(Gptq, reportsTheErrorOfTheOutputs) {
       GptqFactor none = factor;
       none.r.clear();
       none.order.resize(150);
-      EXPECT_LT(expected, 0.8 * example.error(quantizeGptq(example.w.data(), 20,
-                                                           150, format, none,
-                                                           nearest),
-                                              format));
+      EXPECT_LT(expected,
+                0.8 * example.error(quantizeGptq(example.w.data(), 20, 150,
+                                                 format, none, nearest),
+                                    format));
     }
 }
 
@@ -132,11 +132,11 @@ TEST(Gptq, refinesCodesAndScales) {
           options.refineSweeps = sweeps;
           GptqFactor factor =
               factorHessian(example.hessian, format.groupSize(150), options);
-          GptqResult result = quantizeGptq(example.w.data(), 20, 150, format,
-                                           factor, options);
-          double error = example.error(
-              result, format,
-              storesPermuted(options) ? &factor.order : nullptr);
+          GptqResult result =
+              quantizeGptq(example.w.data(), 20, 150, format, factor, options);
+          double error =
+              example.error(result, format,
+                            storesPermuted(options) ? &factor.order : nullptr);
           EXPECT_NEAR(result.statistics.relativeError(), error,
                       1e-4 * error + 1e-9)
               << name;

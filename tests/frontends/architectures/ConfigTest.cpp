@@ -19,9 +19,12 @@ namespace {
 
 /// What every class needs, under the names that most have.
 json sizes(const char *type) {
-  return {{"model_type", type},         {"vocab_size", 64},
-          {"hidden_size", 64},          {"num_hidden_layers", 4},
-          {"num_attention_heads", 32},  {"intermediate_size", 96},
+  return {{"model_type", type},
+          {"vocab_size", 64},
+          {"hidden_size", 64},
+          {"num_hidden_layers", 4},
+          {"num_attention_heads", 32},
+          {"intermediate_size", 96},
           {"max_position_embeddings", 512}};
 }
 
@@ -147,7 +150,7 @@ TEST(Config, MptsFieldsCountForItsOwnCode) {
   json slopes = {{"alibi_bias_max", 16}};
   float own = read("mpt", fields("MPTForCausalLM", slopes)).slopes[1];
   float transformers = read("mpt", fields("MptForCausalLM", slopes)).slopes[1];
-  EXPECT_EQ(own, 0.5f);                   // 2^(-2 * 16 / 32)
+  EXPECT_EQ(own, 0.5f);                    // 2^(-2 * 16 / 32)
   EXPECT_EQ(transformers, std::sqrt(own)); // with 8
   EXPECT_EQ(read("mpt", fields("", slopes)).slopes[1], own);
   json norms = {{"qk_ln", true}};
