@@ -218,6 +218,7 @@ private:
   void calibrateReaders(ArrayRef<qnt::GptqOp> targets, HessianSum &hessian);
   void quantize(qnt::GptqOp gptq, const HessianSum &hessian,
                 std::map<int64_t, std::unique_ptr<FactoredHessian>> &factors);
+
   ModuleOp module;
   SymbolTable symbols;
   const CalibrationTokens &tokens;

@@ -137,8 +137,6 @@ private:
                           "cannot clear memory");
     return buffer;
   }
-  void resolve(DevicePointer output);
-  uint64_t resolve(const fb::Operand &operand, DevicePointer output) const;
 
   const Device &device;
   CudaSegment &code;
@@ -192,37 +190,6 @@ SegmentRun::SegmentRun(const Device &device, const CalibrationTokens &tokens,
   image = PinnedBuffer(device, room);
 }
 
-uint64_t SegmentRun::resolve(const fb::Operand &operand,
-                             DevicePointer output) const {
-  uint64_t from = 0;
-  switch (operand.kind()) {
-  case fb::OperandKind::None:
-    return 0;
-  case fb::OperandKind::Immediate:
-    break;
-  case fb::OperandKind::Arena:
-    from = arena.address();
-    break;
-  case fb::OperandKind::Tensor:
-    from = weights[operand.tensor()];
-    break;
-  case fb::OperandKind::Counters:
-    from = counters.address();
-    break;
-  case fb::OperandKind::Partials:
-    from = partials.address();
-    break;
-  case fb::OperandKind::Logits:
-    from = output;
-    break;
-  case fb::OperandKind::Table:
-  case fb::OperandKind::Cuts:
-  case fb::OperandKind::Sync:
-    throw Error("a piece of a layer is a persistent kernel");
-  }
-  return from + operand.offset();
-}
-
 void SegmentRun::enqueueStep(const SegmentStep &part, DevicePointer output) {
   const Driver &driver = device.driver();
   // The step in front has been read.
@@ -271,10 +238,14 @@ void SegmentRun::enqueueStep(const SegmentStep &part, DevicePointer output) {
       "cannot send a step");
   const uint64_t stepAddress = step.address();
   bool isFirst = true;
+  // Nothing else: segments have no persistent kernels.
+  const OperandPlaces places = {.arena = arena.address(),
+                                .counters = counters.address(),
+                                .partials = partials.address(),
+                                .logits = output,
+                                .tensors = weights};
   for (Launch &launch : code.launches) {
-    const auto *operands = launch.description->operands();
-    for (uint32_t i = 0; operands && i < operands->size(); ++i)
-      launch.args[i] = resolve(*operands->Get(i), output);
+    resolveOperands(launch, places);
     enqueue(device, launch, head.tokens, head.logit_count, &stepAddress,
             code.overlaps && !isFirst);
     isFirst = false;

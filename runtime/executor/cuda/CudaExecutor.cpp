@@ -239,8 +239,9 @@ void CudaExecutor::sendCuts(const Launch &launch) {
 
 void CudaExecutor::sendTable(const Launch &launch) {
   std::vector<uint64_t> table;
+  const OperandPlaces places = placesOf(launch);
   for (const fb::Operand *operand : *launch.description->table())
-    table.push_back(resolve(*operand, launch));
+    table.push_back(resolve(*operand, places));
   driver.check(
       driver.copyToDevice(memory.address() + launch.tableAt, table.data(),
                           table.size() * sizeof(uint64_t), device.stream()),
@@ -309,54 +310,27 @@ void CudaExecutor::reservePromptArena() {
   resolveOperands();
 }
 
-uint64_t CudaExecutor::resolve(const fb::Operand &operand,
-                               const Launch &launch) const {
+OperandPlaces CudaExecutor::placesOf(const Launch &launch) const {
   DevicePointer base = memory.address();
-  uint64_t from = 0;
-  switch (operand.kind()) {
-  case fb::OperandKind::None:
-    return 0;
-  case fb::OperandKind::Immediate:
-    break;
-  case fb::OperandKind::Arena:
-    from = launch.arena;
-    break;
-  case fb::OperandKind::Tensor:
-    from = base + tensorAt[operand.tensor()];
-    break;
-  case fb::OperandKind::Counters:
-    from = base + countersAt;
-    break;
-  case fb::OperandKind::Partials:
-    from = base + partialsAt;
-    break;
-  case fb::OperandKind::Logits:
-    from = logitRows.address();
-    break;
-  case fb::OperandKind::Table:
-    from = base + launch.tableAt;
-    break;
-  case fb::OperandKind::Cuts:
-    from = base + launch.cutsAt;
-    break;
-  case fb::OperandKind::Sync:
-    from = base + syncAt;
-    break;
-  }
-  return from + operand.offset();
+  return {.arena = launch.arena,
+          .counters = base + countersAt,
+          .partials = base + partialsAt,
+          .logits = logitRows.address(),
+          .table = base + launch.tableAt,
+          .cuts = base + launch.cutsAt,
+          .sync = base + syncAt,
+          .tensors = tensorAt,
+          .tensorBase = base};
 }
 
 void CudaExecutor::resolveOperands() {
   for (Entry &entry : entries) {
     for (Launch &launch : entry.launches) {
-      std::fill(std::begin(launch.args), std::end(launch.args), 0);
-      const auto *operands = launch.description->operands();
       launch.arena = entry.isPersistent ? memory.address() + persistentArenaAt
                      : entry.maxTokens <= kMostGraphTokens
                          ? memory.address() + arenaAt
                          : promptArena.address();
-      for (uint32_t i = 0; operands && i < operands->size(); ++i)
-        launch.args[i] = resolve(*operands->Get(i), launch);
+      cuda::resolveOperands(launch, placesOf(launch));
       if (launch.description->table())
         sendTable(launch);
     }

@@ -68,7 +68,7 @@ private:
   void loadKernels(const Artifact &artifact, const fb::Kernels &kernels);
   void layOutMemory(const Artifact &artifact);
   void resolveOperands();
-  uint64_t resolve(const fb::Operand &operand, const Launch &launch) const;
+  cuda::OperandPlaces placesOf(const Launch &launch) const;
   /// Parts of the block of memory begin at multiples of this.
   static constexpr uint64_t kAlignment = 256;
   static uint64_t aligned(uint64_t bytes) {

@@ -73,6 +73,48 @@ std::optional<Launch> makeLaunch(const Device &device,
                 std::min(uint32_t(most), description.per_sm())};
 }
 
+uint64_t resolve(const fb::Operand &operand, const OperandPlaces &places) {
+  uint64_t from = 0;
+  switch (operand.kind()) {
+  case fb::OperandKind::None:
+    return 0;
+  case fb::OperandKind::Immediate:
+    break;
+  case fb::OperandKind::Arena:
+    from = places.arena;
+    break;
+  case fb::OperandKind::Tensor:
+    from = places.tensorBase + places.tensors[operand.tensor()];
+    break;
+  case fb::OperandKind::Counters:
+    from = places.counters;
+    break;
+  case fb::OperandKind::Partials:
+    from = places.partials;
+    break;
+  case fb::OperandKind::Logits:
+    from = places.logits;
+    break;
+  case fb::OperandKind::Table:
+    from = places.table;
+    break;
+  case fb::OperandKind::Cuts:
+    from = places.cuts;
+    break;
+  case fb::OperandKind::Sync:
+    from = places.sync;
+    break;
+  }
+  return from + operand.offset();
+}
+
+void resolveOperands(Launch &launch, const OperandPlaces &places) {
+  const auto *operands = launch.description->operands();
+  std::fill(std::begin(launch.args), std::end(launch.args), 0);
+  for (uint32_t i = 0; operands && i < operands->size(); ++i)
+    launch.args[i] = resolve(*operands->Get(i), places);
+}
+
 void enqueue(const Device &device, const Launch &launch, uint32_t tokens,
              uint32_t logitRows, const void *step, bool overlaps) {
   const fb::Launch &d = *launch.description;

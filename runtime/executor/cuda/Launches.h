@@ -66,6 +66,20 @@ std::optional<Launch> makeLaunch(const Device &device,
                                  const fb::Launch &description,
                                  const Images &images);
 
+/// Device addresses that operands are relative to; 0 for what is not there.
+struct OperandPlaces {
+  uint64_t arena = 0, counters = 0, partials = 0, logits = 0, table = 0,
+           cuts = 0, sync = 0;
+  /// Of the tensor `i`: tensorBase + tensors[i].
+  std::span<const uint64_t> tensors;
+  uint64_t tensorBase = 0;
+};
+
+/// Fills in the launch's operands.
+void resolveOperands(Launch &launch, const OperandPlaces &places);
+/// The address, or the number, that an operand is.
+uint64_t resolve(const fb::Operand &operand, const OperandPlaces &places);
+
 /// Puts a launch on the device's stream for a step of so many tokens and
 /// logits; without rows there is nothing to do. `step` is the kernel's first
 /// parameter: an address, or the step itself for a cooperative kernel. With
