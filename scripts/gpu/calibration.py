@@ -11,35 +11,12 @@ import argparse
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 
 import common
 
 STAGES = ["all", "activations", "weights", "Hessians", "factors",
           "quantization", "state"]
-
-
-class MemoryWatch:
-    """The most memory of the first GPU while something runs, in MiB."""
-
-    def __enter__(self):
-        self.most = None
-        self.process = None
-        if shutil.which("nvidia-smi"):
-            self.process = subprocess.Popen(
-                ["nvidia-smi", "--query-gpu=memory.used",
-                 "--format=csv,noheader,nounits", "--loop-ms=100", "--id=0"],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        return self
-
-    def __exit__(self, *_):
-        if not self.process:
-            return
-        self.process.terminate()
-        out, _ = self.process.communicate()
-        samples = [int(line) for line in out.split() if line.isdigit()]
-        self.most = max(samples, default=None)
 
 
 def measure(tools, data, name, options, folder):
@@ -52,7 +29,7 @@ def measure(tools, data, name, options, folder):
         once = (data / "text/wiki.test.raw").read_text()
         text.write_text(once * (1 + 1600000 // len(once)))
     artifact = folder / f"{name}.qbin"
-    with MemoryWatch() as memory:
+    with common.MemoryWatch() as memory:
         status, _, err, seconds = common.run(
             [tools / "qcc", "compile", model, "-o", artifact,
              "--random-weights", 1, "--quantize", "gptq.int4", "--group-size",

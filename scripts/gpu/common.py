@@ -1,4 +1,4 @@
-"""What gpu_test.sh and gpu_bench.sh share: finding the tools, running them, and
+"""What the GPU scripts share: finding the tools, running them, and
 describing the GPU. Python's standard library only."""
 
 import array
@@ -73,31 +73,51 @@ def describe_gpu():
     return dict(zip(names, values))
 
 
-class ClockWatch:
-    """Samples the clock and the power of a GPU while something runs."""
+class Watch:
+    """Samples what nvidia-smi says of a GPU while something runs: `samples`,
+    tuples of QUERY's numbers."""
+    QUERY = ""
 
     def __enter__(self):
         self.process = None
         if shutil.which("nvidia-smi"):
             self.process = subprocess.Popen(
-                ["nvidia-smi", "--query-gpu=clocks.sm,power.draw",
-                 "--format=csv,noheader,nounits", "--loop-ms=200", "--id=0"],
+                ["nvidia-smi", "--query-gpu=" + self.QUERY,
+                 "--format=csv,noheader,nounits", "--loop-ms=100", "--id=0"],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         return self
 
     def __exit__(self, *_):
-        self.clock = self.power = None
+        self.samples = []
         if not self.process:
             return
         self.process.terminate()
         out, _ = self.process.communicate()
-        samples = []
         for line in out.splitlines():
             try:
-                clock, power = (float(part) for part in line.split(","))
-                samples.append((power, clock))
+                self.samples.append(
+                    tuple(float(part) for part in line.split(",")))
             except ValueError:
                 pass
+
+
+class MemoryWatch(Watch):
+    """The most memory in use, in MiB."""
+    QUERY = "memory.used"
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.most = max((int(used) for used, in self.samples), default=None)
+
+
+class ClockWatch(Watch):
+    """Clock and power."""
+    QUERY = "clocks.sm,power.draw"
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.clock = self.power = None
+        samples = [(power, clock) for clock, power in self.samples]
         if samples:
             # Of the busier half of the samples: loading is no load.
             busy = sorted(samples)[len(samples) // 2:]
