@@ -149,8 +149,6 @@ public:
   CalibrationTimes times;
 
 protected:
-  void checkCancelled() const;
-
   const CalibrationTokens &tokens;
   const unsigned threads;
   const std::atomic<bool> *const cancelled;

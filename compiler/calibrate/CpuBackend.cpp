@@ -4,6 +4,7 @@
 #include "compiler/calibrate/Backend.h"
 #include "runtime/artifact/KernelLibrary.h"
 #include "runtime/executor/Memory.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Cpu.h"
 #include "runtime/support/ThreadTeam.h"
 
@@ -167,7 +168,7 @@ void CpuBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
   std::vector<qrt_sequence> sequences;
   forEachStep(
       tokens, kMaxTokens, segment.readsIds(), [&](const SegmentStep &part) {
-        checkCancelled();
+        qrt::throwIfCancelled(cancelled);
         sequences.clear();
         for (const SegmentStep::Sequence &s : part.sequences)
           sequences.push_back({uint32_t(s.first), uint32_t(s.tokens),
@@ -201,7 +202,7 @@ void CpuBackend::add(HessianSum &hessian, const KeptValue &value) {
   const Activations &x = activationsOf(value);
   constexpr int64_t kRows = 4096;
   for (int64_t first = 0; first < tokens.count(); first += kRows) {
-    checkCancelled();
+    qrt::throwIfCancelled(cancelled);
     static_cast<CpuHessian &>(hessian).hessian.add(
         x.data() + first * x.columns(), std::min(kRows, tokens.count() - first),
         threads);

@@ -12,6 +12,7 @@
 #include "compiler/quantize/cuda/CudaGptq.h"
 #include "runtime/executor/cuda/Architecture.h"
 #include "runtime/executor/cuda/Launches.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include "flatbuffers/flatbuffers.h"
@@ -361,7 +362,7 @@ void CudaBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
                      "activations of a step");
   forEachStep(tokens, kMaxTokens, code.segment.readsIds(),
               [&](const SegmentStep &part) {
-                checkCancelled();
+                qrt::throwIfCancelled(cancelled);
                 DevicePointer to = output ? valueOf(*output).row(part.firstRow)
                                           : scratch.address();
                 run.enqueueStep(part, to);
@@ -374,7 +375,7 @@ void CudaBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
 void CudaBackend::add(HessianSum &hessian, const KeptValue &value) {
   device.use();
   for (int64_t first = 0; first < tokens.count(); first += kMaxTokens) {
-    checkCancelled();
+    qrt::throwIfCancelled(cancelled);
     addRows(hessian, valueOf(value).row(first),
             std::min(kMaxTokens, tokens.count() - first));
   }

@@ -5,6 +5,7 @@
 #include "compiler/quantize/Parallel.h"
 #include "runtime/api/Model.h"
 #include "runtime/api/Sampler.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -55,8 +56,7 @@ CalibrationTokens writeSelfText(const std::string &path,
       tokens.ids[size_t((first + i) * length)] = start;
     }
     for (int64_t at = 0; at + 1 < length; ++at) {
-      if (cancelled && *cancelled)
-        throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+      qrt::throwIfCancelled(cancelled);
       std::vector<qrt::StepSequence> sequences(static_cast<size_t>(count));
       for (int64_t i = 0; i < count; ++i)
         sequences[size_t(i)].tokens =

@@ -21,6 +21,7 @@
 #include "runtime/artifact/ArtifactWriter.h"
 #include "runtime/chat/ChatTemplates.h"
 #include "runtime/support/AtomicFile.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Checksum.h"
 #include "runtime/support/Error.h"
 
@@ -183,7 +184,7 @@ public:
         addCpuKernels(program);
       else
         addCudaKernels(program);
-      checkCancelled();
+      qrt::throwIfCancelled(options.cancelled);
     }
     addTensors();
     fillManifest(manifest, loaded, options, hash.get());
@@ -194,11 +195,6 @@ public:
   }
 
 private:
-  void checkCancelled() const {
-    if (options.cancelled && *options.cancelled)
-      throw Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
-  }
-
   void addCpuKernels(krn::ProgramOp program) {
     CompileCpuOptions cpu;
     cpu.threads = threads;

@@ -15,6 +15,7 @@
 #include "compiler/quantize/Parallel.h"
 #include "compiler/quantize/ScaleRounding.h"
 #include "compiler/quantize/Simd.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -310,8 +311,7 @@ GptqResult quantizeGptq(const float *w, int64_t rows, int64_t columns,
   int64_t tasks = (rows + kTaskRows - 1) / kTaskRows;
   std::vector<QuantizeStatistics> parts(size_t(tasks), QuantizeStatistics{});
   parallelFor(options.threads, tasks, [&](int64_t task) {
-    if (options.cancelled && *options.cancelled)
-      throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+    qrt::throwIfCancelled(options.cancelled);
     int64_t first = task * kTaskRows;
     int64_t count = std::min(kTaskRows, rows - first);
     parts[size_t(task)] =

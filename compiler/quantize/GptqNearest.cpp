@@ -3,6 +3,7 @@
 #include "compiler/quantize/GptqNearest.h"
 
 #include "compiler/quantize/Parallel.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -41,8 +42,7 @@ void roundToNearest(const float *w, int64_t rows, int64_t columns,
   int64_t stripes = (rows + kStripeRows - 1) / kStripeRows;
   std::vector<QuantizeStatistics> parts(size_t(stripes), QuantizeStatistics{});
   parallelFor(options.threads, stripes, [&](int64_t stripe) {
-    if (options.cancelled && *options.cancelled)
-      throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+    qrt::throwIfCancelled(options.cancelled);
     int64_t first = stripe * kStripeRows;
     int64_t count = std::min(kStripeRows, rows - first);
     std::vector<float> permuted;

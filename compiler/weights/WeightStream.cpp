@@ -5,6 +5,7 @@
 #include "compiler/quantize/Parallel.h"
 #include "dialects/QNT/QNT.h"
 #include "runtime/formats/HalfFloat.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -145,8 +146,7 @@ void streamWeights(func::FuncOp weights, const ParameterReader &reader,
     auto parallel = [&](int64_t count,
                         const std::function<void(int64_t)> &work) {
       parallelFor(options.threads, count, [&](int64_t i) {
-        if (options.cancelled && *options.cancelled)
-          throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
+        qrt::throwIfCancelled(options.cancelled);
         work(i);
       });
     };

@@ -10,6 +10,7 @@
 #include "compiler/quantize/GptqNearest.h"
 #include "compiler/quantize/ScaleRounding.h"
 #include "compiler/quantize/cuda/CudaRows.h"
+#include "runtime/support/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -17,11 +18,6 @@
 namespace qcc {
 
 namespace cuda {
-
-void checkCancelled(const GptqOptions &options) {
-  if (options.cancelled && *options.cancelled)
-    throw qrt::Error("interrupted", "", "", qrt::ErrorKind::Cancelled);
-}
 
 namespace {
 
@@ -113,7 +109,7 @@ public:
     if (options.staticGroups)
       findGroups(0, q.groups, {}, 0);
     for (const Panel &panel : panels) {
-      checkCancelled(options);
+      qrt::throwIfCancelled(options.cancelled);
       quantizePanel(panel);
     }
     if (options.refineSweeps > 0)

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/quantize/cuda/CudaRows.h"
+#include "runtime/support/Cancel.h"
 
 #include <algorithm>
 
@@ -141,7 +142,7 @@ void refine(CudaGptq &gptq, const CudaRows &rows, const CudaGptqFactor &factor,
     if (sweep > 0)
       refinement.findResidual();
     for (const Span &span : factor.spans) {
-      checkCancelled(options);
+      qrt::throwIfCancelled(options.cancelled);
       refinement.sweepCodes(span);
     }
     if (!fitsScales)

@@ -62,9 +62,6 @@ inline Operand elementOf(uint64_t matrix, int64_t ld, int64_t row,
 void refine(CudaGptq &gptq, const CudaRows &rows, const CudaGptqFactor &factor,
             const GptqOptions &options);
 
-/// Throws qrt::Error of kind Cancelled if the user has had enough.
-void checkCancelled(const GptqOptions &options);
-
 } // namespace qcc::cuda
 
 #endif // QCC_COMPILER_QUANTIZE_CUDA_CUDAROWS_H
