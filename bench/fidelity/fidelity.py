@@ -5,6 +5,7 @@
                              [--data DIR] [--bin DIR] [--results FILE]
                              [--report FILE] [--jobs N] [--threads N]
                              [--seconds N] [--again] [--report-only]
+                             [--calibration-device cpu|cuda]
 
 Compiles and evaluates each row of quant-goldens/fidelity.json (the reference
 implementations' numbers, with the protocol and the tolerances), and gptq with
@@ -63,6 +64,8 @@ def parse_arguments():
                         "(default: the machine's by --jobs)")
     parser.add_argument("--seconds", type=float,
                         help="stop after so long, whatever is measured then")
+    parser.add_argument("--calibration-device", default="cpu",
+                        help="as qcc's option")
     parser.add_argument("--again", action="store_true",
                         help="measure what has been measured, too")
     parser.add_argument("--report-only", action="store_true",
@@ -191,6 +194,9 @@ class Bench:
                         if f"--{name}" not in options]
             if "--refine" not in options:
                 options += ["--refine", 0]
+        if row["scheme"].startswith("gptq"):
+            options += ["--calibration-device",
+                        self.arguments.calibration_device]
         start = time.monotonic()
         file = "".join(c if c.isalnum() else "-" for c in row["name"])
         artifact = self.compile(f"{self.model}-{file}.qbin", row["scheme"],

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace qcc {
@@ -140,6 +141,9 @@ public:
   virtual std::unique_ptr<FactoredHessian>
   factor(const HessianSum &hessian, int64_t groupSize,
          const GptqOptions &options) = 0;
+  /// Host memory for a weight that quantize() is to get; what was in it is
+  /// lost.
+  virtual std::span<float> weightRoom(int64_t elements) = 0;
   /// As quantizeGptq(); `w` is in host memory.
   virtual GptqResult quantize(const float *w, int64_t rows, int64_t columns,
                               const qrt::Format &format,

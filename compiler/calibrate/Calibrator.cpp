@@ -232,7 +232,6 @@ private:
   llvm::DenseMap<Operation *, Plan> plans;
   /// Of layers that are only computed again: one step, what they return.
   llvm::DenseMap<Operation *, Plan> replays;
-  std::vector<float> w; ///< the weight that is quantized
   int64_t totalElements = 0, doneElements = 0;
 
   func::CallOp call; ///< of the layer that runs
@@ -324,20 +323,19 @@ void Calibrator::quantize(
   }
   const GptqFactor &factor = factored->factor();
 
-  // Kept from weight to weight: fresh memory would have to be cleared.
-  w.resize(std::max(w.size(), size_t(rows * columns)));
+  float *w = backend.weightRoom(rows * columns).data();
   std::optional<CalibrationClock> clock(std::in_place, backend.times,
                                         &CalibrationTimes::weights);
   auto source = makeFloatSource(gptq.getInput(), parameters);
   constexpr int64_t kStripe = 64;
   parallelFor(options.threads, (rows + kStripe - 1) / kStripe, [&](int64_t i) {
     int64_t first = i * kStripe, count = std::min(kStripe, rows - first);
-    source->read(first, count, w.data() + first * columns);
-    checkFinite(w.data() + first * columns, count, columns, name, first);
+    source->read(first, count, w + first * columns);
+    checkFinite(w + first * columns, count, columns, name, first);
   });
   clock.emplace(backend.times, &CalibrationTimes::quantization);
   GptqResult result =
-      backend.quantize(w.data(), rows, columns, format, *factored, how);
+      backend.quantize(w, rows, columns, format, *factored, how);
   clock.reset();
 
   CalibratedWeight weight;

@@ -113,6 +113,11 @@ public:
     return std::make_unique<CpuFactor>(factorHessian(
         static_cast<const CpuHessian &>(hessian).hessian, groupSize, options));
   }
+  std::span<float> weightRoom(int64_t elements) override {
+    // Kept from weight to weight: fresh memory would have to be cleared.
+    w.resize(std::max(w.size(), size_t(elements)));
+    return {w.data(), size_t(elements)};
+  }
   GptqResult quantize(const float *w, int64_t rows, int64_t columns,
                       const qrt::Format &format, const FactoredHessian &factor,
                       const GptqOptions &options) override {
@@ -122,6 +127,7 @@ public:
 private:
   qrt::ThreadTeam team;
   ActivationStore store;
+  std::vector<float> w; ///< weightRoom()'s
 };
 
 void CpuBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
@@ -132,8 +138,11 @@ void CpuBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
   std::map<std::string, qrt::Memory> tensors;
   std::optional<CalibrationClock> clock(std::in_place, times,
                                         &CalibrationTimes::weights);
+  WeightStreamOptions stream;
+  stream.threads = threads;
+  stream.cancelled = cancelled;
   segment.streamTensors(
-      inputs.resolve, inputs.read, threads, [&](const StreamedTensor &tensor) {
+      inputs.resolve, inputs.read, stream, [&](const StreamedTensor &tensor) {
         qrt::Memory bytes(tensor.data.size(), "a layer's weights", true);
         std::copy(tensor.data.begin(), tensor.data.end(), bytes.data());
         tensors.emplace(tensor.name, std::move(bytes));

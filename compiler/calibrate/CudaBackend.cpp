@@ -124,7 +124,8 @@ public:
 class SegmentRun {
 public:
   SegmentRun(const Device &device, const CalibrationTokens &tokens,
-             CudaSegment &code, const SegmentInputs &inputs, unsigned threads);
+             CudaSegment &code, const SegmentInputs &inputs,
+             const WeightStreamOptions &stream);
 
   /// Puts a step on the stream; the result goes to `output`.
   void enqueueStep(const SegmentStep &part, DevicePointer output);
@@ -152,18 +153,19 @@ private:
 
 SegmentRun::SegmentRun(const Device &device, const CalibrationTokens &tokens,
                        CudaSegment &code, const SegmentInputs &inputs,
-                       unsigned threads)
+                       const WeightStreamOptions &stream)
     : device(device), code(code), length(tokens.length) {
   Segment &segment = code.segment;
   segment.streamTensors(
-      inputs.resolve, inputs.read, threads, [&](const StreamedTensor &tensor) {
+      inputs.resolve, inputs.read, stream, [&](const StreamedTensor &tensor) {
         device.use(); // on a thread of the stream's own
         Buffer buffer(device, tensor.data.size(), "a layer's weights");
-        // Pageable memory has been read when this returns.
         device.driver().check(
             device.driver().copyToDevice(buffer.address(), tensor.data.data(),
                                          tensor.data.size(), device.stream()),
             "cannot copy weights");
+        device.driver().check(device.driver().synchronize(device.stream()),
+                              "copying weights failed");
         tensors.emplace(tensor.name, std::move(buffer));
       });
   for (const Segment::Slot &slot : segment.slots())
@@ -317,6 +319,12 @@ public:
         gptq, static_cast<const CudaHessianSum &>(hessian).hessian, groupSize,
         options));
   }
+  std::span<float> weightRoom(int64_t elements) override {
+    device.use();
+    uint64_t bytes = uint64_t(elements) * sizeof(float);
+    return {reinterpret_cast<float *>(gptq.copies().room(bytes).data()),
+            size_t(elements)};
+  }
   GptqResult quantize(const float *w, int64_t rows, int64_t columns,
                       const qrt::Format &format, const FactoredHessian &factor,
                       const GptqOptions &options) override {
@@ -342,6 +350,7 @@ private:
   Device device;
   CudaGptq gptq;
   const std::string architecture;
+  PinnedBuffer packed[2]; ///< where weights of segments are packed
   uint64_t activationMemory;
   uint64_t inUse = 0;
 };
@@ -353,7 +362,14 @@ void CudaBackend::run(CompiledSegment &compiled, const SegmentInputs &inputs,
   auto &code = static_cast<CudaSegment &>(compiled);
   std::optional<CalibrationClock> clock(std::in_place, times,
                                         &CalibrationTimes::weights);
-  SegmentRun run(device, tokens, code, inputs, threads);
+  WeightStreamOptions stream;
+  stream.threads = threads;
+  stream.cancelled = cancelled;
+  stream.room = [&](int turn, uint64_t bytes) {
+    std::span<char> room = cuda::reserve(packed[turn], device, bytes);
+    return std::span(reinterpret_cast<uint8_t *>(room.data()), room.size());
+  };
+  SegmentRun run(device, tokens, code, inputs, stream);
   clock.reset();
   Buffer scratch;
   int64_t columns = code.segment.columns();

@@ -322,13 +322,12 @@ private:
 } // namespace
 
 void Segment::streamTensors(
-    const ResolveWeight &resolve, const ReadWeight &read, unsigned threads,
+    const ResolveWeight &resolve, const ReadWeight &read,
+    const WeightStreamOptions &options,
     const std::function<void(const StreamedTensor &)> &sink) {
   std::vector<Value> values;
   for (Value leaf : leaves)
     values.push_back(resolve(leaf));
-  WeightStreamOptions options;
-  options.threads = threads;
   streamWeights(weightsOnly->lookupSymbol<func::FuncOp>("weights"),
                 LeafReader(std::move(values), read, segmentTarget.isCuda),
                 options, sink);

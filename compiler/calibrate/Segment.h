@@ -79,7 +79,7 @@ public:
   llvm::ArrayRef<Slot> slots() const { return weightSlots; }
   /// Packs its weights, those that are no tables.
   void streamTensors(const ResolveWeight &resolve, const ReadWeight &read,
-                     unsigned threads,
+                     const WeightStreamOptions &options,
                      const std::function<void(const StreamedTensor &)> &sink);
 
 private:

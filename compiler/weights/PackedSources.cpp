@@ -294,11 +294,17 @@ public:
             uint8_t *) override {
     BlockQuantizer::Rows rows = quantizer.quantize(first, count);
     int64_t firstElement = first * columns();
-    int64_t firstBlock = firstElement / format.group;
-    for (int64_t i = 0; i < count * columns(); ++i)
-      values[i] = qrt::dequantizeCode(
-          format, rows.codes[i],
-          rows.scales[(firstElement + i) / format.group - firstBlock], 0);
+    std::span<const uint8_t> codes = rows.codes;
+    int64_t block = 0, at = firstElement % format.group;
+    while (!codes.empty()) {
+      auto run = std::min(codes.size(), size_t(format.group - at));
+      qrt::dequantizeGroup(format, codes.first(run), rows.scales[block], 0,
+                           values);
+      codes = codes.subspan(run);
+      values += run;
+      ++block;
+      at = 0;
+    }
     rows.lost.rows = count;
     losses.add(first, rows.lost);
   }

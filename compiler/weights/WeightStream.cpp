@@ -25,19 +25,15 @@ namespace {
 /// to stay in a core's cache.
 constexpr int64_t kStripeElements = 1 << 18;
 
-/// Packs stripes of one source into one buffer.
+/// Packs stripes of one source.
 class TensorPacker {
 public:
-  TensorPacker(PackedSource &source, StreamedTensor &tensor,
-               std::vector<uint8_t> &buffer)
+  /// Finds where everything of the tensor lies.
+  TensorPacker(PackedSource &source, StreamedTensor &tensor)
       : source(source), tensor(tensor), format(source.format()),
         columns(source.columns()), tiled(tensor.layout == "t16") {
     if (tiled) {
       tensor.planes = t16Layout(format, source.rows(), columns);
-      buffer.assign(tensor.planes.totalBytes, 0);
-      if (format.nested)
-        packNestedScales(format, columns, source.nestedScales(),
-                         buffer.data() + tensor.planes.zerosOffset);
     } else {
       if (format.isQuantized())
         throw qrt::Error("weight '" + tensor.name + "' is " + format.mangled() +
@@ -46,9 +42,21 @@ public:
       tensor.planes.codesBytes =
           source.rows() * columns * (format.codeBits() / 8);
       tensor.planes.totalBytes = (tensor.planes.codesBytes + 63) / 64 * 64;
-      buffer.assign(tensor.planes.totalBytes, 0);
     }
-    data = buffer.data();
+  }
+
+  /// Packs what belongs to no stripe into `room`, where the tensor is to be;
+  /// what nothing is packed into is zero.
+  void begin(std::span<uint8_t> room, const ParallelFor &parallel) {
+    constexpr size_t kPiece = size_t(4) << 20;
+    parallel(int64_t((room.size() + kPiece - 1) / kPiece), [&](int64_t i) {
+      size_t at = size_t(i) * kPiece;
+      std::memset(room.data() + at, 0, std::min(kPiece, room.size() - at));
+    });
+    data = room.data();
+    if (format.nested)
+      packNestedScales(format, columns, source.nestedScales(),
+                       data + tensor.planes.zerosOffset);
   }
 
   void pack(int64_t first, int64_t count) {
@@ -101,7 +109,7 @@ private:
   Format format;
   int64_t columns;
   bool tiled;
-  uint8_t *data;
+  uint8_t *data = nullptr;
 };
 
 int64_t elementsOf(tfm::DefineOp define) {
@@ -120,6 +128,15 @@ void streamWeights(func::FuncOp weights, const ParameterReader &reader,
 
   // Two buffers: while one tensor is written, the next one is made.
   std::vector<uint8_t> buffers[2];
+  auto room = [&](int turn, uint64_t bytes) -> std::span<uint8_t> {
+    if (options.room)
+      return options.room(turn, bytes);
+    if (buffers[turn].size() < bytes) {
+      buffers[turn].clear(); // not to be moved
+      buffers[turn].resize(bytes);
+    }
+    return {buffers[turn].data(), bytes};
+  };
   StreamedTensor tensors[2];
   std::future<void> writing;
   int turn = 0;
@@ -151,14 +168,16 @@ void streamWeights(func::FuncOp weights, const ParameterReader &reader,
       });
     };
     source->prepare(parallel);
-    TensorPacker packer(*source, tensor, buffers[turn]);
+    TensorPacker packer(*source, tensor);
+    std::span<uint8_t> packed = room(turn, tensor.planes.totalBytes);
+    packer.begin(packed, parallel);
     int64_t stripe =
         std::max<int64_t>(16, kStripeElements / tensor.columns / 16 * 16);
     int64_t stripes = (tensor.rows + stripe - 1) / stripe;
     parallel(stripes, [&](int64_t i) {
       packer.pack(i * stripe, std::min(stripe, tensor.rows - i * stripe));
     });
-    tensor.data = buffers[turn];
+    tensor.data = packed;
     tensor.statistics = source->statistics();
     tensor.calibrations = source->calibrations();
     tensor.seconds =

@@ -40,6 +40,10 @@ struct WeightStreamOptions {
   /// Checked between stripes; a set flag ends the stream with qrt::Error of
   /// kind Cancelled.
   const std::atomic<bool> *cancelled = nullptr;
+  /// Where tensors are packed, if not in memory of the stream's own: `bytes`
+  /// bytes in one of two places (`turn` is 0 or 1), which stay as they are
+  /// until the same place is asked for again, after its tensor's sink returned.
+  std::function<std::span<uint8_t>(int turn, uint64_t bytes)> room;
   /// Called after each tensor with the bytes of parameters read so far and in
   /// all.
   std::function<void(int64_t done, int64_t total)> progress;

@@ -118,22 +118,30 @@ float roundToScaleType(float scale, ScaleType type) {
   return scale;
 }
 
-float dequantizeCode(const Format &format, uint8_t code, float scale,
-                     uint8_t zero) {
+void dequantizeGroup(const Format &format, std::span<const uint8_t> codes,
+                     float scale, uint8_t zero, float *out) {
   switch (format.code) {
   case Code::NF4:
-    return kNf4Table[code & 15] * scale;
-  case Code::FP4:
-    return kFp4Table[code & 15] * scale;
+  case Code::FP4: {
+    const float *table = format.code == Code::NF4 ? kNf4Table : kFp4Table;
+    for (uint8_t code : codes)
+      *out++ = table[code & 15] * scale;
+    return;
+  }
   case Code::Int8:
-    if (!format.zero)
-      return scale * float(int8_t(code));
+    if (!format.zero) {
+      for (uint8_t code : codes)
+        *out++ = scale * float(int8_t(code));
+      return;
+    }
     [[fallthrough]];
   case Code::Int4:
   case Code::Int3:
   case Code::Int2: {
     int32_t offset = format.zero ? int32_t(zero) : defaultZero(format.code);
-    return scale * float(int32_t(code) - offset);
+    for (uint8_t code : codes)
+      *out++ = scale * float(int32_t(code) - offset);
+    return;
   }
   case Code::F32:
   case Code::F16:
@@ -194,25 +202,25 @@ void verify(const PackedWeight &weight) {
 void dequantize(const PackedWeight &weight, float *out) {
   verify(weight);
   const Format &format = weight.format;
-  for (int64_t row = 0; row < weight.rows; ++row) {
-    for (int64_t column = 0; column < weight.columns; ++column) {
-      int64_t element = row * weight.columns + column;
-      if (!format.isQuantized()) {
-        const uint8_t *bytes =
-            weight.codes.data() + element * (format.codeBits() / 8);
-        out[element] = unscaledElement(format.code, bytes);
-        continue;
-      }
-      // Flattened blocks run over the whole weight, groups along a row.
-      int64_t group = format.flattened
-                          ? element / format.group
-                          : row * format.groupsPerRow(weight.columns) +
-                                column / format.groupSize(weight.columns);
-      uint8_t zero = format.zero ? weight.zeros[group] : 0;
-      out[element] = dequantizeCode(format, weight.codes[element],
-                                    scaleOf(weight, group), zero);
-    }
+  int64_t elements = weight.rows * weight.columns;
+  if (!format.isQuantized()) {
+    int64_t bytes = format.codeBits() / 8;
+    for (int64_t i = 0; i < elements; ++i)
+      out[i] = unscaledElement(format.code, weight.codes.data() + i * bytes);
+    return;
   }
+  // Flattened blocks run over the whole weight, groups along a row.
+  int64_t line = format.flattened ? elements : weight.columns;
+  int64_t size =
+      format.flattened ? format.group : format.groupSize(weight.columns);
+  size_t group = 0;
+  for (int64_t begin = 0; begin < elements; begin += line)
+    for (int64_t at = begin; at < begin + line; at += size, ++group)
+      dequantizeGroup(
+          format,
+          {weight.codes.data() + at, size_t(std::min(size, begin + line - at))},
+          scaleOf(weight, int64_t(group)),
+          format.zero ? weight.zeros[group] : uint8_t(0), out + at);
 }
 
 } // namespace qrt

@@ -12,6 +12,7 @@
 #include "runtime/formats/Format.h"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace qrt {
@@ -60,11 +61,12 @@ float scaleOf(const PackedWeight &weight, int64_t index);
 /// verify() first.
 void dequantize(const PackedWeight &weight, float *out);
 
-/// The value of one code: scale * (code - zero) for int codes, table[code] *
-/// scale for nf4 and fp4. `code` and `zero` as PackedWeight stores them;
-/// `zero` is ignored unless the format has zero points.
-float dequantizeCode(const Format &format, uint8_t code, float scale,
-                     uint8_t zero);
+/// The values of `codes` that share a scale and a zero point: scale * (code -
+/// zero) for int codes, table[code] * scale for nf4 and fp4. Codes and `zero`
+/// as PackedWeight stores them; `zero` is ignored unless the format has zero
+/// points.
+void dequantizeGroup(const Format &format, std::span<const uint8_t> codes,
+                     float scale, uint8_t zero, float *out);
 
 /// `scale` rounded to what `type` can hold (nearest, ties to even; infinite
 /// where it is too large).

@@ -3,13 +3,18 @@
 Every model of the list is compiled with random weights and `gptq.int4`, groups
 of 128 in activation order, calibrated on 128 x 2048 tokens. Its folder of the
 data's configs gets a small tokenizer beside the config, so that a text can be
-tokenized; what the tokens are changes no time. Writes DIR/gpu_calibration.json
-and DIR/gpu_calibration.md: the seconds of the whole compilation and, by stage,
-of the calibration, and the most memory of the GPU that nvidia-smi saw."""
+tokenized; what the tokens are changes no time. MODEL:N takes the first N layers
+of a model and says what all of them would take: N layers more cost N times what
+the calibration does, whose times all are of layers. Writes
+DIR/gpu_calibration.json and DIR/gpu_calibration.md: the seconds of the whole
+compilation and, by stage, of the calibration, the most memory of the GPU that
+nvidia-smi saw, and the most of the host's that the process had."""
 
 import argparse
+import json
 import pathlib
 import re
+import resource
 import shutil
 import tempfile
 
@@ -19,9 +24,21 @@ STAGES = ["all", "activations", "weights", "Hessians", "factors",
           "quantization", "state"]
 
 
-def measure(tools, data, name, options, folder):
+def cut(path, layers):
+    """Gives a config so many layers; returns how many it had."""
+    config = json.loads(path.read_text())
+    key = next(k for k in ("num_hidden_layers", "n_layer", "num_layers")
+               if k in config)
+    had, config[key] = config[key], layers
+    path.write_text(json.dumps(config))
+    return had
+
+
+def measure(tools, data, entry, options, folder):
+    name, _, layers = entry.partition(":")
     model = folder / name
     shutil.copytree(data / "configs" / name, model)
+    had = cut(model / "config.json", int(layers)) if layers else None
     for path in (data / "minis/llama-mini").glob("tokenizer*"):
         shutil.copy(path, model)
     text = folder / "text.txt"
@@ -35,11 +52,16 @@ def measure(tools, data, name, options, folder):
              "--random-weights", 1, "--quantize", "gptq.int4", "--group-size",
              128, "--act-order", "--calibration", text, "--samples",
              options.samples, "--sequence-length", 2048,
-             "--calibration-device", "cuda"], options.timeout)
+             "--calibration-device", "cuda",
+             *(["--calibration-memory", options.calibration_memory]
+               if options.calibration_memory else [])], options.timeout)
     shutil.rmtree(model)
     found = re.search(r"^calibration: ([\d.]+) s: (.*)$", err, re.MULTILINE)
-    row = {"model": name, "samples": options.samples,
-           "compile_seconds": seconds, "memory_mib": memory.most}
+    # Of all processes so far: models are measured from small to large.
+    host = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    row = {"model": entry, "samples": options.samples,
+           "compile_seconds": seconds, "memory_mib": memory.most,
+           "host_mib": host}
     if status:
         row["error"] = common.last_line(err)
     if found:
@@ -47,6 +69,9 @@ def measure(tools, data, name, options, folder):
         for part in found[2].split(", "):
             stage, _, value = part.rpartition(" ")
             row["seconds"][stage] = float(value)
+        if had:
+            row["extrapolated_seconds"] = (
+                row["seconds"]["all"] * had / int(layers))
     if artifact.exists():
         row["bytes"] = artifact.stat().st_size
         artifact.unlink()
@@ -57,15 +82,18 @@ def markdown(rows, gpu):
     lines = [f"# {gpu.get('name', 'GPU')}, driver "
              f"{gpu.get('driver_version', '?')}", "",
              "| model | samples | " + " | ".join(STAGES) +
-             " | compilation | memory MiB |",
-             "| --- | ---: |" + " ---: |" * (len(STAGES) + 2)]
+             " | all layers, extrapolated | compilation | GPU MiB | host MiB |",
+             "| --- | ---: |" + " ---: |" * (len(STAGES) + 4)]
     for row in rows:
         seconds = row.get("seconds", {})
+        whole = row.get("extrapolated_seconds")
         lines.append(
             f"| {row['model']} | {row['samples']} | " +
             " | ".join(f"{seconds[stage]:.1f}" if stage in seconds else ""
                        for stage in STAGES) +
-            f" | {row['compile_seconds']:.1f} | {row['memory_mib'] or ''} |" +
+            (f" | {whole:.0f}" if whole else " | ") +
+            f" | {row['compile_seconds']:.1f} | {row['memory_mib'] or ''}"
+            f" | {row['host_mib']} |" +
             (f" {row['error']}" if "error" in row else ""))
     return "\n".join(lines) + "\n"
 
@@ -79,10 +107,12 @@ def main():
     parser.add_argument("-o", "--output", default=".", metavar="DIR",
                         help="where the reports go (default: here)")
     parser.add_argument("--models", default="falcon-7b,llama-2-7b",
-                        help="folders of the data's configs "
-                        "(default falcon-7b,llama-2-7b)")
+                        help="folders of the data's configs, each with :N for "
+                        "its first N layers (default falcon-7b,llama-2-7b)")
     parser.add_argument("--samples", type=int, default=128,
                         help="sequences of 2048 tokens (default 128)")
+    parser.add_argument("--calibration-memory", metavar="SIZE",
+                        help="qcc's option, for large models")
     parser.add_argument("--timeout", type=int, default=600, metavar="SECONDS",
                         help="for each model (default 600)")
     options = parser.parse_args()

@@ -2,7 +2,7 @@
 """Kills calibrations at random moments and lets each go on.
 
   tests/e2e/kill_calibration.py MODEL TEXT [--moments 20] [--seed 0]
-                                [--bin build/dev/bin]
+                                [--bin build/dev/bin] [--device cpu]
 
 Compiles MODEL with gptq.int4 on TEXT once undisturbed, then --moments times
 with `kill -9` after a random part of that time, and again with the same
@@ -30,6 +30,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bin", type=pathlib.Path,
                         default=pathlib.Path("build/dev/bin"))
+    parser.add_argument("--device", default="cpu",
+                        help="as qcc's --calibration-device")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
 
@@ -41,7 +43,8 @@ def main():
                 [arguments.bin / "qcc", "compile", arguments.model,
                  "--quantize", "gptq.int4", "--group-size", "32",
                  "--calibration", arguments.text, "--samples", "32",
-                 "--sequence-length", "256", "--target", "cpu",
+                 "--sequence-length", "256", "--calibration-device",
+                 arguments.device, "--target", "cpu",
                  "--cpu-variants", "native", "-o", output],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

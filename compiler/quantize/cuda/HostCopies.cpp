@@ -25,6 +25,15 @@ static void copyParallel(void *to, const void *from, uint64_t bytes,
               });
 }
 
+std::span<char> reserve(qrt::cuda::PinnedBuffer &buffer,
+                        const qrt::cuda::Device &device, uint64_t bytes) {
+  if (buffer.size() < bytes) {
+    buffer = {}; // before the new one is asked for
+    buffer = qrt::cuda::PinnedBuffer(device, bytes);
+  }
+  return {buffer.data(), size_t(bytes)};
+}
+
 HostCopies::HostCopies(const qrt::cuda::Device &device) : device(device) {
   device.use();
   for (Half &half : halves) {
@@ -51,13 +60,18 @@ void HostCopies::wait(const Half &half) const {
 void HostCopies::toDevice(qrt::cuda::DevicePointer to, const void *from,
                           uint64_t bytes, unsigned threads) {
   const qrt::cuda::Driver &driver = device.driver();
+  auto *begin = static_cast<const char *>(from);
+  if (begin >= pinned.data() && begin < pinned.data() + pinned.size()) {
+    driver.check(driver.copyToDevice(to, from, bytes, device.stream()),
+                 "cannot copy to the GPU");
+    return;
+  }
   unsigned turn = 0;
   for (uint64_t at = 0; at < bytes; at += kPiece) {
     Half &half = halves[turn++ % 2];
     uint64_t size = std::min(kPiece, bytes - at);
     wait(half);
-    copyParallel(half.buffer.data(), static_cast<const char *>(from) + at, size,
-                 threads);
+    copyParallel(half.buffer.data(), begin + at, size, threads);
     driver.check(
         driver.copyToDevice(to + at, half.buffer.data(), size, device.stream()),
         "cannot copy to the GPU");

@@ -5,7 +5,15 @@
 
 #include "runtime/executor/cuda/Device.h"
 
+#include <cstdint>
+#include <span>
+
 namespace qcc::cuda {
+
+/// Pinned memory of at least so many bytes: `buffer`, which grows for it and
+/// then loses what it held.
+std::span<char> reserve(qrt::cuda::PinnedBuffer &buffer,
+                        const qrt::cuda::Device &device, uint64_t bytes);
 
 /// Copies between ordinary host memory and a GPU's at the speed of the link:
 /// piece by piece through two pinned buffers, which `threads` threads fill and
@@ -17,7 +25,14 @@ public:
   HostCopies(const HostCopies &) = delete;
   HostCopies &operator=(const HostCopies &) = delete;
 
-  /// On the device's stream. `from` may be changed when this returns.
+  /// Pinned memory of at least so many bytes, which toDevice() copies at once
+  /// and which loses what it held when it grows.
+  std::span<char> room(uint64_t bytes) {
+    return reserve(pinned, device, bytes);
+  }
+
+  /// On the device's stream. `from` may be changed when this returns, but not
+  /// room(), before the stream has got so far.
   void toDevice(qrt::cuda::DevicePointer to, const void *from, uint64_t bytes,
                 unsigned threads);
   /// Waits for everything on the device's stream.
@@ -33,6 +48,7 @@ private:
 
   const qrt::cuda::Device &device;
   Half halves[2];
+  qrt::cuda::PinnedBuffer pinned; ///< room()'s
 };
 
 } // namespace qcc::cuda
