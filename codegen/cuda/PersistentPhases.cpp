@@ -31,13 +31,18 @@ int64_t offsetOf(Value buffer) {
 
 GemmLayout PersistentGenerator::layoutOf(Value staged) {
   auto type = cast<krn::StagedType>(staged.getType());
-  const bool isTable = llvm::any_of(staged.getUsers(), [](Operation *user) {
-    auto gemm = dyn_cast<krn::GemmOp>(user);
-    return gemm &&
-           isTableCode(gemm.getWeight().getType().getFormat().getValue().code);
-  });
-  return persistentLayout(int(type.getBits()), type.getColumns(),
-                          type.getGroup(), isTable);
+  bool isTable = false, isNibbles = true;
+  for (Operation *user : staged.getUsers())
+    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
+      const qrt::Format &format =
+          gemm.getWeight().getType().getFormat().getValue();
+      isTable |= isTableCode(format.code);
+      isNibbles &= format.code == qrt::Code::Int4 && format.zero;
+    }
+  GemmLayout layout = persistentLayout(int(type.getBits()), type.getColumns(),
+                                       type.getGroup(), isTable);
+  layout.isNibbles = layout.isPaired && isNibbles;
+  return layout;
 }
 
 void PersistentGenerator::add(krn::StageOp op) {
@@ -76,6 +81,10 @@ void PersistentGenerator::add(krn::StageOp op) {
   c.flag("isPadded", elements != staged.getColumns());
   c.flag("isTable", isTableCode(*code));
   c.flag("needsSums", needsSums);
+  c.integer("sumFactor", -(int64_t(1) << std::max<int64_t>(
+                               8 - int64_t(staged.getBits()), 0)));
+  c.flag("isPaired", layout.isPaired);
+  c.flag("isNibbles", layout.isNibbles);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt", layout.scalesAt(tokens));
   call("stage", config("Stage", c),
@@ -139,6 +148,8 @@ void PersistentGenerator::add(krn::GemmOp op) {
   addUnits(c, layout);
   c.integer("unitBytes", unitBytes);
   c.integer("perWarp", perWarp);
+  c.flag("isPaired", layout.isPaired);
+  c.flag("isNibbles", layout.isNibbles);
   c.integer("slotUnits", slotUnits);
   const int64_t align = alignment(unitBytes, scaleLine);
   c.flag("isEven", layout.units % perWarp == 0 &&

@@ -29,6 +29,8 @@ struct GemmLayout {
   int64_t unitsPerGroup; ///< the groups but the last have so many
   int64_t unitBlocks, rowBlocks;
   int64_t blockBytes = 16;
+  bool isPaired = false;  ///< blocks of two steps lie together
+  bool isNibbles = false; ///< in two parts, as nibbles of codes have them
   int64_t tileBytes;
 
   constexpr int64_t sumsAt(int64_t tokens) const {
@@ -180,11 +182,12 @@ constexpr int64_t gemmSharedBytes(const GemmLayout &layout, int bits,
 }
 
 /// The layout of persistent.cuh, where the activations of table codes are two
-/// f16 each.
+/// f16 each, and lanes read the blocks of two steps at once where they can.
 constexpr GemmLayout persistentLayout(int bits, int64_t columns, int64_t group,
                                       bool isTable) {
   GemmLayout l = gemmLayout(bits, columns, group, /*hasSmallUnits=*/true);
   l.blockBytes = isTable ? 32 : 16;
+  l.isPaired = !isTable && bits >= 4 && l.unitSteps % 2 == 0;
   return l;
 }
 /// A step of the last unit of a slot may reach so far behind it.

@@ -115,15 +115,16 @@ public:
     // Of the row that this thread stores in the first round.
     const Addend early =
         K::maxTokens == 1 ? loadAddend<K>(round, tid, ends) : Addend{};
-    // The codes of the next slot are read before those of this one are used:
-    // a warp never waits for shared memory and the tensor cores in turn.
+    // The codes of a slot are read behind the products of the one in front: a
+    // warp never waits for shared memory and the tensor cores in turn, and
+    // there is one set of registers for them.
     Place<K> slot(begin), place(begin + warp * perWarp);
     Chunk<K> scales;
     PairTable table = {};
     if (Sums::isTable)
       table = {this->base + Places<P>::template pairsOf<K::code>() + lane * 4,
                128 + threadIdx.z};
-    Fetched<K> now, next = {};
+    Fetched<K> now = {};
     fetch<K>(now, scales, slot, place, warp, lane);
     // Sums of the tile `current`, and of the one behind it, if its first units
     // have been seen.
@@ -131,14 +132,7 @@ public:
     int current = place.tile, behind = -1;
     for (int first = begin + warp * perWarp;; first += K::slotUnits) {
       const bool isOver = slot.unit() >= end;
-      const Place<K> unit = place;
-      if (!isOver) {
-        slot.template advance<K::slotUnits>();
-        place.template advance<K::slotUnits>();
-        if (slot.unit() < end)
-          fetch<K>(next, scales, slot, place, warp, lane);
-      }
-      const int wanted = isOver ? round.last : unit.tile;
+      const int wanted = isOver ? round.last : place.tile;
       // The one place where tiles are finished: the code is long.
       while (current != wanted || current >= round.end()) {
         if (current >= round.end()) {
@@ -162,32 +156,40 @@ public:
       }
       if (isOver)
         break;
-      typename Sums::Activations x[perWarp];
+      // Where rows and shares are multiples of a warp's units, those are all of
+      // one tile.
+      if (!K::isEven || first < end) {
+        typename Sums::Activations x[perWarp];
 #pragma unroll
-      for (int j = 0; j < perWarp; ++j)
-        Sums::load(x[j], xAt, unit.behind(j).k, lane);
+        for (int j = 0; j < perWarp; ++j)
+          Sums::load(x[j], xAt, place.behind(j).k, lane);
 #pragma unroll
-      for (int j = 0; j < perWarp; ++j) {
-        const int tile = unit.behind(j).tile;
-        float part[Sums::sets][2];
-        Sums::multiply(now.codes[j], x[j], scaleOf<K>(now, j, lane),
-                       now.zero[j], table, part);
-        // Where rows and shares are multiples of a warp's units, those are all
-        // of one tile.
-        const bool exists = first + (K::isEven ? 0 : j) < end,
-                   isLater = !K::isEven && tile != current;
-        if (exists && isLater)
-          behind = tile;
-#pragma unroll
-        for (int s = 0; s < Sums::sets; ++s)
-#pragma unroll
-          for (int r = 0; r < 2; ++r) {
-            v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
-            if (j > 0)
-              later[s][r] += exists && isLater ? part[s][r] : 0.0F;
+        for (int j = 0; j < perWarp; ++j) {
+          const uint2 scale = scaleOf<K>(now, j, lane);
+          if constexpr (K::isEven) {
+            Sums::multiply(now.codes[j], x[j], scale, now.zero[j], table, v);
+            continue;
           }
+          const int tile = place.behind(j).tile;
+          float part[Sums::sets][2] = {};
+          Sums::multiply(now.codes[j], x[j], scale, now.zero[j], table, part);
+          const bool exists = first + j < end, isLater = tile != current;
+          if (exists && isLater)
+            behind = tile;
+#pragma unroll
+          for (int s = 0; s < Sums::sets; ++s)
+#pragma unroll
+            for (int r = 0; r < 2; ++r) {
+              v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
+              if (j > 0)
+                later[s][r] += exists && isLater ? part[s][r] : 0.0F;
+            }
+        }
       }
-      now = next;
+      slot.template advance<K::slotUnits>();
+      place.template advance<K::slotUnits>();
+      if (slot.unit() < end)
+        fetch<K>(now, scales, slot, place, warp, lane);
     }
   }
 

@@ -25,6 +25,10 @@ struct PersistentStage {
                                    K::stride % run == 0 && !K::hasOrder;
   static constexpr int pieces = isVector ? width / run : width;
   static constexpr int pieceElements = width / pieces;
+  /// Sums of units are wanted; the threads of each are of one warp.
+  static constexpr bool needsSums = !K::isFloat && K::needsSums;
+  static constexpr bool isUnitInWarp =
+      K::unitBlocks <= 32 && (K::unitBlocks & (K::unitBlocks - 1)) == 0;
 
   /// The element at place `i` of a block, or -1 for padding.
   static __device__ __forceinline__ int elementOf(int block, int i) {
@@ -168,7 +172,7 @@ struct PersistentStage {
     // A row's sums, if the weight has zero points, are counted from zero.
     int *sums =
         reinterpret_cast<int *>(staged + K::sumsAt) + int64_t(m) * K::units;
-    if (!K::isFloat && K::needsSums)
+    if (needsSums && !isUnitInWarp)
       for (int u = thread; u < K::units; u += kConsumers)
         sums[u] = 0;
 
@@ -264,7 +268,10 @@ struct PersistentStage {
 #pragma unroll
     for (int n = 0; n < count; ++n) {
       const int block = n * kConsumers + thread;
-      if (block >= K::rowBlocks)
+      const bool exists =
+          (n + 1) * kConsumers <= K::rowBlocks || block < K::rowBlocks;
+      // Warps add up together.
+      if (!(needsSums && isUnitInWarp) && !exists)
         break;
       uint32_t words[4] = {};
       if constexpr (K::isTable) {
@@ -313,10 +320,38 @@ struct PersistentStage {
           words[i] = permute(first, second, 0x7632);
           words[2 + i] = permute(first, second, 0x5410) ^ kSigns;
         }
-        if (K::needsSums)
-          atomicAdd(&sums[block / K::unitBlocks], int(sum));
+        if constexpr (needsSums && isUnitInWarp) {
+#pragma unroll
+          for (int o = K::unitBlocks / 2; o; o >>= 1)
+            sum += __shfl_xor_sync(~0U, sum, o);
+          if (exists && block % K::unitBlocks == 0)
+            sums[block / K::unitBlocks] = int(sum) * K::sumFactor;
+        } else if constexpr (needsSums) {
+          atomicAdd(&sums[block / K::unitBlocks], int(sum) * K::sumFactor);
+        }
       }
-      blocks[block] = {words[0], words[1], words[2], words[3]};
+      if (!exists)
+        break;
+      if constexpr (K::isPaired) {
+        // What a lane wants of two steps lies together, the upper halves in
+        // front of the lower ones.
+        const int inUnit = block % K::unitBlocks;
+        uint2 *pair = reinterpret_cast<uint2 *>(blocks + (block - inUnit)) +
+                      inUnit / 8 * 16 + inUnit % 4 * 4 + inUnit / 4 % 2;
+        if constexpr (K::isNibbles) {
+          // Elements of low nibbles of both steps, then of high ones.
+          uint32_t *word = reinterpret_cast<uint32_t *>(pair) - inUnit / 4 % 2;
+          word[0] = words[0];
+          word[2] = words[1];
+          word[4] = words[2];
+          word[6] = words[3];
+        } else {
+          pair[0] = {words[0], words[1]};
+          pair[2] = {words[2], words[3]};
+        }
+      } else {
+        blocks[block] = {words[0], words[1], words[2], words[3]};
+      }
     }
   }
 };

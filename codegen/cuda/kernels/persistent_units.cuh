@@ -63,7 +63,7 @@ struct UnitSums {
   };
   struct Activations {
     uint2 block[sets][blocks];
-    int sum[sets]; ///< of a unit, if the weight has zero points
+    int sum[sets]; ///< of a unit, times -codeFactor, for zero points
   };
 
   static __device__ __forceinline__ void load(Codes &codes, uint32_t at,
@@ -112,6 +112,16 @@ struct UnitSums {
         }
         continue;
       }
+      if constexpr (K::isPaired) {
+        const uint32_t pair = from + lane % 4 * 16 + (lane / 4 & 1) * 8;
+#pragma unroll
+        for (int s = 0; s < steps; s += 2) {
+          const uint4 v = loadShared16(pair + s * 64);
+          x.block[set][s] = {v.x, v.y};
+          x.block[set][s + 1] = {v.z, v.w};
+        }
+        continue;
+      }
 #pragma unroll
       for (int s = 0; s < steps; ++s)
 #pragma unroll
@@ -132,6 +142,20 @@ struct UnitSums {
         : "r"(permute(w, 0, 0x4440 + I)), "r"(table.stride), "r"(table.at));
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
     return v;
+  }
+
+  /// The products of two steps of int4 with zero points: those of low nibbles
+  /// and those of high ones, 16 times too large, from zero on. It takes no
+  /// shifts, and the sum of the activations makes all of it good.
+  static __device__ __forceinline__ void nibbles(const LaneCodes<code> &first,
+                                                 const LaneCodes<code> &second,
+                                                 const uint2 *x,
+                                                 int (&sums)[2][4]) {
+    const uint2 w = first.line[0], u = second.line[0];
+    constexpr uint32_t low = 0x0f0f0f0fU, high = 0xf0f0f0f0U;
+    mmaU8(sums[0], w.x & low, w.y & low, u.x & low, u.y & low, x[0].x, x[0].y);
+    mmaU8(sums[1], w.x & high, w.y & high, u.x & high, u.y & high, x[1].x,
+          x[1].y);
   }
 
   template <int J>
@@ -162,8 +186,8 @@ struct UnitSums {
     }
   }
 
-  /// A unit's sums of products, in units of sumUnit. Scales and zero points as
-  /// stored.
+  /// Adds a unit's sums of products, in units of sumScale. Scales and zero
+  /// points as stored.
   static __device__ __forceinline__ void
   multiply(const Codes &codes, const Activations &x, uint2 storedScale,
            uint32_t storedZero, const PairTable &table, float (&v)[sets][2]) {
@@ -184,29 +208,36 @@ struct UnitSums {
       float sum[2][4] = {};
 #pragma unroll
       for (int s = 0; s < steps; ++s)
-        step<0>(codes.step[s], &x.block[set][s * (blocks / steps)], table,
-                sums[s % 2], sum[isTable ? 0 : s % 2]);
+        if constexpr (K::isNibbles) {
+          if (s % 2 == 0)
+            nibbles(codes.step[s], codes.step[s + 1], &x.block[set][s], sums);
+        } else
+          step<0>(codes.step[s], &x.block[set][s * (blocks / steps)], table,
+                  sums[s % 2], sum[isTable ? 0 : s % 2]);
       if constexpr (isTable) {
 #pragma unroll
         for (int r = 0; r < 2; ++r)
-          v[set][r] = scale[r] * (sum[0][2 * r] + sum[0][2 * r + 1]);
+          v[set][r] =
+              fmaf(scale[r], sum[0][2 * r] + sum[0][2 * r + 1], v[set][r]);
       } else if constexpr (isFloat) {
 #pragma unroll
         for (int r = 0; r < 2; ++r)
-          v[set][r] = (sum[0][2 * r] + sum[1][2 * r]) +
-                      (sum[0][2 * r + 1] + sum[1][2 * r + 1]);
+          v[set][r] += (sum[0][2 * r] + sum[1][2 * r]) +
+                       (sum[0][2 * r + 1] + sum[1][2 * r + 1]);
       } else {
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
-          int unit = joinHalves(sums[0][2 * r] + sums[1][2 * r],
-                                sums[0][2 * r + 1] + sums[1][2 * r + 1]);
+          constexpr int times = K::isNibbles ? 16 : 1;
+          int unit =
+              joinHalves(times * sums[0][2 * r] + sums[1][2 * r],
+                         times * sums[0][2 * r + 1] + sums[1][2 * r + 1]);
           // Codes and zero points have the same bounds, so the sum of both
           // products fits: |x| < 2^15, 256 elements, |code - zero| < 2^8.
           if (K::hasZero)
-            unit -=
-                (int(r ? storedZero >> 8 : storedZero & 255) - K::defaultZero) *
-                codeFactor(code) * x.sum[set];
-          v[set][r] = scale[r] * float(unit);
+            unit += (int(r ? storedZero >> 8 : storedZero & 255) -
+                     (K::isNibbles ? 0 : K::defaultZero)) *
+                    x.sum[set];
+          v[set][r] = fmaf(scale[r], float(unit), v[set][r]);
         }
       }
     }
