@@ -431,19 +431,22 @@ private:
 // Reductions over the consumers
 //===----------------------------------------------------------------------===//
 
+QCC_DEVICE float warpLargest(float x) {
+  return __uint_as_float(__reduce_max_sync(~0U, __float_as_uint(x)));
+}
 /// Over all consumers, who all get the result. Calls take turns with two rooms,
-/// so that one barrier each is enough.
+/// so that one barrier each is enough. The largest is one of numbers that are
+/// not negative, whose order is that of their bits.
 template <bool IsMax>
 QCC_DEVICE float consumerReduce(float x, float *rooms, uint32_t &turn) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   float *room = rooms + 32 * (turn++ & 1);
-  x = IsMax ? warpMax(x) : warpSum(x);
+  x = IsMax ? warpLargest(x) : warpSum(x);
   if (lane == 0)
     room[warp] = x;
   syncConsumers();
-  const float y =
-      lane < kConsumerWarps ? room[lane] : (IsMax ? -3.4e38F : 0.0F);
-  return IsMax ? warpMax(y) : warpSum(y);
+  const float y = lane < kConsumerWarps ? room[lane] : 0.0F;
+  return IsMax ? warpLargest(y) : warpSum(y);
 }
 
 /// The sum of one number and the largest of another.
@@ -453,7 +456,7 @@ QCC_DEVICE void consumerReduceBoth(float &sum, float &largest, float *rooms,
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   float *room = rooms + 32 * (turn++ & 1);
   sum = warpSum(sum);
-  largest = warpMax(largest);
+  largest = warpLargest(largest);
   if (lane == 0) {
     room[warp] = sum;
     room[16 + warp] = largest;
@@ -461,7 +464,7 @@ QCC_DEVICE void consumerReduceBoth(float &sum, float &largest, float *rooms,
   syncConsumers();
   const bool exists = lane < kConsumerWarps;
   sum = warpSum(exists ? room[lane] : 0.0F);
-  largest = warpMax(exists ? room[16 + lane] : 0.0F);
+  largest = warpLargest(exists ? room[16 + lane] : 0.0F);
 }
 
 /// `x`, of which the compiler knows nothing: what is computed from it stays in

@@ -115,81 +115,93 @@ public:
     // Of the row that this thread stores in the first round.
     const Addend early =
         K::maxTokens == 1 ? loadAddend<K>(round, tid, ends) : Addend{};
-    // The codes of a slot are read behind the products of the one in front: a
-    // warp never waits for shared memory and the tensor cores in turn, and
-    // there is one set of registers for them.
+    // What a slot's products need is read behind those of the slot in front,
+    // which are scaled and added up meanwhile: a warp waits for shared memory
+    // and for the tensor cores at once.
     Place<K> slot(begin), place(begin + warp * perWarp);
     Chunk<K> scales;
     PairTable table = {};
     if (Sums::isTable)
       table = {this->base + Places<P>::template pairsOf<K::code>() + lane * 4,
                128 + threadIdx.z};
+    typename Sums::Activations x[perWarp];
     Fetched<K> now = {};
-    fetch<K>(now, scales, slot, place, warp, lane);
+    fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
+    fetchScales<K>(now, scales, slot, place, warp, lane);
     // Sums of the tile `current`, and of the one behind it, if its first units
     // have been seen.
     float v[Sums::sets][2] = {}, later[Sums::sets][2] = {};
-    int current = place.tile, behind = -1;
-    for (int first = begin + warp * perWarp;; first += K::slotUnits) {
-      const bool isOver = slot.unit() >= end;
+    int current = place.tile, behind = -1, seen = -1;
+    // Units from the slot's first one on.
+    int left = end - begin;
+    while (true) {
+      const bool isOver = left <= 0;
       const int wanted = isOver ? round.last : place.tile;
       // The one place where tiles are finished: the code is long.
-      while (current != wanted || current >= round.end()) {
-        if (current >= round.end()) {
-          if (round.from >= round.last)
-            break;
-          flush<K>(round, warp, early, ends);
-          continue;
-        }
-        skipTo(round, current, warp, lane);
-        put(round, current, v, warp, lane);
-        round.written = current + 1;
-        current = behind >= 0 ? behind : wanted;
-        behind = -1;
-#pragma unroll
-        for (int s = 0; s < Sums::sets; ++s)
-#pragma unroll
-          for (int r = 0; r < 2; ++r) {
-            v[s][r] = later[s][r];
-            later[s][r] = 0;
-          }
-      }
-      if (isOver)
-        break;
-      // Where rows and shares are multiples of a warp's units, those are all of
-      // one tile.
-      if (!K::isEven || first < end) {
-        typename Sums::Activations x[perWarp];
-#pragma unroll
-        for (int j = 0; j < perWarp; ++j)
-          Sums::load(x[j], xAt, place.behind(j).k, lane);
-#pragma unroll
-        for (int j = 0; j < perWarp; ++j) {
-          const uint2 scale = scaleOf<K>(now, j, lane);
-          if constexpr (K::isEven) {
-            Sums::multiply(now.codes[j], x[j], scale, now.zero[j], table, v);
+      if (wanted != seen) {
+        while (current != wanted || current >= round.end()) {
+          if (current >= round.end()) {
+            if (round.from >= round.last)
+              break;
+            flush<K>(round, warp, early, ends);
             continue;
           }
-          const int tile = place.behind(j).tile;
-          float part[Sums::sets][2] = {};
-          Sums::multiply(now.codes[j], x[j], scale, now.zero[j], table, part);
-          const bool exists = first + j < end, isLater = tile != current;
-          if (exists && isLater)
-            behind = tile;
+          skipTo(round, current, warp, lane);
+          put(round, current, v, warp, lane);
+          round.written = current + 1;
+          current = behind >= 0 ? behind : wanted;
+          behind = -1;
 #pragma unroll
           for (int s = 0; s < Sums::sets; ++s)
 #pragma unroll
             for (int r = 0; r < 2; ++r) {
-              v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
-              if (j > 0)
-                later[s][r] += exists && isLater ? part[s][r] : 0.0F;
+              v[s][r] = later[s][r];
+              later[s][r] = 0;
             }
         }
+        seen = wanted;
       }
+      if (isOver)
+        break;
+      typename Sums::Products products[perWarp];
+#pragma unroll
+      for (int j = 0; j < perWarp; ++j)
+        Sums::multiply(now.codes[j], x[j], table, products[j]);
+
+      const Place<K> unit = place;
+      const int own = left - warp * perWarp; // of this warp and behind it
       slot.template advance<K::slotUnits>();
       place.template advance<K::slotUnits>();
-      if (slot.unit() < end)
-        fetch<K>(now, scales, slot, place, warp, lane);
+      left -= K::slotUnits;
+      if (left > 0)
+        fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
+#pragma unroll
+      for (int j = 0; j < perWarp; ++j) {
+        const uint2 scale = scaleOf<K>(now, j, lane);
+        if constexpr (K::isEven) {
+          // Where rows and shares are multiples of a warp's units, those are
+          // all of one tile.
+          if (own > 0)
+            Sums::add(v, products[j], scale, now.zero[j]);
+          continue;
+        }
+        const int tile = unit.behind(j).tile;
+        float part[Sums::sets][2] = {};
+        Sums::add(part, products[j], scale, now.zero[j]);
+        const bool exists = j < own, isLater = tile != current;
+        if (exists && isLater)
+          behind = tile;
+#pragma unroll
+        for (int s = 0; s < Sums::sets; ++s)
+#pragma unroll
+          for (int r = 0; r < 2; ++r) {
+            v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
+            if (j > 0)
+              later[s][r] += exists && isLater ? part[s][r] : 0.0F;
+          }
+      }
+      if (left > 0)
+        fetchScales<K>(now, scales, slot, place, warp, lane);
     }
   }
 
@@ -326,30 +338,43 @@ private:
                                        scales.first.k / K::unitsPerGroup;
   }
 
-  /// Waits for the next slot of the ring, which begins with unit `slot`, and
-  /// reads this warp's units, from `place` on.
+  /// Reads the activations of this warp's units, from `place` on, waits for the
+  /// next slot of the ring, which begins with unit `slot`, and reads the codes.
   template <class K>
-  __device__ __forceinline__ void fetch(Fetched<K> &to, Chunk<K> &scales,
-                                        Place<K> slot, Place<K> place, int warp,
-                                        int lane) {
+  __device__ __forceinline__ void
+  fetchCodes(Fetched<K> &to, typename UnitSums<K>::Activations (&x)[K::perWarp],
+             uint32_t xAt, Place<K> slot, Place<K> place, int warp, int lane) {
     using Sums = UnitSums<K>;
-    const int g = lane / 4;
-    if (K::scaleLine && ++scales.slots >= K::chunkSlots)
-      scales = {0, slot, this->nextChunk()};
-    waitBarrier(this->base + Places<P>::fullAt + 8 * this->slot, this->parity);
-    const uint32_t ring =
-        this->base + Places<P>::ringAt + this->slot * P::slotBytes;
+#pragma unroll
+    for (int j = 0; j < K::perWarp; ++j)
+      Sums::load(x[j], xAt, place.behind(j).k, lane);
+    this->waitForSlot();
 #pragma unroll
     for (int j = 0; j < K::perWarp; ++j) {
       const Place<K> unit = place.behind(j);
       // Units lie one behind the other, but a row's last may be shorter.
       constexpr int missing = K::unitsPerRow * K::unitBytes - K::tileBytes;
-      const int inSlot = warp * K::perWarp + j;
-      const uint32_t from =
-          ring + inSlot * K::unitBytes - (unit.tile - slot.tile) * missing;
+      const uint32_t from = this->slotAt() +
+                            (warp * K::perWarp + j) * K::unitBytes -
+                            (unit.tile - slot.tile) * missing;
       Sums::load(to.codes[j], from, unit.k == K::unitsPerRow - 1, lane);
-      if (K::scaleLine && !K::nested) {
-        const int line = lineOf<K>(scales, unit, inSlot);
+    }
+  }
+  /// Reads the scales and zero points of those units and gives the slot back.
+  template <class K>
+  __device__ __forceinline__ void fetchScales(Fetched<K> &to, Chunk<K> &scales,
+                                              Place<K> slot, Place<K> place,
+                                              int warp, int lane) {
+    const int g = lane / 4;
+    if (K::scaleLine && ++scales.slots >= K::chunkSlots)
+      scales = {0, slot, this->nextChunk()};
+    if constexpr (K::nested != 0) {
+      unnest<K>(to, scales, place, warp, lane);
+    } else if constexpr (K::scaleLine != 0) {
+#pragma unroll
+      for (int j = 0; j < K::perWarp; ++j) {
+        const int line =
+            lineOf<K>(scales, place.behind(j), warp * K::perWarp + j);
         const uint32_t at = scales.at + line * K::scaleLine;
         if (K::scaleType == ElementF32)
           to.scale[j] = loadShared8(at + g * 8);
@@ -364,12 +389,7 @@ private:
               : "r"(scales.at + K::zerosAt + line * K::zeroLine + g * 2));
       }
     }
-    if constexpr (K::nested != 0)
-      unnest<K>(to, scales, place, warp, lane);
-    __syncwarp();
-    if (lane == 0)
-      arriveBarrier(this->base + Places<P>::emptyAt + 8 * this->slot);
-    this->nextSlot();
+    this->releaseSlot(lane);
   }
 
   __device__ __forceinline__ float *rooms() const {

@@ -4,6 +4,9 @@
 // two parts, by two blocks that shared tiles of the weight (persistent.cuh);
 // the parts are added up here.
 //
+// A thread has four elements at a time, a block or a half of one, so that a
+// warp reads whole lines: what comes from other blocks is not cached.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_CODEGEN_CUDA_KERNELS_PERSISTENT_STAGE_CUH
@@ -15,8 +18,10 @@ namespace qcc::cuda {
 
 template <class K>
 struct PersistentStage {
-  static constexpr int width = K::isFloat ? 4 : 8;
-  static constexpr int count = (K::rowBlocks + kConsumers - 1) / kConsumers;
+  static constexpr int width = 4;
+  static constexpr int halves = K::isFloat ? 1 : 2; ///< of a block
+  static constexpr int count =
+      (K::rowBlocks * halves + kConsumers - 1) / kConsumers;
   /// Elements of a block that are neighbours, and whether they can be read as
   /// one: padding begins and ends between such runs.
   static constexpr int run = K::isFloat ? 2 : 4;
@@ -25,18 +30,27 @@ struct PersistentStage {
                                    K::stride % run == 0 && !K::hasOrder;
   static constexpr int pieces = isVector ? width / run : width;
   static constexpr int pieceElements = width / pieces;
-  /// Sums of units are wanted; the threads of each are of one warp.
+  /// Sums of units are wanted, each of so many threads; a warp's are of one
+  /// unit, or it has all of some.
   static constexpr bool needsSums = !K::isFloat && K::needsSums;
-  static constexpr bool isUnitInWarp =
-      K::unitBlocks <= 32 && (K::unitBlocks & (K::unitBlocks - 1)) == 0;
+  static constexpr int unitThreads = K::unitBlocks * halves;
+  static constexpr bool isWarpInUnit = unitThreads % 32 == 0,
+                        isUnitInWarp = unitThreads <= 32 &&
+                                       (unitThreads & (unitThreads - 1)) == 0;
 
-  /// The element at place `i` of a block, or -1 for padding.
-  static __device__ __forceinline__ int elementOf(int block, int i) {
+  /// The block of the `n`th four elements of a thread.
+  static __device__ __forceinline__ int blockOf(int n, int thread) {
+    return (n * kConsumers + thread) / halves;
+  }
+  /// The `i`th of them, or -1 for padding.
+  static __device__ __forceinline__ int elementOf(int n, int thread, int i) {
+    const int block = blockOf(n, thread), half = thread % halves;
+    const int place = half * width + i;
     if (!K::isPadded && !K::isFloat && K::code != Int8)
-      return block < K::rowBlocks ? block * width + i : -1;
+      return block < K::rowBlocks ? block * 8 + place : -1;
     const int unit = block / K::unitBlocks;
     const int inUnit =
-        stagedElement(K::code, block % K::unitBlocks * width + i);
+        stagedElement(K::code, block % K::unitBlocks * width * halves + place);
     const int at = unit * K::unitElements + inUnit;
     const int k = at / K::paddedGroup * K::group + at % K::paddedGroup;
     const bool exists = inUnit < K::unitElements &&
@@ -59,7 +73,7 @@ struct PersistentStage {
     for (int n = 0; n < count; ++n)
 #pragma unroll
       for (int p = 0; p < pieces; ++p) {
-        const int k = elementOf(n * kConsumers + thread, p * pieceElements);
+        const int k = elementOf(n, thread, p * pieceElements);
         if (k >= 0)
           use(k, &values[n][p * pieceElements]);
       }
@@ -74,7 +88,7 @@ struct PersistentStage {
     for (int n = 0; n < count; ++n)
 #pragma unroll
       for (int p = 0; p < pieces; ++p)
-        if (elementOf(n * kConsumers + thread, p * pieceElements) >= 0)
+        if (elementOf(n, thread, p * pieceElements) >= 0)
           use(&first[n][p * pieceElements], &second[n][p * pieceElements]);
   }
 
@@ -262,44 +276,48 @@ struct PersistentStage {
       reinterpret_cast<float *>(staged + K::scalesAt)[m] =
           largest * (1.0F / top);
 
-    constexpr int blockWords = K::isTable ? 2 : 1;
-    uint4 *blocks = reinterpret_cast<uint4 *>(staged) +
-                    int64_t(m) * K::rowBlocks * blockWords;
+    char *blocks = staged + int64_t(m) * K::rowBlocks * (K::isTable ? 32 : 16);
 #pragma unroll
     for (int n = 0; n < count; ++n) {
-      const int block = n * kConsumers + thread;
+      const int block = blockOf(n, thread), half = thread % halves;
       const bool exists =
-          (n + 1) * kConsumers <= K::rowBlocks || block < K::rowBlocks;
-      // Warps add up together.
-      if (!(needsSums && isUnitInWarp) && !exists)
-        break;
-      uint32_t words[4] = {};
+          (n + 1) * kConsumers <= K::rowBlocks * halves || block < K::rowBlocks;
+      const float (&v)[width] = values[n];
       if constexpr (K::isTable) {
         // The upper halves of elements 0, 4, 1, 5, 2, 6, 3, 7, as bytes of
-        // codes have them, then the lower halves.
-        uint32_t upper[4], lower[4];
+        // codes have them, then the lower halves. Two threads exchange what
+        // they need for half of them each.
+        uint32_t upper[2], lower[2];
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const float v[2] = {values[n][i] * factor, values[n][i + 4] * factor};
-          upper[i] = packPair<false>(v[0], v[1]);
-          lower[i] = packPair<false>(v[0] - fromHalf(uint16_t(upper[i])),
-                                     v[1] - fromHalf(uint16_t(upper[i] >> 16)));
+        for (int i = 0; i < 2; ++i) {
+          const float own = half ? v[2 + i] : v[i],
+                      other = __shfl_xor_sync(~0U, half ? v[i] : v[2 + i], 1);
+          const float first = (half ? other : own) * factor,
+                      second = (half ? own : other) * factor;
+          upper[i] = packPair<false>(first, second);
+          lower[i] =
+              packPair<false>(first - fromHalf(uint16_t(upper[i])),
+                              second - fromHalf(uint16_t(upper[i] >> 16)));
         }
-        blocks[2 * block] = {upper[0], upper[1], upper[2], upper[3]};
-        blocks[2 * block + 1] = {lower[0], lower[1], lower[2], lower[3]};
-        continue;
+        if (exists)
+          storeHalves<16>(blocks + block * 32 + half * 8,
+                          uint2{upper[0], upper[1]}, uint2{lower[0], lower[1]},
+                          block / 4 % 2);
       } else if constexpr (K::isFloat) {
+        uint32_t upper[2] = {}, lower[2] = {};
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-          const float v = values[n][i] * factor;
-          const uint16_t upper = K::code == BF16 ? toBfloat(v) : toHalf(v);
+          const float x = v[i] * factor;
+          const uint16_t high = K::code == BF16 ? toBfloat(x) : toHalf(x);
           const float rest =
-              v - (K::code == BF16 ? fromBfloat(upper) : fromHalf(upper));
-          const uint16_t lower =
-              K::code == BF16 ? toBfloat(rest) : toHalf(rest);
-          words[i / 2] |= uint32_t(upper) << (i % 2 * 16);
-          words[2 + i / 2] |= uint32_t(lower) << (i % 2 * 16);
+              x - (K::code == BF16 ? fromBfloat(high) : fromHalf(high));
+          const uint16_t low = K::code == BF16 ? toBfloat(rest) : toHalf(rest);
+          upper[i / 2] |= uint32_t(high) << (i % 2 * 16);
+          lower[i / 2] |= uint32_t(low) << (i % 2 * 16);
         }
+        if (exists)
+          storeBlock(blocks, block, half, uint2{upper[0], upper[1]},
+                     uint2{lower[0], lower[1]});
       } else {
         // fixed + 128 is added to 1.5 * 2^23, which rounds it and leaves it in
         // the low bits: byte 1 is the upper half, byte 0 the lower half + 128.
@@ -308,50 +326,64 @@ struct PersistentStage {
         uint32_t sum = 0;
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-          bits[i] = __float_as_uint(
-              fmaf(values[n][i], factor, __uint_as_float(zeroBits)));
+          bits[i] =
+              __float_as_uint(fmaf(v[i], factor, __uint_as_float(zeroBits)));
           sum += bits[i] - zeroBits;
         }
+        const uint32_t first = permute(bits[0], bits[1], 0x5140),
+                       second = permute(bits[2], bits[3], 0x5140);
+        if constexpr (needsSums && isWarpInUnit)
+          sum = uint32_t(__reduce_add_sync(~0U, int(sum)));
+        else if constexpr (needsSums && isUnitInWarp)
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          const uint32_t first = permute(bits[4 * i], bits[4 * i + 1], 0x5140),
-                         second =
-                             permute(bits[4 * i + 2], bits[4 * i + 3], 0x5140);
-          words[i] = permute(first, second, 0x7632);
-          words[2 + i] = permute(first, second, 0x5410) ^ kSigns;
-        }
-        if constexpr (needsSums && isUnitInWarp) {
-#pragma unroll
-          for (int o = K::unitBlocks / 2; o; o >>= 1)
+          for (int o = unitThreads / 2; o; o >>= 1)
             sum += __shfl_xor_sync(~0U, sum, o);
-          if (exists && block % K::unitBlocks == 0)
-            sums[block / K::unitBlocks] = int(sum) * K::sumFactor;
-        } else if constexpr (needsSums) {
-          atomicAdd(&sums[block / K::unitBlocks], int(sum) * K::sumFactor);
+        if constexpr (needsSums) {
+          int *to = &sums[block / K::unitBlocks];
+          const int value = int(sum) * K::sumFactor;
+          if constexpr (isUnitInWarp) {
+            if (exists && thread % unitThreads == 0)
+              *to = value;
+          } else if (exists && (!isWarpInUnit || thread % 32 == 0)) {
+            atomicAdd(to, value);
+          }
         }
+        if (exists)
+          storeBlock(blocks, block, half, permute(first, second, 0x7632),
+                     permute(first, second, 0x5410) ^ kSigns);
       }
-      if (!exists)
-        break;
-      if constexpr (K::isPaired) {
-        // What a lane wants of two steps lies together, the upper halves in
-        // front of the lower ones.
-        const int inUnit = block % K::unitBlocks;
-        uint2 *pair = reinterpret_cast<uint2 *>(blocks + (block - inUnit)) +
-                      inUnit / 8 * 16 + inUnit % 4 * 4 + inUnit / 4 % 2;
-        if constexpr (K::isNibbles) {
-          // Elements of low nibbles of both steps, then of high ones.
-          uint32_t *word = reinterpret_cast<uint32_t *>(pair) - inUnit / 4 % 2;
-          word[0] = words[0];
-          word[2] = words[1];
-          word[4] = words[2];
-          word[6] = words[3];
-        } else {
-          pair[0] = {words[0], words[1]};
-          pair[2] = {words[2], words[3]};
-        }
-      } else {
-        blocks[block] = {words[0], words[1], words[2], words[3]};
-      }
+    }
+  }
+
+private:
+  /// Stores two values `apart` bytes from each other, the other one first if
+  /// `isSwapped`, so that threads whose first ones are of one bank take turns.
+  template <int apart, class T>
+  static __device__ __forceinline__ void storeHalves(char *to, T upper, T lower,
+                                                     bool isSwapped) {
+    char *first = to + (isSwapped ? apart : 0),
+         *second = to + (isSwapped ? 0 : apart);
+    *reinterpret_cast<T *>(first) = isSwapped ? lower : upper;
+    *reinterpret_cast<T *>(second) = isSwapped ? upper : lower;
+  }
+  /// Stores the upper and the lower halves of four elements.
+  template <class T>
+  static __device__ __forceinline__ void
+  storeBlock(char *blocks, int block, int half, T upper, T lower) {
+    constexpr int bytes = sizeof(T);
+    if constexpr (K::isPaired) {
+      // What a lane wants of two steps lies together, the upper halves in front
+      // of the lower ones; of codes with zero points elements of low nibbles of
+      // both steps, then of high ones.
+      const int inUnit = block % K::unitBlocks, pair = inUnit / 8,
+                step = inUnit / 4 % 2;
+      const int at =
+          (block - inUnit) * 16 + pair * 128 + inUnit % 4 * 32 +
+          (K::isNibbles ? half * 8 + step * bytes : step * 8 + half * bytes);
+      storeHalves<16>(blocks + at, upper, lower, block / 8 % 2);
+    } else {
+      storeHalves<8>(blocks + block * 16 + half * bytes, upper, lower,
+                     block / 8 % 2);
     }
   }
 };

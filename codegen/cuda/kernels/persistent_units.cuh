@@ -186,11 +186,46 @@ struct UnitSums {
     }
   }
 
-  /// Adds a unit's sums of products, in units of sumScale. Scales and zero
-  /// points as stored.
-  static __device__ __forceinline__ void
-  multiply(const Codes &codes, const Activations &x, uint2 storedScale,
-           uint32_t storedZero, const PairTable &table, float (&v)[sets][2]) {
+  /// The products of a unit, summed but not scaled.
+  struct Products {
+    int sums[sets][2][4];
+    float values[sets][2][4];
+    int activations[sets]; ///< their sum
+  };
+
+  static __device__ __forceinline__ void multiply(const Codes &codes,
+                                                  const Activations &x,
+                                                  const PairTable &table,
+                                                  Products &products) {
+#pragma unroll
+    for (int set = 0; set < sets; ++set) {
+      // Two sums take turns, so that products need not wait for each other.
+      int (&sums)[2][4] = products.sums[set];
+      float (&values)[2][4] = products.values[set];
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        sums[i / 4][i % 4] = 0;
+        values[i / 4][i % 4] = 0;
+      }
+      products.activations[set] = K::hasZero ? x.sum[set] : 0;
+#pragma unroll
+      for (int s = 0; s < steps; ++s)
+        if constexpr (K::isNibbles) {
+          if (s % 2 == 0)
+            nibbles(codes.step[s], codes.step[s + 1], &x.block[set][s], sums);
+        } else {
+          step<0>(codes.step[s], &x.block[set][s * (blocks / steps)], table,
+                  sums[s % 2], values[isTable ? 0 : s % 2]);
+        }
+    }
+  }
+
+  /// Adds a unit's products, in units of sumScale. Scales and zero points as
+  /// stored.
+  static __device__ __forceinline__ void add(float (&v)[sets][2],
+                                             const Products &products,
+                                             uint2 storedScale,
+                                             uint32_t storedZero) {
     float scale[2] = {1, 1};
     if (K::scaleLine)
 #pragma unroll
@@ -203,30 +238,17 @@ struct UnitSums {
       }
 #pragma unroll
     for (int set = 0; set < sets; ++set) {
-      // Two sums take turns, so that products need not wait for each other.
-      int sums[2][4] = {};
-      float sum[2][4] = {};
+      const int (&sums)[2][4] = products.sums[set];
+      const float (&values)[2][4] = products.values[set];
 #pragma unroll
-      for (int s = 0; s < steps; ++s)
-        if constexpr (K::isNibbles) {
-          if (s % 2 == 0)
-            nibbles(codes.step[s], codes.step[s + 1], &x.block[set][s], sums);
-        } else
-          step<0>(codes.step[s], &x.block[set][s * (blocks / steps)], table,
-                  sums[s % 2], sum[isTable ? 0 : s % 2]);
-      if constexpr (isTable) {
-#pragma unroll
-        for (int r = 0; r < 2; ++r)
-          v[set][r] =
-              fmaf(scale[r], sum[0][2 * r] + sum[0][2 * r + 1], v[set][r]);
-      } else if constexpr (isFloat) {
-#pragma unroll
-        for (int r = 0; r < 2; ++r)
-          v[set][r] += (sum[0][2 * r] + sum[1][2 * r]) +
-                       (sum[0][2 * r + 1] + sum[1][2 * r + 1]);
-      } else {
-#pragma unroll
-        for (int r = 0; r < 2; ++r) {
+      for (int r = 0; r < 2; ++r) {
+        if constexpr (isTable) {
+          v[set][r] = fmaf(scale[r], values[0][2 * r] + values[0][2 * r + 1],
+                           v[set][r]);
+        } else if constexpr (isFloat) {
+          v[set][r] += (values[0][2 * r] + values[1][2 * r]) +
+                       (values[0][2 * r + 1] + values[1][2 * r + 1]);
+        } else {
           constexpr int times = K::isNibbles ? 16 : 1;
           int unit =
               joinHalves(times * sums[0][2 * r] + sums[1][2 * r],
@@ -236,7 +258,7 @@ struct UnitSums {
           if (K::hasZero)
             unit += (int(r ? storedZero >> 8 : storedZero & 255) -
                      (K::isNibbles ? 0 : K::defaultZero)) *
-                    x.sum[set];
+                    products.activations[set];
           v[set][r] = fmaf(scale[r], float(unit), v[set][r]);
         }
       }
