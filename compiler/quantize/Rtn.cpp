@@ -174,9 +174,9 @@ GroupParameters parametersOf(float least, float most, const IntCode &code) {
   float exact = std::isfinite(width)
                     ? width / code.maxCode
                     : most / code.maxCode - least / code.maxCode;
-  float scale = storedScale(exact, code.scaleType);
   if (!code.asymmetric)
-    return {scale, code.middle};
+    return {storedScaleBelow(exact, code.scaleType), code.middle};
+  float scale = storedScale(exact, code.scaleType);
   float zero = std::nearbyint(-least / scale);
   return {scale, int32_t(std::clamp(zero, 0.0f, code.maxCode))};
 }

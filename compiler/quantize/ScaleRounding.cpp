@@ -19,6 +19,15 @@ float storedScale(float exact, qrt::ScaleType type) {
   return std::clamp(rounded, FLT_MIN, largest);
 }
 
+float storedScaleBelow(float exact, qrt::ScaleType type) {
+  float stored = storedScale(exact, type);
+  if (stored <= exact || type == qrt::ScaleType::F32)
+    return stored;
+  // One step of the type lower, rounded again.
+  float half = type == qrt::ScaleType::F16 ? 0x1p-11f : 0x1p-8f;
+  return storedScale(stored - stored * half, type);
+}
+
 ScaleFit scaleFit(double exact, qrt::ScaleType type) {
   double limited = std::min(exact, double(FLT_MAX));
   double stored = storedScale(float(limited), type);

@@ -18,6 +18,13 @@ enum class ScaleFit {
 /// A positive scale rounded to what `type` holds: never 0, never infinite.
 float storedScale(float exact, qrt::ScaleType type);
 
+/// The same, but rounded toward zero where the type's steps are relative. For
+/// symmetric codes: a group's largest magnitude lies half a step beyond the
+/// largest code, a tie, which goes to the larger magnitude where there is a
+/// code for it. A scale rounded up would make it the smaller one, and so shrink
+/// the largest weights of half of all groups.
+float storedScaleBelow(float exact, qrt::ScaleType type);
+
 /// How well storedScale() represents `exact`, which may exceed an f32.
 ScaleFit scaleFit(double exact, qrt::ScaleType type);
 

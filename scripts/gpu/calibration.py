@@ -111,7 +111,7 @@ def main():
                         "its first N layers (default falcon-7b,llama-2-7b)")
     parser.add_argument("--samples", type=int, default=128,
                         help="sequences of 2048 tokens (default 128)")
-    parser.add_argument("--calibration-memory", metavar="SIZE",
+    parser.add_argument("--calibration-memory", metavar="MIB",
                         help="qcc's option, for large models")
     parser.add_argument("--timeout", type=int, default=600, metavar="SECONDS",
                         help="for each model (default 600)")

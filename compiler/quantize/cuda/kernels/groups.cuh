@@ -31,6 +31,15 @@ QCC_DEVICE float storedScale(float exact, int type) {
   return fminf(fmaxf(exact, least), kLargestF32);
 }
 
+/// Rounded toward zero, as ScaleRounding.h says, for symmetric codes.
+QCC_DEVICE float storedScaleBelow(float exact, int type) {
+  const float stored = storedScale(exact, type);
+  if (stored <= exact || type == ScaleF32)
+    return stored;
+  const float half = type == ScaleF16 ? 1.0F / 2048 : 1.0F / 256;
+  return storedScale(__fsub_rn(stored, __fmul_rn(stored, half)), type);
+}
+
 QCC_DEVICE int scaleFit(double exact, int type) {
   const double limited =
       exact < double(kLargestF32) ? exact : double(kLargestF32);
@@ -52,9 +61,9 @@ QCC_DEVICE Parameters parametersOf(float least, float most,
                           ? __fdiv_rn(width, how.maxCode)
                           : __fsub_rn(__fdiv_rn(most, how.maxCode),
                                       __fdiv_rn(least, how.maxCode));
-  const float scale = storedScale(exact, how.scaleType);
   if (!how.isAsymmetric)
-    return {scale, how.middle};
+    return {storedScaleBelow(exact, how.scaleType), how.middle};
+  const float scale = storedScale(exact, how.scaleType);
   const float zero = rintf(__fdiv_rn(-least, scale));
   return {scale, fminf(fmaxf(zero, 0.0F), how.maxCode)};
 }
