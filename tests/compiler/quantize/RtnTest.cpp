@@ -3,6 +3,7 @@
 #include "compiler/quantize/Rtn.h"
 
 #include "compiler/quantize/Simd.h"
+#include "runtime/formats/HalfFloat.h"
 #include "runtime/formats/Reference.h"
 #include "runtime/support/Error.h"
 #include "tests/support/Safetensors.h"
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <span>
 
 using namespace qcc;
 using namespace qcc::test;
@@ -69,7 +71,15 @@ NaiveGroup naiveGroup(const float *w, int64_t count, int bits, bool symmetric,
     most = 1;
   }
   NaiveGroup group;
-  group.scale = qrt::roundToScaleType((most - least) / maxq, type);
+  float exact = (most - least) / maxq;
+  group.scale = qrt::roundToScaleType(exact, type);
+  // Toward zero, the next lower number of the type, where it has all digits.
+  float least16 = type == qrt::ScaleType::F16 ? 0x1p-14f : 0.0f;
+  if (symmetric && group.scale > exact && group.scale > least16)
+    group.scale =
+        type == qrt::ScaleType::F16
+            ? qrt::halfToFloat(uint16_t(qrt::floatToHalf(group.scale) - 1))
+            : qrt::bfloatToFloat(uint16_t(qrt::floatToBfloat(group.scale) - 1));
   group.zero =
       symmetric ? (maxq + 1) / 2 : std::nearbyint(-least / group.scale);
   for (int64_t i = 0; i < count; ++i)
@@ -280,6 +290,24 @@ TEST(Rtn, symmetricGroupWithoutNegativeValues) {
   qrt::dequantize(packed, values.data());
   for (size_t i = 0; i < 8; ++i)
     EXPECT_NEAR(values[i], w[i], 0.5f + 1e-3f);
+}
+
+// A scale that f16 rounds up would bring it to the code next to it.
+TEST(Rtn, symmetricGroupKeepsItsLargestMagnitude) {
+  std::vector<float> w = randomWeight(64 * 32, 3);
+  for (size_t group = 0; group < 64; ++group) {
+    auto values = std::span(w).subspan(group * 32, 32);
+    float largest = 0;
+    for (float value : values)
+      largest = std::max(largest, std::abs(value));
+    values[group % 32] = -1.1f * largest;
+  }
+  for (const char *format : {"int4.g32", "int3.g32", "int4.g32.sbf16"}) {
+    qrt::PackedWeight packed = quantized(w, 64, 32, format);
+    for (size_t group = 0; group < 64; ++group)
+      EXPECT_EQ(packed.codes[group * 32 + group % 32], 0)
+          << format << ", group " << group;
+  }
 }
 
 TEST(Rtn, scalesThatF16CannotHold) {
