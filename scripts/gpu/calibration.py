@@ -4,9 +4,8 @@ Every model of the list is compiled with random weights and `gptq.int4`, groups
 of 128 in activation order, calibrated on 128 x 2048 tokens. Its folder of the
 data's configs gets a small tokenizer beside the config, so that a text can be
 tokenized; what the tokens are changes no time. MODEL:N takes the first N layers
-of a model and says what all of them would take: N layers more cost N times what
-the calibration does, whose times all are of layers. Writes
-DIR/gpu_calibration.json and DIR/gpu_calibration.md: the seconds of the whole
+of a model and says what calibrating all of them would take, by the layers' number.
+Writes DIR/gpu_calibration.json and DIR/gpu_calibration.md: the seconds of the whole
 compilation and, by stage, of the calibration, the most memory of the GPU that
 nvidia-smi saw, and the most of the host's that the process had."""
 
@@ -30,6 +29,7 @@ def cut(path, layers):
     key = next(k for k in ("num_hidden_layers", "n_layer", "num_layers")
                if k in config)
     had, config[key] = config[key], layers
+    path.chmod(0o644)  # the data may be read-only
     path.write_text(json.dumps(config))
     return had
 
