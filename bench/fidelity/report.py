@@ -27,8 +27,8 @@ there. Reordering the calibration windows moves such a row by 3 to 4 % of its KL
 divergence either way. Where that makes it worse, the next row has one sweep of
 refinement, which is `qcc compile`'s default, and else the same options.
 
-gptq's rows of smollm2 were calibrated on a GPU (`--calibration-device cuda`), those of
-the others on a CPU.
+gptq's rows of smollm2 were calibrated on a GPU (`--calibration-device cuda`),
+those of the others on a CPU.
 
 Reproduce with
 

@@ -4,10 +4,10 @@ Every model of the list is compiled with random weights and `gptq.int4`, groups
 of 128 in activation order, calibrated on 128 x 2048 tokens. Its folder of the
 data's configs gets a small tokenizer beside the config, so that a text can be
 tokenized; what the tokens are changes no time. MODEL:N takes the first N layers
-of a model and says what calibrating all of them would take, by the layers' number.
-Writes DIR/gpu_calibration.json and DIR/gpu_calibration.md: the seconds of the whole
-compilation and, by stage, of the calibration, the most memory of the GPU that
-nvidia-smi saw, and the most of the host's that the process had."""
+of a model and says what calibrating all of them would take, by the layers'
+number. Writes DIR/gpu_calibration.json and DIR/gpu_calibration.md: the seconds
+of the whole compilation and, by stage, of the calibration, the most memory of
+the GPU that nvidia-smi saw, and the most of the host's that a process had."""
 
 import argparse
 import json
@@ -57,7 +57,7 @@ def measure(tools, data, entry, options, folder):
                if options.calibration_memory else [])], options.timeout)
     shutil.rmtree(model)
     found = re.search(r"^calibration: ([\d.]+) s: (.*)$", err, re.MULTILINE)
-    # Of all processes so far: models are measured from small to large.
+    # Of all processes so far: name small models before large ones.
     host = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     row = {"model": entry, "samples": options.samples,
            "compile_seconds": seconds, "memory_mib": memory.most,
