@@ -2,6 +2,7 @@
 
 #include "runtime/api/Sampler.h"
 
+#include "runtime/abi/sampling.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -10,13 +11,7 @@
 
 namespace qrt {
 
-uint64_t Random::next() {
-  state += 0x9E3779B97F4A7C15;
-  uint64_t z = state;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-  z = (z ^ z >> 27) * 0x94D049BB133111EB;
-  return z ^ z >> 31;
-}
+uint64_t Random::next() { return sampling::random(seed, count++); }
 
 double Random::uniform() { return double(next() >> 11) * 0x1p-53; }
 
@@ -28,7 +23,10 @@ static void require(bool holds, const char *name, float value,
 }
 
 Sampler::Sampler(const SamplerOptions &options, uint32_t vocabulary)
-    : options(options), random(options.seed), seen(vocabulary, false) {
+    : options(options),
+      leastScaled(options.minP > 0 ? float(std::log(double(options.minP)))
+                                   : -INFINITY),
+      seen((vocabulary + 31) / 32), vocabulary(vocabulary) {
   require(options.temperature >= 0 && std::isfinite(options.temperature),
           "temperature", options.temperature, "0 or more");
   require(options.topP > 0 && options.topP <= 1, "top-p", options.topP,
@@ -39,19 +37,23 @@ Sampler::Sampler(const SamplerOptions &options, uint32_t vocabulary)
               std::isfinite(options.repetitionPenalty),
           "repetition penalty", options.repetitionPenalty, "above 0");
   candidates.reserve(vocabulary);
-  weights.reserve(vocabulary);
+  sums.reserve(vocabulary);
 }
 
 void Sampler::accept(int32_t token) {
-  if (token >= 0 && size_t(token) < seen.size())
-    seen[size_t(token)] = true;
+  if (token >= 0 && uint32_t(token) < vocabulary)
+    seen[size_t(token) / 32] |= 1U << token % 32;
 }
 
 float Sampler::penalized(float logit, size_t id) const {
-  if (id >= seen.size() || !seen[id])
+  if (id >= vocabulary || !(seen[id / 32] >> id % 32 & 1))
     return logit;
-  return logit > 0 ? logit / options.repetitionPenalty
-                   : logit * options.repetitionPenalty;
+  return sampling::penalized(logit, options.repetitionPenalty);
+}
+
+SamplingState Sampler::state() const {
+  return {options.temperature,       options.topK, options.topP, leastScaled,
+          options.repetitionPenalty, options.seed, draws,        seen};
 }
 
 int32_t Sampler::greedy(std::span<const float> logits) const {
@@ -93,36 +95,24 @@ int32_t Sampler::sample(std::span<const float> logits) {
                     likelier);
   candidates.resize(keep);
 
-  double highest = candidates[0].logit, total = 0;
-  weights.clear();
-  for (const Candidate &candidate : candidates) {
-    // An infinite logit leaves only the infinite ones.
-    double difference =
-        double(candidate.logit) == highest
-            ? 0
-            : (double(candidate.logit) - highest) / double(options.temperature);
-    weights.push_back(std::exp(difference));
-    total += weights.back();
-  }
-  if (options.topP < 1) {
-    double sum = 0;
-    size_t count = 0;
-    while (count < keep && sum < options.topP * total)
-      sum += weights[count++];
-    keep = count;
-    total = sum;
-  }
-  // The likeliest has weight 1, so the shares are the weights themselves.
-  while (keep > 1 && weights[keep - 1] < options.minP)
-    total -= weights[--keep];
-
-  double target = random.uniform() * total;
-  for (size_t i = 0; i + 1 < keep; ++i) {
-    target -= weights[i];
-    if (target < 0)
-      return candidates[i].id;
-  }
-  return candidates[keep - 1].id;
+  const float highest = candidates[0].logit;
+  auto scaled = [&](size_t i) {
+    return sampling::scaled(candidates[i].logit, highest, options.temperature);
+  };
+  sums.clear();
+  uint64_t total = 0;
+  for (size_t i = 0; i < keep; ++i)
+    sums.push_back(total += sampling::weight(scaled(i)));
+  auto firstThatReaches = [&](uint64_t sum) {
+    return size_t(std::ranges::lower_bound(sums, sum) - sums.begin());
+  };
+  if (options.topP < 1)
+    keep = firstThatReaches(sampling::reach(options.topP, total)) + 1;
+  while (scaled(keep - 1) < leastScaled)
+    --keep;
+  uint64_t target =
+      sampling::target(sampling::random(options.seed, draws++), sums[keep - 1]);
+  return candidates[firstThatReaches(target)].id;
 }
 
 } // namespace qrt

@@ -3,6 +3,8 @@
 #ifndef QRT_API_SAMPLER_H
 #define QRT_API_SAMPLER_H
 
+#include "runtime/executor/Sampling.h"
+
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -14,13 +16,13 @@ namespace qrt {
 /// which the standard library's distributions are not.
 class Random {
 public:
-  explicit Random(uint64_t seed) : state(seed) {}
+  explicit Random(uint64_t seed) : seed(seed) {}
   uint64_t next();
   /// In [0, 1), with 53 random bits.
   double uniform();
 
 private:
-  uint64_t state;
+  uint64_t seed, count = 0;
 };
 
 /// Applied in this order, which is transformers': repetition penalty,
@@ -29,12 +31,13 @@ struct SamplerOptions {
   float temperature = 0.8f;    ///< 0: greedy, ties go to the lowest id
   uint32_t topK = 50;          ///< only the k likeliest; 0: all
   float topP = 1;              ///< the fewest that reach this probability
-  float minP = 0;              ///< only those above this share of the likeliest
+  float minP = 0;              ///< only those with this share of the likeliest
   float repetitionPenalty = 1; ///< Keskar et al., "CTRL" (arXiv 1909.05858)
   uint64_t seed = 0;
 };
 
-/// Chooses tokens; the same options and the same logits give the same tokens.
+/// Chooses tokens; the same options and the same logits give the same tokens,
+/// here and on a GPU (runtime/abi/sampling.h).
 class Sampler {
 public:
   /// Throws qrt::UsageError for an option outside its range.
@@ -46,6 +49,9 @@ public:
   /// Tells that `token` stands in the text; what the repetition penalty goes
   /// by. Ids outside the vocabulary have no effect.
   void accept(int32_t token);
+  /// What a device goes by that chooses on from here. Valid until the next
+  /// accept().
+  SamplingState state() const;
 
 private:
   struct Candidate {
@@ -56,10 +62,12 @@ private:
   int32_t greedy(std::span<const float> logits) const;
 
   SamplerOptions options;
-  Random random;
-  std::vector<bool> seen;
+  float leastScaled; ///< what min-p is of (logit - highest) / temperature
+  uint64_t draws = 0;
+  std::vector<uint32_t> seen; ///< a bit a token
+  uint32_t vocabulary;
   std::vector<Candidate> candidates;
-  std::vector<double> weights;
+  std::vector<uint64_t> sums; ///< of the weights up to each candidate
 };
 
 } // namespace qrt

@@ -2,6 +2,7 @@
 
 #include "runtime/api/Sampler.h"
 
+#include "runtime/abi/sampling.h"
 #include "runtime/support/Error.h"
 
 #include <gtest/gtest.h>
@@ -139,6 +140,21 @@ TEST(SamplerTest, sameSeedSameTokens) {
   };
   EXPECT_EQ(sequence(7), sequence(7));
   EXPECT_NE(sequence(7), sequence(8));
+}
+
+/// The weights that GPUs share, against the library's exponential.
+TEST(SamplerTest, weighsAsTheExponentialDoes) {
+  EXPECT_EQ(sampling::weight(0), uint64_t(1) << 40);
+  EXPECT_EQ(sampling::weight(-kInfinity), 0u);
+  EXPECT_EQ(sampling::weight(kNaN), 0u);
+  for (float x = -1e-7f; x > -40; x = x * 1.01f - 1e-4f) {
+    double exact = std::ldexp(std::exp(double(x)), 40);
+    EXPECT_NEAR(double(sampling::weight(x)), exact, exact * 0x1p-22 + 1) << x;
+  }
+  EXPECT_EQ(sampling::reach(0.5f, 101), 51u);
+  EXPECT_EQ(sampling::reach(1e-30f, 101), 1u);
+  EXPECT_EQ(sampling::target(0, 100), 1u);
+  EXPECT_EQ(sampling::target(~uint64_t(0), 100), 100u);
 }
 
 TEST(SamplerTest, refusesOptionsOutOfRange) {
