@@ -134,6 +134,9 @@ CudaCode qcc::compileCuda(krn::ProgramOp program,
           std::make_unique<qrt::fb::LaunchT>(std::move(launch)));
     code.kernels->entries.push_back(std::move(entry));
   }
+  if (generated.sampling.threads)
+    code.kernels->sampling =
+        std::make_unique<qrt::fb::LaunchT>(std::move(generated.sampling));
   code.kernels->notes = std::move(generated.notes);
   return code;
 }

@@ -29,6 +29,18 @@ static void addPersistent(krn::EntryOp entry, CudaProgram &program) {
   }
 }
 
+/// Adds the kernel that chooses a token, where there are logits.
+static void addSampling(krn::EntryOp entry, CudaProgram &program) {
+  entry.walk([&](krn::LogitsBufferOp logits) {
+    const int64_t vocabulary = logits.getType().getColumns();
+    const auto image = uint32_t(program.units.size());
+    program.sampling = samplingLaunch(image, vocabulary);
+    program.units.push_back(
+        samplingUnit("sample_" + std::to_string(image), vocabulary));
+    return WalkResult::interrupt();
+  });
+}
+
 CudaProgram cuda::generateKernels(krn::ProgramOp program,
                                   StringRef architecture) {
   if (program.getTarget().getName() != "cuda")
@@ -59,6 +71,8 @@ CudaProgram cuda::generateKernels(krn::ProgramOp program,
     added.arenaBytes = generator.arenaBytes();
     added.launches = std::move(launches);
   }
+  if (!entries.empty())
+    addSampling(entries.back(), result);
   if (result.entries.empty())
     throw qrt::Error("the program has no entry");
   return result;

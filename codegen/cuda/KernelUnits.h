@@ -32,6 +32,8 @@ struct CudaProgram {
   };
   /// By ascending max_tokens, persistent ones first.
   std::vector<Entry> entries;
+  /// Chooses tokens; threads 0 if the program makes no logits.
+  qrt::fb::LaunchT sampling;
   /// Which entries were left out, and why.
   std::vector<std::string> notes;
 };
@@ -43,6 +45,12 @@ struct CudaProgram {
 /// that has no kernel is named with the reason.
 CudaProgram generateKernels(krn::ProgramOp program,
                             llvm::StringRef architecture);
+
+/// The kernel `function` that chooses one of `vocabulary` tokens
+/// (kernels/sampling.cuh).
+KernelUnit samplingUnit(const std::string &function, int64_t vocabulary);
+/// Its launch, of unit `image`.
+qrt::fb::LaunchT samplingLaunch(uint32_t image, int64_t vocabulary);
 
 } // namespace qcc::cuda
 

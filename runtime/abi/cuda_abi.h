@@ -10,7 +10,8 @@
 |* that a captured graph replays for any step; the arguments are the launch's *|
 |* operands (runtime/schema/qbin.fbs), resolved when the model is loaded.     *|
 |* A cooperative kernel, which is a whole step, is `f(qrt_cuda_inline_step,   *|
-|* qrt_cuda_args)`: its step comes with the launch.                           *|
+|* qrt_cuda_args)`: its step comes with the launch. The kernel that chooses    *|
+|* tokens is `f(qrt_cuda_sampling)`.                                          *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
@@ -29,7 +30,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 5u
+#define QRT_CUDA_ABI_VERSION 6u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {
@@ -74,7 +75,7 @@ typedef struct qrt_cuda_step {
 } qrt_cuda_step;
 
 /* A step of few tokens by value. Of the pointers in `step`, those to the arrays
-   that are here are null. */
+   that are here are null; token_ids may be another array's address. */
 #define QRT_CUDA_INLINE_TOKENS 8
 typedef struct qrt_cuda_inline_step {
   qrt_cuda_step step;
@@ -90,5 +91,38 @@ typedef struct qrt_cuda_inline_step {
 typedef struct qrt_cuda_args {
   uint64_t v[QRT_CUDA_ARGS];
 } qrt_cuda_args;
+
+/* How a token is chosen from logits: what the kernel does with each of these is
+   in runtime/abi/sampling.h. Pointers are device addresses. */
+typedef struct qrt_cuda_sampling {
+  uint64_t logits; /* float [vocabulary] */
+  uint64_t seen;   /* uint32 [vocabulary / 32, rounded up]: a bit for each token
+                      that stands in the text, to which the choice is added; read
+                      where penalty is not 1 */
+  uint64_t state;  /* qrt_cuda_sampling_state, and behind it
+                      uint64 [2][vocabulary]; zeros before the first launch */
+  uint64_t token;  /* int32: gets the choice, 0 if no logit is a number */
+  uint64_t result; /* uint64 in the host's memory: gets ticket << 32 | choice,
+                      whose low half is all ones if no logit is a number */
+  uint64_t seed, draw; /* of the random number */
+  uint32_t ticket;
+  uint32_t turn; /* 0 and 1 in turn, of the launches with this state */
+  uint32_t top_k;
+  float temperature; /* 0: the likeliest token */
+  float top_p;
+  float least_scaled;
+  float penalty;
+  uint32_t reserved;
+} qrt_cuda_sampling;
+
+/* What the blocks that choose a token share. */
+#define QRT_CUDA_SAMPLING_BINS 1024
+typedef struct qrt_cuda_sampling_state {
+  uint64_t arrivals; /* at the grid's barriers, in all launches */
+  uint64_t best[2];  /* of each turn */
+  uint32_t listed[2][4];
+  uint32_t counts[QRT_CUDA_SAMPLING_BINS];
+  uint64_t weights[QRT_CUDA_SAMPLING_BINS];
+} qrt_cuda_sampling_state;
 
 #endif /* QRT_ABI_CUDA_ABI_H */

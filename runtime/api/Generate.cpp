@@ -2,6 +2,7 @@
 
 #include "runtime/api/Generate.h"
 
+#include "runtime/api/TokenSource.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -107,12 +108,13 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
   auto start = Clock::now();
   session.feed(prompt);
   auto afterPrompt = start;
+  TokenSource tokens(session, sampler, options.maxNewTokens);
   while (true) {
     if (result.ids.size() == options.maxNewTokens) {
       result.reason = FinishReason::Length;
       break;
     }
-    int32_t token = sampler.sample(session.logits());
+    int32_t token = tokens.next();
     if (afterPrompt == start) {
       result.promptSeconds = seconds(start);
       afterPrompt = Clock::now();
@@ -122,7 +124,6 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
       break;
     }
     result.ids.push_back(token);
-    sampler.accept(token);
     bool goOn = callback(token, text.push(token));
     if (!goOn || text.stopped()) {
       result.reason = FinishReason::Stop;
@@ -134,7 +135,6 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
       result.reason = FinishReason::Context;
       break;
     }
-    session.feed({&token, 1});
   }
   if (std::string rest = text.flush(); !rest.empty())
     callback(-1, rest);
@@ -142,6 +142,7 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
     result.promptSeconds = seconds(start);
   else
     result.generateSeconds = seconds(afterPrompt);
+  result.sampledOnDevice = tokens.isOnDevice();
   return result;
 }
 

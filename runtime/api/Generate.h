@@ -37,8 +37,9 @@ struct GenerateOptions {
 struct GenerateResult {
   std::vector<int32_t> ids; ///< new tokens, without the one that ends the text
   FinishReason reason = FinishReason::Length;
-  double promptSeconds = 0;   ///< until the first token was chosen
-  double generateSeconds = 0; ///< from then on
+  double promptSeconds = 0;     ///< until the first token was chosen
+  double generateSeconds = 0;   ///< from then on
+  bool sampledOnDevice = false; ///< tokens but the first (TokenSource.h)
 };
 
 /// Called for each new token with the text that became final with it (whole
@@ -47,7 +48,8 @@ struct GenerateResult {
 using TokenCallback = std::function<bool(int32_t token, std::string_view text)>;
 
 /// Appends `prompt` to the session and then token after token. Afterwards the
-/// session holds the prompt and all new tokens, except the last one chosen.
+/// session holds the prompt and all new tokens, except the last one chosen, and
+/// no logits if the device chose.
 /// Throws qrt::UsageError for an empty prompt or one that does not fit.
 GenerateResult generate(Session &session, std::span<const int32_t> prompt,
                         const GenerateOptions &options,

@@ -101,6 +101,8 @@ public:
 
   /// Takes back a cancel() that no step has seen; whether there was one.
   bool takeCancel() { return cancelled.exchange(false); }
+  /// Drops the logits, which are not those of the last token any more.
+  void dropLogits() { logitCount = 0; }
 
 private:
   friend void stepSessions(Model &, std::span<Session *const>,

@@ -241,6 +241,13 @@ void Artifact::verifyImages(const fb::Kernels &kernels,
     if (isPersistent && i + 1 == kernels.entries()->size())
       refuse(field, "has no entry of separate kernels behind it");
   }
+  if (const fb::Launch *sampling = kernels.sampling()) {
+    verifyLaunch(kernels, *kernels.entries()->Get(0), *sampling,
+                 place + ".sampling");
+    if (sampling->gather() || sampling->cluster() != 1 || sampling->per_sm() ||
+        sampling->operands() || sampling->table() || sampling->streams())
+      refuse(place + ".sampling", "is no launch of a sampler");
+  }
 }
 
 void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,

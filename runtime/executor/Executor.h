@@ -9,6 +9,8 @@
 #ifndef QRT_EXECUTOR_EXECUTOR_H
 #define QRT_EXECUTOR_EXECUTOR_H
 
+#include "runtime/executor/Sampling.h"
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -63,6 +65,20 @@ struct StepSequence {
   }
 };
 
+/// The steps of one sequence whose tokens the device chooses and goes on with
+/// by itself: the next step is on its way before the host has seen the token
+/// that it takes. What is under way when this is destroyed is dropped: it lies
+/// behind the cache's length. Other steps of the executor may come between, but
+/// none of the same cache.
+class TokenSteps {
+public:
+  virtual ~TokenSteps() = default;
+  /// Appends the token chosen last to the cache, as Executor::step() would, and
+  /// returns the next. Throws qrt::Error if no logit is a number or the device
+  /// failed.
+  virtual int32_t next() = 0;
+};
+
 /// What LLM.int8 split off, in all steps so far.
 struct OutlierStatistics {
   uint64_t linears = 0; ///< products, each of all tokens of a call
@@ -98,13 +114,26 @@ public:
   /// Appends every sequence's tokens to its cache and writes the logits that
   /// were asked for to StepSequence::logits, or where that is null to `logits`
   /// [sum of rowCount()][vocabulary()], sequence by sequence. All or nothing:
-  /// when it throws, no cache has changed its length. Throws qrt::UsageError for
-  /// a token outside the vocabulary, a full or a repeated cache; qrt::Error of
-  /// kind Cancelled once a sequence's `*cancelled` is set. May be called by
+  /// when it throws, no cache has changed its length. Throws qrt::UsageError
+  /// for a token outside the vocabulary, a full or a repeated cache; qrt::Error
+  /// of kind Cancelled once a sequence's `*cancelled` is set. May be called by
   /// several threads; steps run one after the other.
   void step(std::span<const StepSequence> sequences, std::span<float> logits);
 
+  /// Steps from `first` on, the token that `sampling` chose last; next() is
+  /// called at most `most` times, for which the cache has room. Null if this
+  /// executor leaves the choice to the host.
+  virtual std::unique_ptr<TokenSteps>
+  tokenSteps(KvCache & /*cache*/, const SamplingState & /*sampling*/,
+             int32_t /*first*/, uint32_t /*most*/) {
+    return nullptr;
+  }
+
 protected:
+  /// Adds positions to a cache.
+  static void extend(KvCache &cache, uint32_t positions) {
+    cache.used += positions;
+  }
   /// Tokens of one sequence in one call of the kernels.
   struct Part {
     KvCache *cache;
@@ -118,8 +147,7 @@ protected:
   virtual void runParts(std::span<const Part> parts) = 0;
   virtual void runTeam(const std::function<void(uint32_t)> &work) = 0;
 
-private:
-  std::mutex running;
+  std::mutex running; ///< held by who puts steps on the device
 };
 
 } // namespace qrt

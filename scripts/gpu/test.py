@@ -421,6 +421,56 @@ class Tests:
                 "seed 7 twice and seed 8"
         return "seeds", work
 
+    def sampling(self, artifact_format):
+        """Tokens that the GPU chooses against those that the host chooses from
+        the same logits: the same, whatever the options, and twice the same."""
+        def work():
+            artifact = self.compile(f"sampling-{artifact_format}",
+                                    self.data / "minis/llama-mini",
+                                    FORMATS[artifact_format])
+            options = {
+                "greedy": "--temperature 0 --ignore-eos",
+                "default": "--seed 7",
+                "all": "--seed 8 --temperature 1.2 --top-k 0 --ignore-eos",
+                "top-p": "--seed 9 --top-p 0.9 --top-k 0",
+                "min-p": "--seed 1 --min-p 0.05 --top-k 0",
+                "penalty": "--seed 2 --repetition-penalty 1.3 --top-p 0.95",
+                "stop": "--seed 3 --stop the"}
+            notes, good = [], True
+            for name, given in options.items():
+                def text(environment):
+                    status, out, err, _ = common.run(
+                        [self.bin / "qrt", "generate", artifact, "--prompt",
+                         "The history of the city", "--device", "cuda",
+                         "--max-new-tokens", "64", "--json", "--quiet",
+                         *given.split()], 300, environment)
+                    if status:
+                        raise RuntimeError("qrt: " + common.last_line(err))
+                    found = json.loads(out)
+                    return (found["token_ids"], found["finish_reason"]), \
+                        found["timings"]["sampled_on_device"]
+                gpu, on_gpu = text({})
+                again, _ = text({})
+                host, on_host = text({"QRT_CUDA_SAMPLING": "0"})
+                same = gpu == host and gpu == again and on_gpu and not on_host
+                good &= same
+                notes.append(f"{name} {len(gpu[0])} tokens" +
+                             ("" if same else " DIFFER"))
+            return good, "; ".join(notes)
+        return f"sampling/{artifact_format}", work
+
+    def program(self, name):
+        """A program of GoogleTest that only bundles have."""
+        def work():
+            program = self.bin / f"gpu_{name}_test"
+            if not program.exists():
+                return None, f"no gpu_{name}_test here"
+            status, out, err, _ = common.run([program, "--gtest_brief=1"], 300)
+            if "SKIPPED" in out:
+                return None, common.last_line(out)
+            return status == 0, common.last_line(err + out)
+        return f"{name}-kernel", work
+
     def gptq(self):
         """GPTQ's Hessian, factor and kernels against the CPU's: a program of
         GoogleTest that only bundles have."""
@@ -518,6 +568,8 @@ class Tests:
                 for options in ([], ["--act-order"]):
                     yield self.calibration(model, options)
             yield self.seeds()
+            yield self.sampling("int4")
+        yield self.program("sampling")
         for model in self.options.model:
             yield self.text(model, "int4")
         if not self.options.no_sanitizer:

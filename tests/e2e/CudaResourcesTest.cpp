@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/cuda/CubinInfo.h"
+#include "codegen/cuda/KernelUnits.h"
 #include "codegen/cuda/Nvrtc.h"
 #include "codegen/cuda/kernels/KernelSources.h"
 #include "tests/e2e/Tools.h"
@@ -97,7 +98,8 @@ TEST_P(CudaResources, KernelsFit) {
   const std::vector<Variant> variants = {
       {128,
        {"--quantize", "rtn.int4", "--asym"},
-       architecture.isSampled ? ".*int4|.*attention|stage|persistent" : ".*"},
+       architecture.isSampled ? ".*int4|.*attention|stage|persistent|sample"
+                              : ".*"},
       {64, {"--quantize", "rtn.int8"}, "persistent|.*attention|.*int8"},
       {128, {"--quantize", "bnb.nf4"}, ".*nf4"},
       {128, {"--quantize", "bnb.int8"}, "stage|find.*|.*int8"},
@@ -152,8 +154,26 @@ TEST_P(CudaResources, KernelsFit) {
                                 : architecture.isSampled ? 1
                                                          : 2);
   EXPECT_GT(seen["gemv_int4"], 0);
+  EXPECT_GT(seen["sample"], 0);
   EXPECT_EQ(seen["gemv_nf4"] > 0, !architecture.isSampled);
   EXPECT_GT(seen.size(), architecture.isSampled ? 4U : 12U);
+}
+
+// Large vocabularies: a thread's logits stay in registers.
+TEST(CudaSampler, Fits) {
+  std::shared_ptr<const cuda::Nvrtc> nvrtc = cuda::Nvrtc::tryLoad();
+  if (!nvrtc)
+    GTEST_SKIP() << "no NVRTC here";
+  for (int64_t vocabulary : {152064, 1 << 20}) {
+    const cuda::KernelUnit unit = cuda::samplingUnit("sample", vocabulary);
+    std::vector<char> cubin = nvrtc->compile(unit.function, unit.source,
+                                             cuda::kernelSources(), "sm_80");
+    for (const cuda::CubinFunction &function : cuda::readCubin(cubin)) {
+      EXPECT_EQ(function.localBytes, 0U) << vocabulary;
+      EXPECT_LE(function.registers, vocabulary > 262144 ? 128U : 64U);
+      EXPECT_LE(function.staticShared, 48U * 1024);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,9 +1,10 @@
 //===- CudaThreads.h - CUDA kernels on threads of the CPU -------*- C++ -*-===//
 //
-// What GPTQ's kernels use of CUDA C++, so that tests can run them where there
-// is no GPU: a block is as many threads of the CPU, shared memory is static,
-// and shuffles go through barriers. Blocks follow each other. Stands in for
-// codegen/cuda/kernels/common.cuh; include it before any kernel.
+// What some kernels use of CUDA C++, so that tests can run them where there is
+// no GPU: a block is as many threads of the CPU, shared memory is static or
+// given, and shuffles go through barriers. Blocks follow each other, or run at
+// once. Stands in for codegen/cuda/kernels/common.cuh; include it before any
+// kernel.
 //
 //===----------------------------------------------------------------------===//
 
@@ -12,6 +13,7 @@
 
 #include "runtime/formats/HalfFloat.h"
 
+#include <atomic>
 #include <barrier>
 #include <bit>
 #include <cmath>
@@ -24,6 +26,7 @@
 #define QCC_CODEGEN_CUDA_KERNELS_COMMON_CUH
 #define QCC_DEVICE [[maybe_unused]] static inline
 #define __device__
+#define __forceinline__ inline
 
 struct alignas(16) float4 {
   float x, y, z, w;
@@ -47,7 +50,7 @@ struct CudaBlock {
   std::vector<std::unique_ptr<std::barrier<>>> warps;
   std::vector<double> slots; ///< what a thread shows to its warp
 };
-inline std::unique_ptr<CudaBlock> cudaBlock;
+inline thread_local CudaBlock *cudaBlock;
 
 inline void __syncthreads() { cudaBlock->all.arrive_and_wait(); }
 inline void __syncwarp() {
@@ -72,6 +75,35 @@ template <class T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
   return cudaExchange(value, threadIdx.x ^ unsigned(mask));
 }
+
+template <class T>
+T __shfl_up_sync(unsigned, T value, unsigned up) {
+  const unsigned lane = threadIdx.x % 32;
+  return cudaExchange(value, threadIdx.x - (lane >= up ? up : 0));
+}
+
+template <class T>
+T __ldcg(const T *p) {
+  return std::atomic_ref<T>(*const_cast<T *>(p)).load();
+}
+template <class T>
+T atomicAdd(T *p, T value) {
+  return std::atomic_ref<T>(*p).fetch_add(value);
+}
+template <class T>
+T atomicMax(T *p, T value) {
+  std::atomic_ref<T> ref(*p);
+  T old = ref.load();
+  while (old < value && !ref.compare_exchange_weak(old, value)) {
+  }
+  return old;
+}
+inline void __threadfence() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+inline int __clzll(int64_t a) { return std::countl_zero(uint64_t(a)); }
+inline uint32_t __float_as_uint(float a) { return std::bit_cast<uint32_t>(a); }
+inline float __uint_as_float(uint32_t a) { return std::bit_cast<float>(a); }
 
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
@@ -106,21 +138,45 @@ inline float warpMax(float x) {
   return x;
 }
 
+inline uint64_t loadAcquire(const uint64_t *p) { return __ldcg(p); }
+inline void storeForHost(uint64_t *p, uint64_t v) {
+  std::atomic_ref<uint64_t>(*p).store(v);
+}
+
+/// Begins a block of threads, each of which runs kernel().
+template <class Kernel>
+void beginBlock(unsigned block, CudaBlock &shared,
+                std::vector<std::jthread> &team, const Kernel &kernel) {
+  for (unsigned thread = 0; thread < shared.slots.size(); ++thread)
+    team.emplace_back([&shared, &kernel, block, thread] {
+      threadIdx.x = thread;
+      blockIdx.x = block;
+      cudaBlock = &shared;
+      kernel();
+      // Those that are still at it do not wait for this one.
+      shared.warps[thread / 32]->arrive_and_drop();
+      shared.all.arrive_and_drop();
+    });
+}
+
 /// Runs kernel() in `blocks` blocks of `threads` threads.
 template <class Kernel>
 void runKernel(int64_t blocks, unsigned threads, const Kernel &kernel) {
   for (unsigned block = 0; block < unsigned(blocks); ++block) {
-    cudaBlock = std::make_unique<CudaBlock>(threads);
+    CudaBlock shared(threads);
     std::vector<std::jthread> team;
-    for (unsigned thread = 0; thread < threads; ++thread)
-      team.emplace_back([&, block, thread] {
-        threadIdx.x = thread;
-        blockIdx.x = block;
-        kernel();
-        // Those that are still at it do not wait for this one.
-        cudaBlock->warps[thread / 32]->arrive_and_drop();
-        cudaBlock->all.arrive_and_drop();
-      });
+    beginBlock(block, shared, team, kernel);
+  }
+}
+
+/// The same with all blocks at once, which may wait for each other.
+template <class Kernel>
+void runCooperative(unsigned blocks, unsigned threads, const Kernel &kernel) {
+  std::vector<std::unique_ptr<CudaBlock>> all;
+  std::vector<std::jthread> team;
+  for (unsigned block = 0; block < blocks; ++block) {
+    all.push_back(std::make_unique<CudaBlock>(threads));
+    beginBlock(block, *all.back(), team, kernel);
   }
 }
 

@@ -84,6 +84,21 @@ QCC_DEVICE void waitForEarlier() {
 #endif
 }
 
+/// What other blocks count.
+QCC_DEVICE uint64_t loadAcquire(const uint64_t *p) {
+  uint64_t v;
+  asm volatile("ld.acquire.gpu.global.u64 %0, [%1];"
+               : "=l"(v)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+/// For the host, which polls it.
+QCC_DEVICE void storeForHost(uint64_t *p, uint64_t v) {
+  asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v)
+               : "memory");
+}
+
 //===----------------------------------------------------------------------===//
 // Copies into shared memory
 //===----------------------------------------------------------------------===//

@@ -591,7 +591,8 @@ struct Persistent {
           reinterpret_cast<const uint32_t *>(&given)[i];
     __syncthreads();
     if (threadIdx.x == 0) {
-      step->step.token_ids = reinterpret_cast<uint64_t>(step->token_ids);
+      if (!step->step.token_ids)
+        step->step.token_ids = reinterpret_cast<uint64_t>(step->token_ids);
       step->step.positions = reinterpret_cast<uint64_t>(step->positions);
       step->step.token_sequence =
           reinterpret_cast<uint64_t>(step->token_sequence);

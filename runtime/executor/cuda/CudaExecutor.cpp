@@ -90,6 +90,7 @@ CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
                 artifact.path(), "compile the model again");
   try {
     loadKernels(artifact, *kernels);
+    loadSampler(*kernels);
     layOutMemory(artifact);
     uploadWeights(artifact);
     reserveLogits(1);
@@ -198,6 +199,9 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
                 double(total - weightBytes) / (1 << 30));
   memory = Buffer(device, total, "weights and working memory", hint);
   stepImage = PinnedBuffer(device, stepBytes);
+  for (PinnedBuffer &image : sampledImages)
+    image = PinnedBuffer(device, 2 * kAlignment + sizeof(qrt_cuda_step) +
+                                     sizeof(qrt_cuda_sequence));
   driver.check(driver.fill(memory.address() + countersAt, 0,
                            aligned(counterBytes), device.stream()),
                "cannot clear memory");

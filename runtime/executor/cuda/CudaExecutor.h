@@ -8,7 +8,9 @@
 #include "runtime/executor/Executor.h"
 #include "runtime/executor/cuda/Device.h"
 #include "runtime/executor/cuda/Launches.h"
+#include "runtime/executor/cuda/TokenSampler.h"
 
+#include <optional>
 #include <vector>
 
 namespace qrt {
@@ -18,7 +20,8 @@ namespace qrt {
 /// sized before it is taken; entries of many tokens have working memory of
 /// their own, taken with the first long prompt. Steps of one token are one
 /// persistent kernel where the GPU has one, unless QRT_CUDA_PERSISTENT is 0;
-/// other entries of few tokens are captured graphs.
+/// other entries of few tokens are captured graphs. Tokens are chosen on the
+/// GPU unless QRT_CUDA_SAMPLING is 0.
 class CudaExecutor : public Executor {
 public:
   /// `artifact` must outlive this. Throws qrt::Error if there is no driver, no
@@ -38,6 +41,9 @@ public:
   OutlierStatistics outlierStatistics() const override;
   std::unique_ptr<KvCache> createCache(uint32_t capacity) override;
   LogitMemory allocateLogits(size_t count) override;
+  std::unique_ptr<TokenSteps> tokenSteps(KvCache &cache,
+                                         const SamplingState &sampling,
+                                         int32_t first, uint32_t most) override;
 
   /// The target of the artifact in use: "sm_90".
   const std::string &target() const { return targetName; }
@@ -98,12 +104,25 @@ private:
   /// What a step says of itself, but for where its tables are.
   qrt_cuda_step describe(std::span<const Part> parts, uint32_t tokens,
                          uint32_t rows) const;
-  /// Fills the step's tables in pinned memory and sends them.
-  void sendStep(std::span<const Part> parts, uint32_t tokens, uint32_t rows);
+  /// Fills the step's tables in pinned memory, `image`, and sends them. Its
+  /// tokens are those at `ids`, where that is not null.
+  void sendStep(std::span<const Part> parts, uint32_t tokens, uint32_t rows,
+                const cuda::PinnedBuffer &image, cuda::DevicePointer ids = 0);
   /// The same for a kernel that is given them with the launch. Leaves logits
   /// where the caller wants them if that is pinned memory, and says so.
   bool setInlineStep(std::span<const Part> parts, uint32_t tokens,
                      uint32_t rows);
+  /// Puts the step's kernels on the stream.
+  void launchStep(const Entry &entry, uint32_t tokens,
+                  uint32_t logitRows) const;
+  class Steps;
+  /// Makes `sampler`, if the artifact has a kernel for it that fits.
+  void loadSampler(const fb::Kernels &kernels);
+  /// Puts a step of one token and the choice of the next on the stream; the
+  /// choice's ticket. The token is that at `token`, if it is not null. `image`
+  /// is 0 and 1 in turn.
+  uint32_t putSampledStep(const Part &part, cuda::DevicePointer token,
+                          uint32_t image, cuda::Choices &choices);
   /// Frees graphs; everything else frees itself.
   void release();
 
@@ -123,7 +142,10 @@ private:
   uint64_t counterBytes = 0, partialBytes = 0;
   uint64_t promptArenaBytes = 0;
   cuda::Buffer logitRows, promptArena;
-  cuda::PinnedBuffer stepImage;
+  /// Of a step, and of those that are put on the stream ahead.
+  cuda::PinnedBuffer stepImage, sampledImages[2];
+  std::optional<cuda::TokenSampler> sampler;
+  std::vector<cuda::Choices> idleChoices; ///< of no text
   qrt_cuda_inline_step inlineStep = {};
 };
 

@@ -23,10 +23,18 @@ public:
   CudaKvCache(const Device &device, uint32_t capacity, uint32_t stored,
               uint64_t bytes, const std::string &hint)
       : KvCache(capacity), stored(stored),
-        memory(device, bytes, "keys and values", hint) {}
+        memory(device, bytes, "keys and values", hint), device(device) {}
+  /// A step that nobody waited for may still write here.
+  ~CudaKvCache() override {
+    device.tryUse();
+    device.driver().synchronize(device.stream());
+  }
 
   const uint32_t stored; ///< positions, a multiple of QRT_CUDA_KV_MULTIPLE
   const Buffer memory;
+
+private:
+  const Device &device;
 };
 
 } // namespace
@@ -160,8 +168,9 @@ qrt_cuda_step CudaExecutor::describe(std::span<const Part> parts,
 }
 
 void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
-                            uint32_t rows) {
-  char *image = stepImage.data();
+                            uint32_t rows, const PinnedBuffer &buffer,
+                            DevicePointer ids) {
+  char *image = buffer.data();
   const uint64_t base = memory.address() + stepAt;
   uint64_t at = aligned(sizeof(qrt_cuda_step));
   qrt_cuda_step step = describe(parts, tokens, rows);
@@ -179,6 +188,8 @@ void CudaExecutor::sendStep(std::span<const Part> parts, uint32_t tokens,
   step.token_sequence = table(tables.owners, tokens);
   step.logit_rows = table(tables.rows, rows);
   fillTables(parts, tables);
+  if (ids)
+    step.token_ids = ids;
   std::memcpy(image, &step, sizeof(step));
   driver.check(driver.copyToDevice(base, image, at, device.stream()),
                "cannot send a step");
@@ -191,11 +202,23 @@ bool CudaExecutor::setInlineStep(std::span<const Part> parts, uint32_t tokens,
              {inlineStep.sequences, inlineStep.token_ids, inlineStep.positions,
               inlineStep.token_sequence, inlineStep.logit_rows});
   DevicePointer logits = 0;
-  if (parts.size() != 1 || rows == 0 ||
+  if (parts.size() != 1 || rows == 0 || !parts[0].logits ||
       driver.hostAddress(&logits, parts[0].logits, 0))
     return false;
   inlineStep.step.logits = logits;
   return true;
+}
+
+void CudaExecutor::launchStep(const Entry &entry, uint32_t tokens,
+                              uint32_t logitRows) const {
+  const auto captured =
+      std::find_if(entry.graphs.begin(), entry.graphs.end(),
+                   [&](const CapturedGraph &g) { return g.tokens >= tokens; });
+  if (captured != entry.graphs.end())
+    driver.check(driver.launchGraph(captured->graph, device.stream()),
+                 "a graph does not start");
+  else
+    enqueue(entry, tokens, logitRows);
 }
 
 void CudaExecutor::runParts(std::span<const Part> parts) {
@@ -215,15 +238,8 @@ void CudaExecutor::runParts(std::span<const Part> parts) {
   if (entry->isPersistent)
     isThere = setInlineStep(parts, tokens, rows);
   else
-    sendStep(parts, tokens, rows);
-  const auto captured =
-      std::find_if(entry->graphs.begin(), entry->graphs.end(),
-                   [&](const CapturedGraph &g) { return g.tokens >= tokens; });
-  if (captured != entry->graphs.end())
-    driver.check(driver.launchGraph(captured->graph, device.stream()),
-                 "a graph does not start");
-  else
-    enqueue(*entry, tokens, rows);
+    sendStep(parts, tokens, rows, stepImage);
+  launchStep(*entry, tokens, rows);
   // One copy a sequence: memory of two may be neighbours, but a copy must not
   // reach from one allocation into the next.
   uint64_t from = logitRows.address();

@@ -43,6 +43,7 @@ std::string Driver::load() {
   resolve(createStream, "cuStreamCreate");
   resolve(destroyStream, "cuStreamDestroy_v2");
   resolve(synchronize, "cuStreamSynchronize");
+  resolve(queryStream, "cuStreamQuery");
   resolve(createEvent, "cuEventCreate");
   resolve(destroyEvent, "cuEventDestroy_v2");
   resolve(recordEvent, "cuEventRecord");

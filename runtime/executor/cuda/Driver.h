@@ -44,6 +44,7 @@ constexpr int kProgrammaticLaunch = 6; ///< a launch's attribute
 constexpr unsigned kNonBlocking = 1;   ///< a stream's flag
 constexpr unsigned kNoTiming = 2;      ///< an event's flag
 constexpr int kCaptureThreadLocal = 1;
+constexpr Result kNotReady = 600;
 
 struct LaunchAttribute {
   int id;
@@ -105,6 +106,7 @@ public:
   Result (*createStream)(Stream *, unsigned);
   Result (*destroyStream)(Stream);
   Result (*synchronize)(Stream);
+  Result (*queryStream)(Stream); ///< kNotReady while there is work
   Result (*createEvent)(Event *, unsigned);
   Result (*destroyEvent)(Event);
   Result (*recordEvent)(Event, Stream);

@@ -200,7 +200,8 @@ typedef struct qrt_step_item {
 QRT_API qrt_status qrt_model_step(qrt_model *model, const qrt_step_item *items,
                                   size_t count);
 /* The logits of the session's last step: *rows rows of `vocabulary` floats
-   each. They are the session's and valid until its next step. */
+   each. They are the session's and valid until its next step. None, *rows 0,
+   after a generation whose tokens the device chose. */
 QRT_API qrt_status qrt_session_logits(const qrt_session *session,
                                       const float **logits, size_t *rows);
 

@@ -38,18 +38,22 @@ private:
 };
 } // namespace
 
+void addSamplerOptions(CLI::App &verb, SamplerOptions &options) {
+  verb.add_option("--temperature", options.temperature,
+                  "0 always takes the likeliest token");
+  verb.add_option("--top-k", options.topK,
+                  "Choose among the k likeliest; 0: among all");
+  verb.add_option("--top-p", options.topP,
+                  "Choose among the likeliest that reach this probability");
+  verb.add_option("--min-p", options.minP,
+                  "Leave out what has less than this share of the likeliest");
+  verb.add_option("--repetition-penalty", options.repetitionPenalty,
+                  "Above 1: less of what stands there already");
+}
+
 void addSampling(CLI::App &verb, GenerateOptions &options,
                  std::optional<uint64_t> &seed) {
-  verb.add_option("--temperature", options.sampling.temperature,
-                  "0 always takes the likeliest token");
-  verb.add_option("--top-k", options.sampling.topK,
-                  "Choose among the k likeliest; 0: among all");
-  verb.add_option("--top-p", options.sampling.topP,
-                  "Choose among the likeliest that reach this probability");
-  verb.add_option("--min-p", options.sampling.minP,
-                  "Leave out what has less than this share of the likeliest");
-  verb.add_option("--repetition-penalty", options.sampling.repetitionPenalty,
-                  "Above 1: less of what stands there already");
+  addSamplerOptions(verb, options.sampling);
   verb.add_option("--seed", seed, "Same seed, same text (default: random)")
       ->check([](const std::string &text) -> std::string {
         uint64_t value;
@@ -207,6 +211,7 @@ void GenerateVerb::printResult(const Model &model,
       {"generation_seconds", result.generateSeconds},
       {"generation_tokens_per_second", rate(decoded, result.generateSeconds)},
       {"total_seconds", total},
+      {"sampled_on_device", result.sampledOnDevice},
       {"peak_memory", peakMemory()}};
   printJson(json);
 }

@@ -39,6 +39,9 @@ void addEval(CLI::App &app);
 void addBench(CLI::App &app);
 void addChat(CLI::App &app);
 
+/// Adds the options that say how a token is chosen.
+void addSamplerOptions(CLI::App &verb, SamplerOptions &options);
+
 /// Options of sampling and of what ends a text, for verbs that make text.
 void addSampling(CLI::App &verb, GenerateOptions &options,
                  std::optional<uint64_t> &seed);
