@@ -1,6 +1,7 @@
 //===- Bench.cpp - qrt bench ----------------------------------------------===//
 
 #include "runtime/api/Sampler.h"
+#include "runtime/api/TokenSource.h"
 #include "runtime/executor/cuda/CudaExecutor.h"
 #include "runtime/support/Error.h"
 #include "runtime/tools/qrt/Bandwidth.h"
@@ -24,6 +25,7 @@ struct BenchVerb {
   uint32_t repetitions = 5;
   BenchFormat format = BenchFormat::Markdown;
   std::string check;
+  SamplerOptions sampling;
 
   void run();
 };
@@ -31,8 +33,9 @@ struct BenchVerb {
 /// Runs one model's tests.
 class Bench {
 public:
-  Bench(Model &model, uint32_t repetitions)
-      : model(model), repetitions(repetitions), weightBytes(countWeights()) {}
+  Bench(Model &model, uint32_t repetitions, const SamplerOptions &sampling)
+      : model(model), repetitions(repetitions), sampling(sampling),
+        weightBytes(countWeights()) {}
 
   /// Of the weights that a step reads.
   uint64_t bytesAStep() const { return weightBytes; }
@@ -49,9 +52,13 @@ private:
   void measure(BenchResult &result, uint32_t tokens, Work work);
   void step(std::span<Session *const> sessions,
             std::span<const std::vector<int32_t>> tokens);
+  /// `tokens` steps of one session, as generate() makes them; how tokens were
+  /// chosen.
+  std::string generateOne(Session &session, uint32_t tokens);
 
   Model &model;
   const uint32_t repetitions;
+  const SamplerOptions sampling;
   const uint64_t weightBytes;
   Random random{1};
 };
@@ -131,13 +138,28 @@ BenchResult Bench::prompt(uint32_t tokens, uint32_t depth, uint32_t batch) {
   return result;
 }
 
+std::string Bench::generateOne(Session &session, uint32_t tokens) {
+  Sampler sampler(sampling, model.vocabulary());
+  session.feed(randomTokens(1));
+  TokenSource source(session, sampler, tokens);
+  for (uint32_t i = 0; i < tokens; ++i)
+    source.next();
+  return std::string(sampling.temperature == 0 ? "greedy" : "sampled") +
+         (source.isOnDevice() ? " on the GPU" : " on the host");
+}
+
 BenchResult Bench::generation(uint32_t tokens, uint32_t depth, uint32_t batch) {
   BenchResult result;
   result.newTokens = tokens;
   result.depth = depth;
   result.batch = batch;
+  result.sampling = "none";
   std::vector<std::vector<int32_t>> ids(batch);
   measure(result, tokens, [&](std::span<Session *const> sessions) {
+    if (batch == 1) {
+      result.sampling = generateOne(*sessions[0], tokens);
+      return;
+    }
     for (uint32_t i = 0; i < tokens; ++i) {
       for (std::vector<int32_t> &one : ids)
         one = randomTokens(1);
@@ -214,7 +236,7 @@ void BenchVerb::run() {
     about.kvDtype = type->str();
   about.startTime = utcNow();
 
-  Bench bench(model, repetitions);
+  Bench bench(model, repetitions, sampling);
   std::vector<BenchResult> results;
   auto isSome = [](uint32_t tokens) { return tokens > 0; };
   uint64_t tests = depths.size() * batches.size() *
@@ -254,6 +276,8 @@ void addBench(CLI::App &app) {
   CLI::App *command =
       app.add_subcommand("bench", "Measures speed as llama-bench does");
   verb->common.addTo(*command);
+  verb->sampling.temperature = 0;
+  addSamplerOptions(*command, verb->sampling);
   auto addList = [&](const char *names, std::vector<uint32_t> &values,
                      const char *description, uint32_t least) {
     command->add_option(names, values, description)

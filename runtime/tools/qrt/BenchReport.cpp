@@ -85,6 +85,8 @@ static nlohmann::ordered_json toJson(const BenchModel &model,
       {"read_bandwidth_gbps", model.readBandwidth / 1e9},
       {"peak_memory", result.peakMemory},
   };
+  if (!result.sampling.empty())
+    row["sampling"] = result.sampling;
   if (model.checkPerplexity)
     row["check_perplexity"] = *model.checkPerplexity;
   return row;
@@ -106,6 +108,12 @@ static void printMarkdown(const BenchModel &model,
                 result.rateDeviation(), result.bandwidth() / 1e9,
                 100 * result.bandwidth() / model.readBandwidth,
                 double(result.peakMemory) / mebibyte);
+  for (const BenchResult &result : results)
+    if (result.batch == 1 && result.newTokens) {
+      std::printf("\nsampling: %s; none with more than one sequence\n",
+                  result.sampling.c_str());
+      break;
+    }
   std::printf("\nread bandwidth: %.2f GB/s\n", model.readBandwidth / 1e9);
   if (model.checkPerplexity)
     std::printf("check: perplexity %.4f\n", *model.checkPerplexity);

@@ -20,6 +20,7 @@ struct BenchResult {
   uint64_t tokens = 0;         ///< of all sequences, in one repetition
   uint64_t bytesRead = 0;      ///< weights and cache, in one repetition
   uint64_t peakMemory = 0;
+  std::string sampling; ///< of new tokens: "greedy on the GPU", "none"
 
   std::vector<double> rates() const; ///< tokens a second
   double averageRate() const;
@@ -46,8 +47,8 @@ struct BenchModel {
   std::optional<double> checkPerplexity;
 };
 
-/// Rows and Csv are llama-bench's `-o json` (an array) and `-o csv`; Json is one
-/// object, as every `--json` prints, with that array as `results`.
+/// Rows and Csv are llama-bench's `-o json` (an array) and `-o csv`; Json is
+/// one object, as every `--json` prints, with that array as `results`.
 enum class BenchFormat { Markdown, Json, Rows, Csv };
 
 /// Prints a row for each result on stdout.

@@ -210,6 +210,11 @@ TEST_F(QrtToolTest, measures) {
   }
   EXPECT_EQ(json[1]["n_prompt"], 4);
   EXPECT_EQ(json[2]["n_gen"], 3);
+  EXPECT_EQ(json[2]["sampling"], "greedy on the host");
+  EXPECT_EQ(json[5]["sampling"], "none"); // of several sequences
+  EXPECT_EQ(run("bench MODEL -p 0 -n 2 -r 1 --temperature 1 -o json")
+                .json()[0]["sampling"],
+            "sampled on the host");
   EXPECT_EQ(run(bench + "--json").json()["results"].size(), 6u);
   Result table = run("bench MODEL -p 4 -n 0 -r 1");
   EXPECT_NE(table.out.find("| fake |"), std::string::npos);
