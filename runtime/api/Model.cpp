@@ -33,8 +33,22 @@ static std::unique_ptr<Executor> makeExecutor(const Artifact &artifact,
   return std::make_unique<CpuExecutor>(artifact, options.threads);
 }
 
+/// What `make` returns, and how long it took.
+template <typename Make>
+static auto timed(double &seconds, Make make) {
+  TimedPart part(seconds);
+  return make();
+}
+
 Model::Model(const std::string &path, const ModelOptions &options)
-    : file(path), device(makeExecutor(file, options)) {
+    : file(timed(times.file, [&] { return Artifact(path); })),
+      device(timed(times.device, [&] { return makeExecutor(file, options); })) {
+  // What the executor measured, and for `device` what is left.
+  LoadTimes parts = device->loadTimes();
+  parts.file = times.file;
+  parts.device = times.device + times.file - parts.total();
+  times = parts;
+  TimedPart part(times.text);
   const auto *bytes = file.manifest().tokenizer();
   if (bytes && bytes->size()) {
     try {

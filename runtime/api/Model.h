@@ -65,7 +65,11 @@ public:
     return requireTokenizer().encode(rendered, /*addSpecialTokens=*/false);
   }
 
+  /// Where the time of loading it went.
+  const LoadTimes &loadTimes() const { return times; }
+
 private:
+  LoadTimes times;
   Artifact file;
   std::unique_ptr<Executor> device;
   std::optional<Tokenizer> text;

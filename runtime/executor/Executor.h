@@ -9,6 +9,7 @@
 #ifndef QRT_EXECUTOR_EXECUTOR_H
 #define QRT_EXECUTOR_EXECUTOR_H
 
+#include "runtime/executor/LoadTimes.h"
 #include "runtime/executor/Sampling.h"
 
 #include <atomic>
@@ -99,6 +100,8 @@ public:
   virtual uint32_t maxTokens() const = 0;
   /// Bytes of KV cache that one position takes.
   virtual uint64_t kvBytesPerToken() const = 0;
+  /// Where the time of making it went; zeros for what it did not measure.
+  const LoadTimes &loadTimes() const { return times; }
   /// Zeros for a model without LLM.int8. Not during a step.
   virtual OutlierStatistics outlierStatistics() const { return {}; }
   /// A cache with room for `capacity` >= 1 positions. Throws qrt::Error if
@@ -147,6 +150,7 @@ protected:
   virtual void runParts(std::span<const Part> parts) = 0;
   virtual void runTeam(const std::function<void(uint32_t)> &work) = 0;
 
+  LoadTimes times;
   std::mutex running; ///< held by who puts steps on the device
 };
 

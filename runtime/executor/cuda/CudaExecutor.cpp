@@ -5,6 +5,7 @@
 #include "runtime/abi/cuda_abi.h"
 #include "runtime/executor/cuda/Architecture.h"
 #include "runtime/executor/cuda/Cuts.h"
+#include "runtime/executor/cuda/Upload.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -89,10 +90,17 @@ CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
                     std::to_string(QRT_CUDA_ABI_VERSION),
                 artifact.path(), "compile the model again");
   try {
-    loadKernels(artifact, *kernels);
-    loadSampler(*kernels);
-    layOutMemory(artifact);
+    {
+      TimedPart timed(times.kernels);
+      loadKernels(artifact, *kernels);
+    }
+    {
+      TimedPart timed(times.memory);
+      loadSampler(*kernels);
+      layOutMemory(artifact);
+    }
     uploadWeights(artifact);
+    TimedPart timed(times.graphs);
     reserveLogits(1);
     resolveOperands();
   } catch (...) {
@@ -254,41 +262,11 @@ void CudaExecutor::sendTable(const Launch &launch) {
 }
 
 void CudaExecutor::uploadWeights(const Artifact &artifact) {
-  constexpr uint64_t chunk = uint64_t(32) << 20;
-  PinnedBuffer buffers[2] = {PinnedBuffer(device, chunk),
-                             PinnedBuffer(device, chunk)};
-  struct Events {
-    const Driver &driver;
-    Event event[2] = {};
-    ~Events() {
-      for (Event e : event)
-        if (e)
-          driver.destroyEvent(e);
-    }
-  } events{driver};
-  for (Event &event : events.event)
-    driver.check(driver.createEvent(&event, kNoTiming), "no event");
   artifact.prefetch();
-  uint64_t turn = 0;
-  for (uint32_t i = 0; i < tensorAt.size(); ++i) {
-    std::span<const uint8_t> from = artifact.tensor(i);
-    for (uint64_t done = 0; done < from.size(); ++turn) {
-      uint64_t count = std::min<uint64_t>(chunk, from.size() - done);
-      Event event = events.event[turn % 2];
-      // Its last copy has to be over before a buffer is filled again.
-      if (turn >= 2)
-        driver.check(driver.waitEvent(event), "cannot copy weights");
-      char *buffer = buffers[turn % 2].data();
-      std::memcpy(buffer, from.data() + done, count);
-      driver.check(driver.copyToDevice(memory.address() + tensorAt[i] + done,
-                                       buffer, count, device.stream()),
-                   "cannot copy weights");
-      driver.check(driver.recordEvent(event, device.stream()),
-                   "cannot copy weights");
-      done += count;
-    }
-  }
-  driver.check(driver.synchronize(device.stream()), "cannot copy weights");
+  std::vector<UploadPiece> pieces;
+  for (uint32_t i = 0; i < tensorAt.size(); ++i)
+    pieces.push_back({artifact.tensor(i), memory.address() + tensorAt[i]});
+  upload(device, pieces, times);
 }
 
 void CudaExecutor::reserveLogits(uint32_t rows) {

@@ -30,11 +30,12 @@ struct GenerateVerb {
 private:
   void readPrompt(const Model &model);
   uint32_t contextFor(const Model &model) const;
-  void printTiming(const GenerateResult &result) const;
+  void printTiming(const Model &model, const GenerateResult &result) const;
   void printResult(const Model &model, const GenerateResult &result) const;
 
   std::vector<int32_t> promptIds;
   std::string promptText, newText;
+  double firstToken = 0; ///< seconds from the start of loading to it
 };
 } // namespace
 
@@ -134,6 +135,7 @@ void GenerateVerb::run() {
   options.sampling.seed = *seed;
   if (maxNewTokens)
     options.maxNewTokens = *maxNewTokens;
+  std::optional<TimedPart> untilFirst(firstToken);
   Model model(common.file, common.model());
   readPrompt(model);
   Session session(model, contextFor(model));
@@ -152,6 +154,7 @@ void GenerateVerb::run() {
   };
   GenerateResult result = generate(
       session, promptIds, options, [&](int32_t token, std::string_view text) {
+        untilFirst.reset();
         newText += text;
         echo();
         if (streams) {
@@ -163,6 +166,7 @@ void GenerateVerb::run() {
         }
         return !InterruptGuard::interrupted();
       });
+  untilFirst.reset();
   echo();
   if (streams)
     std::fputc('\n', stdout);
@@ -170,7 +174,7 @@ void GenerateVerb::run() {
     printResult(model, result);
   finishOutput();
   if (!common.quiet)
-    printTiming(result);
+    printTiming(model, result);
   InterruptGuard::check();
 }
 
@@ -179,7 +183,8 @@ static double rate(size_t tokens, double seconds) {
 }
 
 /// The first two lines are those of Lit-GPT's generate scripts.
-void GenerateVerb::printTiming(const GenerateResult &result) const {
+void GenerateVerb::printTiming(const Model &model,
+                               const GenerateResult &result) const {
   double total = result.promptSeconds + result.generateSeconds;
   size_t count = result.ids.size(), decoded = count ? count - 1 : 0;
   std::fprintf(stderr,
@@ -190,6 +195,32 @@ void GenerateVerb::printTiming(const GenerateResult &result) const {
                total, rate(count, total), double(peakMemory()) / 1e9,
                promptIds.size(), rate(promptIds.size(), result.promptSeconds),
                count, rate(decoded, result.generateSeconds));
+  const LoadTimes &load = model.loadTimes();
+  std::fprintf(stderr,
+               "First token after %.3f sec: file %.3f, device %.3f, kernels "
+               "%.3f, memory %.3f, weights %.3f",
+               firstToken, load.file, load.device, load.kernels, load.memory,
+               load.weights);
+  if (load.weights > 0)
+    std::fprintf(stderr, " (%.2f GB at %.2f GB/s)",
+                 double(load.weightBytes) / 1e9,
+                 double(load.weightBytes) / 1e9 / load.weights);
+  std::fprintf(stderr, ", graphs %.3f, tokenizer %.3f, prompt %.3f\n",
+               load.graphs, load.text, result.promptSeconds);
+}
+
+static nlohmann::ordered_json loadJson(const LoadTimes &load) {
+  return {{"file_seconds", load.file},
+          {"device_seconds", load.device},
+          {"kernels_seconds", load.kernels},
+          {"memory_seconds", load.memory},
+          {"weights_seconds", load.weights},
+          {"weights_reading_seconds", load.reading},
+          {"weights_waiting_seconds", load.waiting},
+          {"weight_bytes", load.weightBytes},
+          {"graphs_seconds", load.graphs},
+          {"tokenizer_seconds", load.text},
+          {"total_seconds", load.total()}};
 }
 
 void GenerateVerb::printResult(const Model &model,
@@ -212,6 +243,8 @@ void GenerateVerb::printResult(const Model &model,
       {"generation_tokens_per_second", rate(decoded, result.generateSeconds)},
       {"total_seconds", total},
       {"sampled_on_device", result.sampledOnDevice},
+      {"first_token_seconds", firstToken},
+      {"load", loadJson(model.loadTimes())},
       {"peak_memory", peakMemory()}};
   printJson(json);
 }

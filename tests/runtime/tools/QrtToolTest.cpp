@@ -98,6 +98,10 @@ TEST_F(QrtToolTest, printsJson) {
   EXPECT_EQ(json["finish_reason"], "length");
   EXPECT_EQ(json["seed"], 5);
   EXPECT_EQ(json["timings"]["new_tokens"], 3);
+  EXPECT_EQ(json["timings"]["sampled_on_device"], false);
+  EXPECT_GT(json["timings"]["load"]["total_seconds"], 0);
+  EXPECT_GE(json["timings"]["first_token_seconds"],
+            json["timings"]["load"]["total_seconds"]);
 }
 
 TEST_F(QrtToolTest, startsFromNothing) {
