@@ -30,6 +30,8 @@ namespace qcc::cuda {
 constexpr int64_t kPersistentSumsBytes = 32 * kConsumerWarps * 64,
                   kFewSumsBytes = 8 * kConsumerWarps * 64,
                   kMuchShared = 150 * 1024;
+/// Parts that attentions are cut into at most, one a block.
+constexpr int64_t kMostParts = 256;
 /// Scales of at most so many slots are one copy.
 constexpr int64_t kMostChunkSlots = 8;
 
@@ -76,6 +78,9 @@ private:
   /// fast ones.
   static int64_t alignment(int64_t unitBytes, int64_t scaleLine);
   int64_t sharesOf(krn::GemmOp gemm) const;
+  /// Of the result of some positions: rows of a head, the largest score, the
+  /// sum.
+  static int64_t elementsOfPart(krn::AttentionOp op);
   /// Of a row that a stage leaves and of the weights that read it.
   static GemmLayout layoutOf(mlir::Value staged);
   bool hasRest(mlir::Value buffer) const {
@@ -117,7 +122,9 @@ private:
   llvm::SmallSet<qrt::Code, 2> tables; ///< codes that are looked up
   bool hasNested = false;
   int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
-  int64_t counters = 0, partialBytes = 0;
+  int64_t partsAt = 0; ///< room for parts of attentions, in the arena
+  /// Layers of the repeat, and gemvs and attentions of a step so far.
+  int64_t layers = 1, streamed = 0;
   /// Blocks that attended, where no gemm stands between.
   std::optional<int64_t> attended;
   /// The last of `streams`.

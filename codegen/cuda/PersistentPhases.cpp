@@ -238,6 +238,12 @@ int64_t PersistentGenerator::sharesOf(krn::GemmOp gemm) const {
   return tiles * layout.units / mostAlignment;
 }
 
+int64_t PersistentGenerator::elementsOfPart(krn::AttentionOp op) {
+  auto cache = cast<tfm::CacheType>(op.getCache());
+  const int64_t group = int64_t(op.getHeads()) / cache.getHeads();
+  return std::min<int64_t>(group, 16) * (cache.getDim() + 2);
+}
+
 void PersistentGenerator::add(krn::AttentionOp op) {
   auto append = dyn_cast_or_null<krn::RopeAppendOp>(op->getPrevNode());
   if (!append || !append.getFused() ||
@@ -272,7 +278,6 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.flag("normQk", bool(append.getQNorm()));
   c.real("epsilon", append.getEps().convertToFloat());
   c.real("normOffset", append.getNormOffset().convertToFloat());
-  c.integer("splits", 1);
   const bool isSplit = hasRest(append.getQuery());
   if (hasRest(append.getKey()) != isSplit ||
       hasRest(append.getValue()) != isSplit)
@@ -281,7 +286,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.flag("isTagged", tags->isTagged(op.getOutput()));
   // As many warps as have room for their results.
   const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16) + 4 * dim,
-                each = liveRows * (dim + 2) * 4,
+                each = elementsOfPart(op) * 4,
                 fetched = krn::roundUp(liveRows + 2, kConsumerWarps) * dim * 4,
                 room = krn::roundUp(xBytes, 64) + sumsBytes;
   const int64_t warps =
@@ -293,9 +298,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   // A slot has room for a tile of keys or values.
   slotBytes = std::max<int64_t>(slotBytes, QRT_CUDA_KV_TILE * dim * 2);
   const int64_t rowBlocks = tokens * kvHeads * ((group + 15) / 16);
-  counters = std::max(counters, rowBlocks);
   attended = rowBlocks;
-  partialBytes = std::max(partialBytes, each);
   // Blocks that attend are spared a part of the gemm in front, unless all wait
   // for the attention.
   const Value last = lastGemm ? rootOf(lastGemm.getOutput()) : Value();
@@ -312,6 +315,8 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   place("vAt", append.getValue());
   place("tableAt", append.getTable());
   place("outputAt", op.getOutput());
+  c.integer("partsAt", partsAt);
+  c.integer("mostParts", kMostParts);
   for (auto [name, value] : {std::pair("qRestAt", append.getQuery()),
                              std::pair("kRestAt", append.getKey()),
                              std::pair("vRestAt", append.getValue())})

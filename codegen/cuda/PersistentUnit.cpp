@@ -103,6 +103,8 @@ std::string PersistentGenerator::config(const char *name,
 void PersistentGenerator::call(const std::string &member,
                                const std::string &config,
                                std::initializer_list<std::string> operands) {
+  if (member == "gemv" || member == "attention")
+    streamed += layers;
   body += indent + "a.template " + member + "<" + config + ">(";
   bool isFirst = true;
   for (const std::string &operand : operands) {
@@ -148,6 +150,13 @@ void PersistentGenerator::findRests() {
     rests[buffer] = arena;
     arena += krn::roundUp(tokens * buffer.getType().getColumns() * 4, 256);
   });
+  // Attentions come one after the other and share a room for parts.
+  partsAt = arena;
+  int64_t partBytes = 0;
+  entry.walk([&](krn::AttentionOp op) {
+    partBytes = std::max(partBytes, elementsOfPart(op) * 8);
+  });
+  arena += krn::roundUp(kMostParts * partBytes, 256);
 }
 
 void PersistentGenerator::findSlots() {
@@ -236,7 +245,9 @@ void PersistentGenerator::addRepeat(krn::RepeatOp op,
           "  a.setLayer(layersAt + " + std::to_string(first) + " + layer * " +
           std::to_string(arguments) + ");\n";
   tags->beginRepeat(int64_t(op.getLayers()));
+  layers = int64_t(op.getLayers());
   addBlock(block, outer + "  ");
+  layers = 1;
   tags->endRepeat();
   body += outer + "}\n";
   layerArguments.clear();
@@ -290,6 +301,7 @@ PersistentUnit PersistentGenerator::run() {
   plan.integer("streams", int64_t(streams.size()));
   plan.integer("words", count);
   plan.integer("barriers", tags->barriers());
+  plan.integer("streamed", streamed);
   plan.integer("xBytes", xBytes);
   plan.integer("sumsBytes", sumsBytes);
   plan.integer("mapBytes", mapBytes);
@@ -321,12 +333,9 @@ PersistentUnit PersistentGenerator::run() {
   launch.shared_bytes = uint32_t(bytesWith(slots));
   launch.per_sm = 1;
   launch.cooperative = true;
-  launch.counters = uint32_t(counters);
-  launch.partial_bytes = uint64_t(partialBytes);
-  launch.operands = {
-      Operand(OperandKind::Table, 0, 0), Operand(OperandKind::Cuts, 0, 0),
-      Operand(OperandKind::Sync, 0, 0), Operand(OperandKind::Counters, 0, 0),
-      Operand(OperandKind::Partials, 0, 0)};
+  launch.operands = {Operand(OperandKind::Table, 0, 0),
+                     Operand(OperandKind::Cuts, 0, 0),
+                     Operand(OperandKind::Sync, 0, 0)};
   launch.table = words;
   launch.table.insert(launch.table.end(), layerWords.begin(), layerWords.end());
   launch.streams = std::move(streams);

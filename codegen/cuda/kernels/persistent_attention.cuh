@@ -7,8 +7,10 @@
 // be limited to what little L1 cache is left beside the ring); the consumer
 // warps of a block take turns with them. The block that works on the last
 // positions of a head appends its key and value: to the cache, and to what the
-// ring holds of it. The last block to finish a row adds up, in the order of the
-// parts.
+// ring holds of it. Where positions are split, a block leaves its partial
+// results as words that say which attention of all steps they are of, and adds
+// up a piece of the output, in the order of the parts, as soon as they are
+// there.
 //
 //===----------------------------------------------------------------------===//
 
@@ -98,7 +100,7 @@ struct PersistentAttention {
   static __device__ __forceinline__ void each(const Step *step, Use use) {
     const int blocks = opaque(int(gridDim.x));
     const int rowBlocks = int(step->tokens) * K::kvHeads * headBlocks;
-    const int most = larger(1, blocks / rowBlocks);
+    const int most = larger(1, smaller(blocks, K::mostParts) / rowBlocks);
     for (int i = blockIdx.x; i < rowBlocks * most; i += blocks) {
       Item item;
       item.most = most;
@@ -129,10 +131,11 @@ struct PersistentAttention {
     }
   }
 
-  /// What consumers do; begin() is called when the queries are there.
+  /// What consumers do; begin() is called when the queries are there. `stamp`
+  /// is not 0, and another one for every attention.
   template <class Begin>
   static __device__ __forceinline__ void
-  run(Actor<P> &ring, Begin begin, const Step *step, const Args &a,
+  run(Actor<P> &ring, Begin begin, const Step *step, uint32_t stamp,
       char *shared, uint64_t arena, uint64_t qNorm, uint64_t kNorm,
       uint64_t slopes, int64_t kvOffset, uint32_t tag, uint32_t outputTag) {
     const int thread = opaque(int(threadIdx.x));
@@ -233,23 +236,29 @@ struct PersistentAttention {
       if (warp < warps)
         leave(state, parts + warp * liveRows * width, rows, g, t);
       syncConsumers();
-      float *room = pointer<float>(a.v[4]) +
-                    int64_t(item.rowBlock) * item.most * liveRows * width;
+      // The parts of the row block, and the one of this block.
+      uint64_t *all = pointer<uint64_t>(arena + K::partsAt) +
+                      int64_t(item.rowBlock) * item.most * liveRows * width,
+               *own = item.splits == 1 ? nullptr
+                                       : all + item.split * liveRows * width;
       float *out = pointer<float>(arena + K::outputAt) +
                    int64_t(item.token) * K::outputStride +
                    firstHead * K::headDim;
 #pragma unroll 1
       for (int i = warp; i < rows * runs; i += kConsumerWarps) {
         const int row = i / runs;
-        join<false>(parts + row * width, smaller(warps, item.to - item.from),
-                    item.splits == 1
-                        ? nullptr
-                        : room + (item.split * liveRows + row) * width,
-                    out + row * K::headDim, i % runs, outputTag, lane);
+        join(parts + row * width, smaller(warps, item.to - item.from),
+             own ? own + row * width : nullptr, stamp, out + row * K::headDim,
+             i % runs, outputTag, lane);
       }
       if (item.splits > 1)
-        joinSplits(a, item.rowBlock, item.splits, rows, room, out, outputTag,
-                   parts, warp, lane);
+#pragma unroll 1
+        for (int i = item.split + warp * item.splits; i < rows * perLane;
+             i += kConsumerWarps * item.splits) {
+          const int row = i / perLane;
+          joinParts(all + row * width, item.splits, stamp,
+                    out + row * K::headDim, i % perLane, outputTag, lane);
+        }
       syncConsumers();
     });
   }
@@ -495,23 +504,14 @@ private:
     }
   }
 
-  /// Joins run `run` of the dimensions of `count` partial results, liveRows
+  /// Joins run `run` of the dimensions of the warps' `count` results, liveRows
   /// rows apart, into one at `partial`, or where that is null into the output.
-  /// Those of some parts are asked for at once: from other blocks (`IsFar`)
-  /// each is a way through the L2 cache.
-  template <bool IsFar>
   static __device__ __forceinline__ void join(const float *parts, int count,
-                                              float *partial, float *out,
-                                              int run, uint32_t tag, int lane) {
-    constexpr int stride = liveRows * width, atOnce = IsFar ? 16 : 4;
-    const auto read = [&](int part, int i) {
-      const float *at = parts + part * stride + i;
-      return IsFar ? __ldcg(at) : *at;
-    };
+                                              uint64_t *partial, uint32_t stamp,
+                                              float *out, int run, uint32_t tag,
+                                              int lane) {
+    constexpr int stride = liveRows * width, atOnce = 4;
     const int first = run * runDims * 32 + lane;
-    const auto isInside = [&](int i) {
-      return K::headDim % 32 == 0 || first + i * 32 < K::headDim;
-    };
     float largest = -1e30F, sum = 0, v[runDims] = {};
 #pragma unroll 1
     for (int begin = 0; begin < count; begin += atOnce) {
@@ -519,13 +519,14 @@ private:
       float most = largest;
 #pragma unroll
       for (int p = 0; p < atOnce; ++p) {
+        const float *part = parts + (begin + p) * stride;
         const bool exists = begin + p < count;
-        score[p] = exists ? read(begin + p, K::headDim) : -1e30F;
-        weight[p] = exists ? read(begin + p, K::headDim + 1) : 0.0F;
+        score[p] = exists ? part[K::headDim] : -1e30F;
+        weight[p] = exists ? part[K::headDim + 1] : 0.0F;
 #pragma unroll
         for (int i = 0; i < runDims; ++i)
           values[p][i] =
-              exists && isInside(i) ? read(begin + p, first + i * 32) : 0.0F;
+              exists && isInside(first + i * 32) ? part[first + i * 32] : 0.0F;
       }
 #pragma unroll
       for (int p = 0; p < atOnce; ++p)
@@ -545,47 +546,97 @@ private:
       }
       largest = most;
     }
-    const float factor = partial ? 1.0F : 1.0F / sum;
-    float *to = (partial ? partial : out) + first;
 #pragma unroll
     for (int i = 0; i < runDims; ++i)
-      if (isInside(i)) {
-        if (K::isTagged && !partial)
-          storeTagged(to + i * 32, v[i] * factor, tag);
+      if (const int d = first + i * 32; isInside(d)) {
+        if (partial)
+          storeStamped(partial + d, v[i], stamp);
         else
-          to[i * 32] = v[i] * factor;
+          storeOutput(out + d, v[i] / sum, tag);
       }
-    if (partial && first == 0) {
-      partial[K::headDim] = largest;
-      partial[K::headDim + 1] = sum;
-    }
+    if (partial && first < 2)
+      storeStamped(partial + K::headDim + first, first ? sum : largest, stamp);
   }
 
-  /// The last block of those that share a row block finishes it.
+  /// Joins 32 dimensions of a row's `count` parts, which other blocks leave
+  /// meanwhile, into the output.
   static __device__ __forceinline__ void
-  joinSplits(const Args &a, int rowBlock, int splits, int rows,
-             const float *room, float *out, uint32_t tag, float *shared,
-             int warp, int lane) {
-    uint32_t *before = reinterpret_cast<uint32_t *>(shared);
-    syncConsumers();
-    if (warp == 0 && lane == 0) {
-      // Releases what the whole block wrote, which it has waited for. The last
-      // one leaves a zero.
-      uint32_t *counter = pointer<uint32_t>(a.v[3]) + rowBlock;
-      asm volatile("atom.acq_rel.gpu.inc.u32 %0, [%1], %2;"
-                   : "=r"(*before)
-                   : "l"(counter), "r"(splits - 1)
-                   : "memory");
-    }
-    syncConsumers();
-    if (*before + 1 != uint32_t(splits))
-      return;
+  joinParts(const uint64_t *parts, int count, uint32_t stamp, float *out,
+            int run, uint32_t tag, int lane) {
+    constexpr int stride = liveRows * width, atOnce = 16;
+    const int d = run * 32 + lane;
+    float largest = -1e30F, sum = 0, v = 0;
 #pragma unroll 1
-    for (int i = warp; i < rows * runs; i += kConsumerWarps) {
-      const int row = i / runs;
-      join<true>(room + row * width, splits, nullptr, out + row * K::headDim,
-                 i % runs, tag, lane);
+    for (int begin = 0; begin < count; begin += atOnce) {
+      const uint64_t *at = parts + int64_t(begin) * stride;
+      const uint64_t none = uint64_t(stamp) << 32;
+      const auto exists = [&](int part) { return begin + part < count; };
+      // A lane of the first half has a part's largest score, the one 16 lanes
+      // behind it the part's sum.
+      const int part = lane % atOnce;
+      const uint64_t *ownAt =
+          at + part * stride + K::headDim + lane / atOnce;
+      uint64_t own = exists(part) ? loadWord(ownAt) : none, values[atOnce];
+#pragma unroll
+      for (int i = 0; i < atOnce; ++i)
+        values[i] =
+            exists(i) && isInside(d) ? loadWord(at + i * stride + d) : none;
+      for (bool isMissing = true; isMissing;) {
+        isMissing = false;
+        const auto retry = [&](uint64_t &word, const uint64_t *from) {
+          if (uint32_t(word >> 32) != stamp) {
+            word = loadWord(from);
+            isMissing = true;
+          }
+        };
+        retry(own, ownAt);
+#pragma unroll
+        for (int i = 0; i < atOnce; ++i)
+          retry(values[i], at + i * stride + d);
+      }
+      __syncwarp();
+      const float mine = __uint_as_float(uint32_t(own)),
+                  weight = __shfl_down_sync(~0U, mine, atOnce);
+      const bool isScore = lane < atOnce && exists(part);
+      const float most = fmaxf(largest, warpMax(isScore ? mine : -1e30F)),
+                  factor = isScore ? exp2f(mine - most) : 0.0F,
+                  before = exp2f(largest - most);
+      sum = sum * before + warpSum(isScore ? weight * factor : 0.0F);
+      v *= before;
+#pragma unroll
+      for (int i = 0; i < atOnce; ++i)
+        v += __uint_as_float(uint32_t(values[i])) *
+             __shfl_sync(~0U, factor, i);
+      largest = most;
     }
+    if (isInside(d))
+      storeOutput(out + d, v / sum, tag);
+  }
+
+  static __device__ __forceinline__ bool isInside(int d) {
+    return K::headDim % 32 == 0 || d < K::headDim;
+  }
+  static __device__ __forceinline__ void storeOutput(float *to, float v,
+                                                     uint32_t tag) {
+    if (K::isTagged)
+      storeTagged(to, v, tag);
+    else
+      *to = v;
+  }
+  /// A number and its stamp, in one access.
+  static __device__ __forceinline__ void storeStamped(uint64_t *to, float v,
+                                                      uint32_t stamp) {
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(to),
+                 "l"(uint64_t(stamp) << 32 | __float_as_uint(v))
+                 : "memory");
+  }
+  static __device__ __forceinline__ uint64_t loadWord(const uint64_t *from) {
+    uint64_t v;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];"
+                 : "=l"(v)
+                 : "l"(from)
+                 : "memory");
+    return v;
   }
 };
 

@@ -27,7 +27,7 @@ class Consumer : public Actor<P> {
 public:
   __device__ __forceinline__ Consumer(const Step *step, const Args &a,
                                       char *shared)
-      : Actor<P>(step, shared), sync(pointer<uint64_t>(a.v[2])), args(a),
+      : Actor<P>(step, shared), sync(pointer<uint64_t>(a.v[2])),
         tid(threadIdx.x), target(*reinterpret_cast<const uint64_t *>(
                               shared + Places<P>::startedAt + 8)) {}
 
@@ -86,7 +86,8 @@ public:
             *reinterpret_cast<volatile uint32_t *>(
                 this->shared + Places<P>::startedAt) = this->gemvs;
         },
-        this->step, args, this->shared + Places<P>::xAt, operands...);
+        this->step, this->launch * P::streamed + this->gemvs,
+        this->shared + Places<P>::xAt, operands...);
   }
 
   template <class K>
@@ -531,7 +532,6 @@ private:
   }
 
   uint64_t *sync;
-  const Args &args;
   int tid;
   uint64_t target;
   uint32_t turn = 0;
@@ -542,7 +542,7 @@ private:
 //===----------------------------------------------------------------------===//
 
 /// Operands: the table of operands, the cuts [streams][blocks + 1], the
-/// barrier's counter, counters, room for partial results.
+/// barrier's counter.
 template <class P, class Program>
 struct Persistent {
   static __device__ __forceinline__ void run(const InlineStep &given,
