@@ -25,11 +25,9 @@
 
 namespace qcc::cuda {
 
-/// Where sums of tiles meet: 32 tiles of one token, or 8 where activations and
-/// tables take more than `kMuchShared`.
-constexpr int64_t kPersistentSumsBytes = 32 * kConsumerWarps * 64,
-                  kFewSumsBytes = 8 * kConsumerWarps * 64,
-                  kMuchShared = 150 * 1024;
+/// Tiles of one token whose sums meet, or few where activations and tables take
+/// more than `kMuchShared`.
+constexpr int64_t kSumTiles = 32, kFewSumTiles = 8, kMuchShared = 150 * 1024;
 /// Parts that attentions are cut into at most, one a block.
 constexpr int64_t kMostParts = 256;
 /// Scales of at most so many slots are one copy.
@@ -73,6 +71,14 @@ private:
   /// And the room for sums.
   void findSlots();
   bool mayHaveRest(mlir::Value buffer) const;
+  int64_t tableBytes() const {
+    return isSpread ? kSpreadTableBytes
+                    : int64_t(tables.size()) * kPairTableBytes;
+  }
+  /// Room that an attention takes from activations and sums, for queries and
+  /// for results of so many warps.
+  int64_t attentionBytes(krn::AttentionOp op, int64_t warps) const;
+  int64_t consumers() const { return consumerWarps * 32; }
   bool canSplit(krn::GemmOp gemm) const;
   /// Of a weight in slots: copies that begin at a line of 128 bytes are the
   /// fast ones.
@@ -118,8 +124,10 @@ private:
   std::string kvOffset = "0";
   int64_t arena = 0, xBytes = 0, slotBytes = 0, roomBytes = 0;
   int64_t warpBytes = 0; ///< a warp's part of a slot, at most
-  int64_t sumsBytes = kPersistentSumsBytes;
+  int64_t sumsBytes = 0, consumerWarps = kConsumerWarps;
   llvm::SmallSet<qrt::Code, 2> tables; ///< codes that are looked up
+  bool isSpread = false;    ///< their tables' entries are apart
+  bool sumsInTable = false; ///< between the entries of the only one
   bool hasNested = false;
   int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
   int64_t partsAt = 0; ///< room for parts of attentions, in the arena

@@ -64,7 +64,7 @@ void PersistentGenerator::add(krn::StageOp op) {
   const bool isFloat = staged.getActivations() != "i16";
   GemmLayout layout = layoutOf(op.getOutput());
   if (layout.rowBlocks * (isFloat ? 4 : 8) >
-      kMostStaged * (kPersistentThreads - 32))
+      kMostStaged * consumers())
     refuse(op, "has rows of " + std::to_string(staged.getColumns()) +
                    " elements, too many for one kernel");
   ConfigText c = rowConstants(op, *code, isFloat);
@@ -106,7 +106,7 @@ void PersistentGenerator::add(krn::GemmOp op) {
   const int64_t tiles = (weight.getRows() + 15) / 16;
   const int64_t unitBytes = layout.unitLines * 64;
   const int64_t perWarp = persistentUnits(unitBytes, layout.units, warpBytes),
-                slotUnits = perWarp * kConsumerWarps;
+                slotUnits = perWarp * consumerWarps;
   if (tiles * layout.units >= int64_t(1) << 31 ||
       slotUnits * layout.tileBytes >= int64_t(1) << 31)
     refuse(op, "has a weight of " + std::to_string(weight.getRows()) +
@@ -118,11 +118,12 @@ void PersistentGenerator::add(krn::GemmOp op) {
       format.nested ? krn::nestedTileBytes(layout.groups, format.nested) : 0;
   hasNested |= format.nested != 0;
   slotBytes = std::max(slotBytes, krn::roundUp(slotUnits * unitBytes, 128));
-  // Scales of so many slots are one copy; `lines` of them at most.
+  // Scales of so many slots are one copy; `lines` of them at most. A spread
+  // table leaves room for another slot if chunks are small.
   const int64_t chunkSlots =
       std::clamp<int64_t>(kChunkBytes * layout.unitsPerGroup /
                               std::max<int64_t>(slotUnits * scaleLine, 1),
-                          1, kMostChunkSlots);
+                          1, isSpread ? 1 : kMostChunkSlots);
   const int64_t chunkUnits = chunkSlots * slotUnits;
   const int64_t lines =
       layout.unitsPerGroup == 1
@@ -166,7 +167,7 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.flag("hasZero", format.zero);
   c.integer("defaultZero", qrt::defaultZero(format.code));
   c.integer("maxTokens", tokens);
-  c.integer("roundTiles", sumsBytes / (kConsumerWarps * 64 * tokens) / 2 * 2);
+  c.integer("roundTiles", sumsBytes / (consumerWarps * 64 * tokens) / 2 * 2);
   c.flag("gather", op.getGather());
   c.flag("hasBias", bool(op.getBias()));
   c.integer("activation",
@@ -229,7 +230,7 @@ int64_t PersistentGenerator::sharesOf(krn::GemmOp gemm) const {
   const int64_t tiles = (weight.getRows() + 15) / 16;
   // A thread that waits for a row in two parts holds both.
   if (hasRest(gemm.getOutput()) &&
-      weight.getRows() > kMostInTwoParts * kConsumerWarps * 32)
+      weight.getRows() > kMostInTwoParts * consumers())
     return 0;
   if (!canSplit(gemm))
     return tiles / (gemm.getGlu() ? 2 : 1);
@@ -242,6 +243,17 @@ int64_t PersistentGenerator::elementsOfPart(krn::AttentionOp op) {
   auto cache = cast<tfm::CacheType>(op.getCache());
   const int64_t group = int64_t(op.getHeads()) / cache.getHeads();
   return std::min<int64_t>(group, 16) * (cache.getDim() + 2);
+}
+
+int64_t PersistentGenerator::attentionBytes(krn::AttentionOp op,
+                                            int64_t warps) const {
+  auto cache = cast<tfm::CacheType>(op.getCache());
+  const int64_t dim = cache.getDim(),
+                liveRows = std::min<int64_t>(
+                    int64_t(op.getHeads()) / cache.getHeads(), 16),
+                query = krn::roundUp(16 * (dim + 8) * 2, 16) + 4 * dim,
+                fetched = krn::roundUp(liveRows + 2, consumerWarps) * dim * 4;
+  return query + std::max(warps * elementsOfPart(op) * 4, fetched);
 }
 
 void PersistentGenerator::add(krn::AttentionOp op) {
@@ -258,8 +270,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
                    " dimensions; one kernel takes multiples of 8 up to 128, "
                    "in f16 or bf16");
   const int64_t heads = op.getHeads(), kvHeads = cache.getHeads(),
-                dim = cache.getDim(), group = heads / kvHeads,
-                liveRows = std::min<int64_t>(group, 16);
+                dim = cache.getDim(), group = heads / kvHeads;
   ConfigText c;
   c.integer("heads", heads);
   c.integer("kvHeads", kvHeads);
@@ -285,13 +296,13 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.flag("hasRest", isSplit);
   c.flag("isTagged", tags->isTagged(op.getOutput()));
   // As many warps as have room for their results.
-  const int64_t query = krn::roundUp(16 * (dim + 8) * 2, 16) + 4 * dim,
-                each = elementsOfPart(op) * 4,
-                fetched = krn::roundUp(liveRows + 2, kConsumerWarps) * dim * 4,
-                room = krn::roundUp(xBytes, 64) + sumsBytes;
-  const int64_t warps =
-      std::clamp<int64_t>((room - query) / each, 4, kConsumerWarps);
-  const int64_t bytes = query + std::max(warps * each, fetched);
+  const int64_t room =
+      krn::roundUp(xBytes, 64) + (sumsInTable ? 0 : sumsBytes);
+  int64_t warps = consumerWarps;
+  while (warps > 4 &&
+         attentionBytes(op, warps) > std::max(room, attentionBytes(op, 0)))
+    --warps;
+  const int64_t bytes = attentionBytes(op, warps);
   roomBytes = std::max(roomBytes, bytes);
   c.integer("warps", warps);
   c.integer("roomBytes", bytes);

@@ -174,8 +174,15 @@ void PersistentGenerator::findSlots() {
       inLayers = std::max(inLayers, most);
   });
   warpBytes = inLayers ? inLayers : largest;
-  if (xBytes + int64_t(tables.size()) * kPairTableBytes > kMuchShared)
-    sumsBytes = kFewSumsBytes;
+  isSpread = !tables.empty() && xBytes + kSpreadTableBytes <= kMuchShared;
+  if (isSpread)
+    consumerWarps = kTableConsumerWarps;
+  sumsInTable = isSpread && tables.size() == 1 && tokens == 1;
+  entry.walk([&](krn::AttentionOp op) {
+    sumsInTable &= attentionBytes(op, consumerWarps) <= xBytes;
+  });
+  const bool isFew = !sumsInTable && xBytes + tableBytes() > kMuchShared;
+  sumsBytes = (isFew ? kFewSumTiles : kSumTiles) * consumerWarps * 64;
 }
 
 //===----------------------------------------------------------------------===//
@@ -264,7 +271,8 @@ PersistentUnit PersistentGenerator::run() {
   addBlock(entry.getBody().front(), "    ");
 
   xBytes = krn::roundUp(xBytes, 64);
-  sumsBytes = std::max(sumsBytes, roomBytes - xBytes);
+  if (!sumsInTable)
+    sumsBytes = std::max(sumsBytes, roomBytes - xBytes);
   const int64_t mapBytes = hasNested ? kMapBytes : 0;
   const int64_t count = int64_t(words.size() + layerWords.size());
   // The order of kernels/persistent.cuh's Places.
@@ -280,9 +288,9 @@ PersistentUnit PersistentGenerator::run() {
     at = krn::roundUp(at + 8 * int64_t(streams.size()), 16) +
          int64_t(sizeof(qrt_cuda_inline_step));
     at = krn::roundUp(at + 8 * count, 128) + xBytes;
-    return krn::roundUp(at + sumsBytes, 128) + mapBytes +
-           int64_t(tables.size()) * kPairTableBytes +
-           chunksWith(slots) * chunkBytes + slots * slotBytes + kBehindRing;
+    return krn::roundUp(at + (sumsInTable ? 0 : sumsBytes), 128) + mapBytes +
+           tableBytes() + chunksWith(slots) * chunkBytes + slots * slotBytes +
+           kBehindRing;
   };
   int64_t slots = kFewestSlots;
   if (slotBytes == 0 || bytesWith(slots) > kMostShared)
@@ -305,6 +313,8 @@ PersistentUnit PersistentGenerator::run() {
   plan.integer("xBytes", xBytes);
   plan.integer("sumsBytes", sumsBytes);
   plan.integer("mapBytes", mapBytes);
+  plan.flag("isSpread", isSpread);
+  plan.flag("sumsInTable", sumsInTable);
   plan.flag("hasNF4", tables.contains(qrt::Code::NF4));
   plan.flag("hasFP4", tables.contains(qrt::Code::FP4));
   plan.integer("sharedBytes", bytesWith(slots));
@@ -312,8 +322,11 @@ PersistentUnit PersistentGenerator::run() {
   PersistentUnit result;
   result.arenaBytes = uint64_t(arena);
   result.unit.function = function;
+  const std::string warps = std::to_string(consumerWarps),
+                    threads = std::to_string(consumers() + 32);
   result.unit.source =
-      "#include \"codegen/cuda/kernels/persistent_gemv.cuh\"\n\nnamespace "
+      "#define QCC_CONSUMER_WARPS " + warps +
+      "\n#include \"codegen/cuda/kernels/persistent_gemv.cuh\"\n\nnamespace "
       "{\nconstexpr int layersAt = " +
       std::to_string(words.size()) + ";\n\nstruct Plan {\n" + plan.text() +
       "};\n" + configs +
@@ -322,14 +335,14 @@ PersistentUnit PersistentGenerator::run() {
       body +
       "  }\n};\n} // namespace\n\nextern \"C\" __global__ void "
       "__launch_bounds__(" +
-      std::to_string(kPersistentThreads) + ", 1)\n" + function +
+      threads + ", 1)\n" + function +
       "(const __grid_constant__ qcc::cuda::InlineStep step,\n    const "
       "__grid_constant__ qcc::cuda::Args args) {\n  extern __shared__ "
       "__align__(128) char "
       "shared[];\n  qcc::cuda::Persistent<Plan, Program>::run(step, args, "
       "shared);\n}\n";
   qrt::fb::LaunchT &launch = result.launch;
-  launch.threads = uint32_t(kPersistentThreads);
+  launch.threads = uint32_t(consumers() + 32);
   launch.shared_bytes = uint32_t(bytesWith(slots));
   launch.per_sm = 1;
   launch.cooperative = true;

@@ -192,12 +192,15 @@ constexpr GemmLayout persistentLayout(int bits, int64_t columns, int64_t group,
 }
 /// A step of the last unit of a slot may reach so far behind it.
 constexpr int64_t kBehindRing = 1024;
-/// Bytes of the table of a table code (codes.cuh), and of the dynamic map.
-constexpr int64_t kPairTableBytes = 256 * 32 * 4, kMapBytes = 256 * 4;
+/// Bytes of the table of a table code (codes.cuh), of spread ones
+/// (persistent.cuh), and of the dynamic map.
+constexpr int64_t kPairTableBytes = 256 * 32 * 4, kSpreadTableBytes = 256 * 256,
+                  kMapBytes = 256 * 4;
 
-/// What persistent.cuh fixes.
-constexpr int64_t kConsumerWarps = 11,
-                  kPersistentThreads = kConsumerWarps * 32 + 32;
+/// Consumer warps of a block of a persistent kernel. 11 and the producer have
+/// 168 registers a thread. Table codes, whose look-ups wait for shared memory,
+/// gain more by other warps than they lose by 128 registers (docs/adr/0004).
+constexpr int64_t kConsumerWarps = 11, kTableConsumerWarps = 15;
 /// A slot's units of one warp, of no more than two tiles and `mostBytes`. Two
 /// hide more of what a slot costs than one does, more take too many registers,
 /// unless they are small.

@@ -168,17 +168,19 @@ QCC_DEVICE uint32_t tableHalf(uint32_t code) {
 }
 
 /// Table codes two at a time: a copy for every lane, so that a warp's lanes
-/// read different banks. Word 32 b + lane has the values of codes b % 16 and
-/// b / 16, in f16.
+/// read different banks. Entry b, 128 bytes and `Stride` behind the one in front
+/// of it, has the values of codes b % 16 and b / 16, in f16.
 constexpr int kPairTableBytes = 256 * 32 * 4;
 
-template <int Code>
+template <int Code, int Stride = 128>
 QCC_DEVICE void fillPairTable(char *table, int thread, int threads) {
 #pragma unroll 1
   for (int i = thread; i < 256 * 8; i += threads) {
+    const int entry = i / 8;
     const uint32_t pair =
-        tableHalf<Code>(i / 8 % 16) | tableHalf<Code>(i / 8 / 16) << 16;
-    reinterpret_cast<uint4 *>(table)[i] = {pair, pair, pair, pair};
+        tableHalf<Code>(entry % 16) | tableHalf<Code>(entry / 16) << 16;
+    *reinterpret_cast<uint4 *>(table + entry * Stride + i % 8 * 16) = {
+        pair, pair, pair, pair};
   }
 }
 

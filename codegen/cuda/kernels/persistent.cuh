@@ -27,7 +27,7 @@
 
 namespace qcc::cuda {
 
-constexpr int kConsumerWarps = 11;
+constexpr int kConsumerWarps = QCC_CONSUMER_WARPS; // by the generated unit
 constexpr int kConsumers = kConsumerWarps * 32;
 constexpr int kPersistentThreads = kConsumers + 32;
 
@@ -123,6 +123,19 @@ QCC_DEVICE float4 loadNow4(const float *p) {
 /// A step of the last unit of a slot may reach so far behind it.
 constexpr int kBehindRing = 1024;
 
+/// Spread pair tables: entries are 256 bytes apart, so that a code is a byte of
+/// an address. Between those of one are another's, or sums of tiles.
+constexpr int kSpreadTableBytes = 256 * 256;
+
+/// Where a block's shared memory begins, behind what the system has, or -1 on
+/// chips that are not known yet. (ptxas takes it for a constant, too, but adds
+/// the number of the block in its cluster.)
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(__CUDA_ARCH_FEAT_SM100_ALL)
+constexpr int kSharedStart = 1024;
+#else
+constexpr int kSharedStart = -1;
+#endif
+
 template <class P, class K>
 struct PersistentAttention; // persistent_attention.cuh
 
@@ -137,17 +150,21 @@ struct Places {
                        tableAt = stepAt + int(sizeof(InlineStep)),
                        xAt = (tableAt + 8 * P::words + 127) / 128 * 128,
                        sumsAt = xAt + P::xBytes,
-                       mapAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
+                       mapAt = (sumsAt + (P::sumsInTable ? 0 : P::sumsBytes) +
+                                127) /
+                               128 * 128,
                        pairsAt = mapAt + P::mapBytes,
-                       chunksAt =
-                           pairsAt + (P::hasNF4 + P::hasFP4) * kPairTableBytes,
+                       tables = P::hasNF4 + P::hasFP4,
+                       chunksAt = pairsAt + (P::isSpread
+                                                 ? kSpreadTableBytes
+                                                 : tables * kPairTableBytes),
                        ringAt = chunksAt + P::chunks * P::chunkBytes,
                        bytes = ringAt + P::slots * P::slotBytes + kBehindRing;
   static_assert(bytes == P::sharedBytes);
-  /// The pair table of a code.
+  /// The pair table of a code, behind pairsAt.
   template <int Code>
   static constexpr int pairsOf() {
-    return pairsAt + (Code == FP4 && P::hasNF4 ? kPairTableBytes : 0);
+    return Code != FP4 || !P::hasNF4 ? 0 : P::isSpread ? 128 : kPairTableBytes;
   }
 };
 

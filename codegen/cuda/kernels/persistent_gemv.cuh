@@ -121,10 +121,9 @@ public:
     // and for the tensor cores at once.
     Place<K> slot(begin), place(begin + warp * perWarp);
     Chunk<K> scales;
-    PairTable table = {};
-    if (Sums::isTable)
-      table = {this->base + Places<P>::template pairsOf<K::code>() + lane * 4,
-               128 + threadIdx.z};
+    const PairTable<Places<P>::pairsAt, P::isSpread> table = {
+        uint32_t(Places<P>::template pairsOf<K::code>() + lane * 4), this->base,
+        128 + threadIdx.z};
     typename Sums::Activations x[perWarp];
     Fetched<K> now = {};
     fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
@@ -176,30 +175,34 @@ public:
       left -= K::slotUnits;
       if (left > 0)
         fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
+      // Where rows and shares are multiples of a warp's units, those are always
+      // all of one tile.
+      const bool isOne = K::isEven
+                             ? own > 0
+                             : own >= perWarp && unit.tile == current &&
+                                   unit.behind(perWarp - 1).tile == current;
+      if (isOne) {
 #pragma unroll
-      for (int j = 0; j < perWarp; ++j) {
-        const uint2 scale = scaleOf<K>(now, j, lane);
-        if constexpr (K::isEven) {
-          // Where rows and shares are multiples of a warp's units, those are
-          // all of one tile.
-          if (own > 0)
-            Sums::add(v, products[j], scale, now.zero[j]);
-          continue;
+        for (int j = 0; j < perWarp; ++j)
+          Sums::add(v, products[j], scaleOf<K>(now, j, lane), now.zero[j]);
+      } else if constexpr (!K::isEven) {
+#pragma unroll
+        for (int j = 0; j < perWarp; ++j) {
+          const int tile = unit.behind(j).tile;
+          float part[Sums::sets][2] = {};
+          Sums::add(part, products[j], scaleOf<K>(now, j, lane), now.zero[j]);
+          const bool exists = j < own, isLater = tile != current;
+          if (exists && isLater)
+            behind = tile;
+#pragma unroll
+          for (int s = 0; s < Sums::sets; ++s)
+#pragma unroll
+            for (int r = 0; r < 2; ++r) {
+              v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
+              if (j > 0)
+                later[s][r] += exists && isLater ? part[s][r] : 0.0F;
+            }
         }
-        const int tile = unit.behind(j).tile;
-        float part[Sums::sets][2] = {};
-        Sums::add(part, products[j], scale, now.zero[j]);
-        const bool exists = j < own, isLater = tile != current;
-        if (exists && isLater)
-          behind = tile;
-#pragma unroll
-        for (int s = 0; s < Sums::sets; ++s)
-#pragma unroll
-          for (int r = 0; r < 2; ++r) {
-            v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
-            if (j > 0)
-              later[s][r] += exists && isLater ? part[s][r] : 0.0F;
-          }
       }
       if (left > 0)
         fetchScales<K>(now, scales, slot, place, warp, lane);
@@ -396,8 +399,21 @@ private:
   __device__ __forceinline__ float *rooms() const {
     return reinterpret_cast<float *>(this->shared + Places<P>::roomAt);
   }
-  __device__ __forceinline__ float *sums() const {
-    return reinterpret_cast<float *>(this->shared + Places<P>::sumsAt);
+  /// A warp's sums of a tile of the round, of its 16 rows.
+  template <class K>
+  __device__ __forceinline__ float *sums(int tile, int warp, int token) const {
+    int at;
+    if constexpr (P::sumsInTable) {
+      // Two warps' are behind each entry of the table.
+      constexpr int warps = (kConsumerWarps + 1) / 2 * 2;
+      static_assert(K::maxTokens == 1 && K::roundTiles * warps <= 2 * 256);
+      at = Places<P>::pairsAt + 128 + tile * (warps * 128) +
+           (warp + warp / 2 * 2) * 64;
+    } else {
+      at = Places<P>::sumsAt +
+           ((tile * kConsumerWarps + warp) * K::maxTokens + token) * 64;
+    }
+    return reinterpret_cast<float *>(this->shared + at);
   }
 
   /// Leaves zeros as this warp's sums of the tiles before `tile`.
@@ -418,12 +434,8 @@ private:
     for (int s = 0; s < Sets; ++s) {
       const int token = s * 4 + lane % 4;
       if (token < K::maxTokens)
-        *reinterpret_cast<float2 *>(
-            sums() +
-            (((tile - round.from) * kConsumerWarps + warp) * K::maxTokens +
-             token) *
-                16 +
-            lane / 4 * 2) = {v[s][0], v[s][1]};
+        *reinterpret_cast<float2 *>(sums<K>(tile - round.from, warp, token) +
+                                    lane / 4 * 2) = {v[s][0], v[s][1]};
     }
   }
 
@@ -526,8 +538,7 @@ private:
     float v = 0;
 #pragma unroll
     for (int w = 0; w < kConsumerWarps; ++w)
-      v +=
-          sums()[((tile * kConsumerWarps + w) * K::maxTokens + token) * 16 + r];
+      v += sums<K>(tile, w, token)[r];
     return v;
   }
 
@@ -548,6 +559,8 @@ struct Persistent {
   static __device__ __forceinline__ void run(const InlineStep &given,
                                              const Args &a, char *shared) {
     const uint32_t base = sharedAddress(shared);
+    if (kSharedStart >= 0 && base != uint32_t(kSharedStart))
+      __trap();
     if (threadIdx.x == 0) {
       for (int i = 0; i < P::slots; ++i) {
         initBarrier(base + Places<P>::fullAt + 8 * i, 1);
@@ -577,12 +590,15 @@ struct Persistent {
       for (int i = threadIdx.x; i < 256; i += kPersistentThreads)
         reinterpret_cast<float *>(shared + Places<P>::mapAt)[i] =
             dynamicValue(uint32_t(i));
+    constexpr int stride = P::isSpread ? 256 : 128;
     if constexpr (P::hasNF4)
-      fillPairTable<NF4>(shared + Places<P>::template pairsOf<NF4>(),
-                         threadIdx.x, kPersistentThreads);
+      fillPairTable<NF4, stride>(shared + Places<P>::pairsAt +
+                                     Places<P>::template pairsOf<NF4>(),
+                                 threadIdx.x, kPersistentThreads);
     if constexpr (P::hasFP4)
-      fillPairTable<FP4>(shared + Places<P>::template pairsOf<FP4>(),
-                         threadIdx.x, kPersistentThreads);
+      fillPairTable<FP4, stride>(shared + Places<P>::pairsAt +
+                                     Places<P>::template pairsOf<FP4>(),
+                                 threadIdx.x, kPersistentThreads);
     // The step is read often, and by addresses.
     auto *step = reinterpret_cast<InlineStep *>(shared + Places<P>::stepAt);
     constexpr int stepWords = sizeof(InlineStep) / 4;

@@ -22,10 +22,33 @@ constexpr float sumScale() {
   return isTableCode(Code) ? 1.0F : sumUnit(Code);
 }
 
-/// A lane's copy of a pair table (codes.cuh), and the bytes between entries,
-/// which the compiler must not know: it would shift.
+/// The pair tables, `At` bytes into the block's shared memory, for one lane.
+template <int At, bool IsSpread>
 struct PairTable {
-  uint32_t at, stride;
+  uint32_t lane;   ///< bytes from `At` to the lane's copy of the first entry
+  uint32_t base;   ///< where the block's shared memory begins
+  uint32_t stride; ///< between entries; a compiler that knew it would shift
+
+  /// The f16 values of byte `I` of `w`.
+  template <int I>
+  __device__ __forceinline__ uint32_t lookUp(uint32_t w) const {
+    constexpr bool isFixed = IsSpread && kSharedStart >= 0;
+    uint32_t at, v;
+    if constexpr (IsSpread)
+      // The code becomes byte 1 of an address.
+      at = permute(w, lane, 0x5504 + I * 16);
+    else
+      // Multiplications and permutations are done by different units.
+      asm("mad.lo.u32 %0, %1, %2, %3;"
+          : "=r"(at)
+          : "r"(permute(w, 0, 0x4440 + I)), "r"(stride), "r"(lane + base));
+    if (IsSpread && !isFixed)
+      at += base;
+    asm volatile("ld.shared.u32 %0, [%1+%2];"
+                 : "=r"(v)
+                 : "r"(at), "n"(At + (isFixed ? kSharedStart : 0)));
+    return v;
+  }
 };
 
 QCC_DEVICE float loadSharedFloat(uint32_t address) {
@@ -131,19 +154,6 @@ struct UnitSums {
     }
   }
 
-  /// The f16 values of byte `I` of `w`.
-  template <int I>
-  static __device__ __forceinline__ uint32_t pairOf(uint32_t w,
-                                                    const PairTable &table) {
-    uint32_t at, v;
-    // Multiplications and permutations are done by different units.
-    asm("mad.lo.u32 %0, %1, %2, %3;"
-        : "=r"(at)
-        : "r"(permute(w, 0, 0x4440 + I)), "r"(table.stride), "r"(table.at));
-    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
-    return v;
-  }
-
   /// The products of two steps of int4 with zero points: those of low nibbles
   /// and those of high ones, 16 times too large, from zero on. It takes no
   /// shifts, and the sum of the activations makes all of it good.
@@ -158,19 +168,23 @@ struct UnitSums {
           x[1].y);
   }
 
-  template <int J>
+  template <int J, class Table>
   static __device__ __forceinline__ void
-  step(const LaneCodes<code> &codes, const uint2 *x, const PairTable &table,
+  step(const LaneCodes<code> &codes, const uint2 *x, const Table &table,
        int (&sums)[4], float (&sum)[4]) {
     if constexpr (isTable) {
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
         const uint2 w = codes.line[0];
         const Operand a =
-            j == 0 ? Operand{pairOf<0>(w.x, table), pairOf<0>(w.y, table),
-                             pairOf<1>(w.x, table), pairOf<1>(w.y, table)}
-                   : Operand{pairOf<2>(w.x, table), pairOf<2>(w.y, table),
-                             pairOf<3>(w.x, table), pairOf<3>(w.y, table)};
+            j == 0 ? Operand{table.template lookUp<0>(w.x),
+                             table.template lookUp<0>(w.y),
+                             table.template lookUp<1>(w.x),
+                             table.template lookUp<1>(w.y)}
+                   : Operand{table.template lookUp<2>(w.x),
+                             table.template lookUp<2>(w.y),
+                             table.template lookUp<3>(w.x),
+                             table.template lookUp<3>(w.y)};
         mmaF16(sum, a.a0, a.a1, a.a2, a.a3, x[j].x, x[j].y);
       }
     } else if constexpr (J < laneBlocks(code)) {
@@ -193,10 +207,10 @@ struct UnitSums {
     int activations[sets]; ///< their sum
   };
 
-  static __device__ __forceinline__ void multiply(const Codes &codes,
-                                                  const Activations &x,
-                                                  const PairTable &table,
-                                                  Products &products) {
+  template <class Table>
+  static __device__ __forceinline__ void
+  multiply(const Codes &codes, const Activations &x, const Table &table,
+           Products &products) {
 #pragma unroll
     for (int set = 0; set < sets; ++set) {
       // Two sums take turns, so that products need not wait for each other.
