@@ -46,10 +46,13 @@ struct Stage {
   static constexpr int width = K::isFloat && !K::isWide ? 4 : 8;
   static constexpr int threads = K::threads;
   static constexpr int count = (K::rowBlocks + threads - 1) / threads;
-  /// Blocks are elements in a row.
-  static constexpr bool isPlain = !K::isPadded && (!K::isFloat || K::isWide) &&
-                                  K::code != Int8 && K::stride % 4 == 0 &&
-                                  !K::hasOrder;
+  /// Blocks are elements in a row, or all padding; and there is no padding.
+  static constexpr bool isVector =
+      (!K::isFloat || K::isWide) && K::code != Int8 && K::stride % 4 == 0 &&
+      !K::hasOrder &&
+      (!K::isPadded || (K::group % width == 0 && K::paddedGroup % width == 0 &&
+                        K::columns % width == 0));
+  static constexpr bool isPlain = isVector && !K::isPadded;
   /// A row on its way into slices.
   static constexpr int sharedBytes = K::isWide ? K::slices * 128 : 0;
 
@@ -95,11 +98,13 @@ struct Stage {
 #pragma unroll
       for (int n = 0; n < count; ++n) {
         const int block = n * threads + threadIdx.x;
-        if (block < K::rowBlocks)
+        if (block >= K::rowBlocks || (isVector && elementOf(block, 0) < 0))
+          continue;
 #pragma unroll
-          for (int i = 0; i < width; ++i)
-            if (int k = elementOf(block, i); isPlain || k >= 0)
-              use(k, values[n][i]);
+        for (int i = 0; i < width; ++i)
+          if (int k = isVector ? elementOf(block, 0) + i : elementOf(block, i);
+              k >= 0)
+            use(k, values[n][i]);
       }
     };
 #pragma unroll
@@ -108,10 +113,12 @@ struct Stage {
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
-      if (isPlain && block < K::rowBlocks)
-        loadBlock(values[n], x + block * width);
+      if (!isVector || block >= K::rowBlocks)
+        continue;
+      if (const int k = elementOf(block, 0); k >= 0)
+        loadBlock(values[n], x + k);
     }
-    if (!isPlain)
+    if (!isVector)
       each([&](int k, float &v) { v = x[feature(k)]; });
 
     float mean = 0, inverse = 1;
@@ -125,16 +132,17 @@ struct Stage {
       each([&](int, float &v) { squares += (v - mean) * (v - mean); });
       inverse = rsqrtf(blockReduce<false>(squares, room) * (1.0F / K::columns) +
                        K::epsilon);
-      if constexpr (isPlain) {
+      if constexpr (isVector) {
 #pragma unroll
         for (int n = 0; n < count; ++n) {
           const int block = n * threads + threadIdx.x;
-          if (block >= K::rowBlocks)
-            break;
+          const int k = block < K::rowBlocks ? elementOf(block, 0) : -1;
+          if (k < 0)
+            continue;
           float w[width], b[width] = {};
-          loadBlock(w, weight + block * width);
+          loadBlock(w, weight + k);
           if (K::hasNormBias)
-            loadBlock(b, bias + block * width);
+            loadBlock(b, bias + k);
 #pragma unroll
           for (int i = 0; i < width; ++i)
             values[n][i] =
