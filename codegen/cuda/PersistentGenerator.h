@@ -126,8 +126,8 @@ private:
   int64_t warpBytes = 0; ///< a warp's part of a slot, at most
   int64_t sumsBytes = 0, consumerWarps = kConsumerWarps;
   llvm::SmallSet<qrt::Code, 2> tables; ///< codes that are looked up
-  bool isSpread = false;    ///< their tables' entries are apart
-  bool sumsInTable = false; ///< between the entries of the only one
+  bool isSpread = false;               ///< their tables' entries are apart
+  bool sumsInTable = false;            ///< between the entries of the only one
   bool hasNested = false;
   int64_t chunkBytes = 0, leastChunkSlots = kMostChunkSlots;
   int64_t partsAt = 0; ///< room for parts of attentions, in the arena

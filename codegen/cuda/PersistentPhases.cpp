@@ -63,8 +63,7 @@ void PersistentGenerator::add(krn::StageOp op) {
     refuse(op, "stages what no gemm reads");
   const bool isFloat = staged.getActivations() != "i16";
   GemmLayout layout = layoutOf(op.getOutput());
-  if (layout.rowBlocks * (isFloat ? 4 : 8) >
-      kMostStaged * consumers())
+  if (layout.rowBlocks * (isFloat ? 4 : 8) > kMostStaged * consumers())
     refuse(op, "has rows of " + std::to_string(staged.getColumns()) +
                    " elements, too many for one kernel");
   ConfigText c = rowConstants(op, *code, isFloat);
@@ -296,8 +295,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.flag("hasRest", isSplit);
   c.flag("isTagged", tags->isTagged(op.getOutput()));
   // As many warps as have room for their results.
-  const int64_t room =
-      krn::roundUp(xBytes, 64) + (sumsInTable ? 0 : sumsBytes);
+  const int64_t room = krn::roundUp(xBytes, 64) + (sumsInTable ? 0 : sumsBytes);
   int64_t warps = consumerWarps;
   while (warps > 4 &&
          attentionBytes(op, warps) > std::max(room, attentionBytes(op, 0)))

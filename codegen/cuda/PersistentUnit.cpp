@@ -326,7 +326,7 @@ PersistentUnit PersistentGenerator::run() {
                     threads = std::to_string(consumers() + 32);
   result.unit.source =
       "#define QCC_CONSUMER_WARPS " + warps +
-      "\n#include \"codegen/cuda/kernels/persistent_gemv.cuh\"\n\nnamespace "
+      "\n#include \"codegen/cuda/kernels/persistent_kernel.cuh\"\n\nnamespace "
       "{\nconstexpr int layersAt = " +
       std::to_string(words.size()) + ";\n\nstruct Plan {\n" + plan.text() +
       "};\n" + configs +

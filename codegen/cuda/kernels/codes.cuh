@@ -168,8 +168,8 @@ QCC_DEVICE uint32_t tableHalf(uint32_t code) {
 }
 
 /// Table codes two at a time: a copy for every lane, so that a warp's lanes
-/// read different banks. Entry b, 128 bytes and `Stride` behind the one in front
-/// of it, has the values of codes b % 16 and b / 16, in f16.
+/// read different banks. Entry b, 128 bytes and `Stride` behind the one in
+/// front of it, has the values of codes b % 16 and b / 16, in f16.
 constexpr int kPairTableBytes = 256 * 32 * 4;
 
 template <int Code, int Stride = 128>
@@ -179,8 +179,8 @@ QCC_DEVICE void fillPairTable(char *table, int thread, int threads) {
     const int entry = i / 8;
     const uint32_t pair =
         tableHalf<Code>(entry % 16) | tableHalf<Code>(entry / 16) << 16;
-    *reinterpret_cast<uint4 *>(table + entry * Stride + i % 8 * 16) = {
-        pair, pair, pair, pair};
+    *reinterpret_cast<uint4 *>(table + entry * Stride +
+                               i % 8 * 16) = {pair, pair, pair, pair};
   }
 }
 

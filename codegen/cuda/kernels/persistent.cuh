@@ -155,9 +155,9 @@ struct Places {
                                128 * 128,
                        pairsAt = mapAt + P::mapBytes,
                        tables = P::hasNF4 + P::hasFP4,
-                       chunksAt = pairsAt + (P::isSpread
-                                                 ? kSpreadTableBytes
-                                                 : tables * kPairTableBytes),
+                       chunksAt =
+                           pairsAt + (P::isSpread ? kSpreadTableBytes
+                                                  : tables * kPairTableBytes),
                        ringAt = chunksAt + P::chunks * P::chunkBytes,
                        bytes = ringAt + P::slots * P::slotBytes + kBehindRing;
   static_assert(bytes == P::sharedBytes);

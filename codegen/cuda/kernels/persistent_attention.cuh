@@ -19,6 +19,7 @@
 
 #include "codegen/cuda/kernels/elementwise.cuh"
 #include "codegen/cuda/kernels/persistent.cuh"
+#include "codegen/cuda/kernels/persistent_join.cuh"
 
 namespace qcc::cuda {
 
@@ -34,18 +35,14 @@ struct PersistentAttention {
   static constexpr int headBlocks = (group + 15) / 16;
   static constexpr int chunks = (K::headDim + 31) / 32;
   static constexpr int tiles = K::headDim / 8;
-  static constexpr int liveRows = smaller(group, 16);
+  using Parts = AttentionParts<K>;
+  static constexpr int liveRows = Parts::liveRows, width = Parts::width,
+                       perLane = Parts::perLane, runs = Parts::runs;
   /// Of the rows g and g + 8 of a lane: those that there are.
   static constexpr int halves = liveRows > 8 ? 2 : 1;
   static constexpr float log2e = 1.44269504F;
-  static constexpr int width = K::headDim + 2;
   /// Halves between the rows of the query in shared memory.
   static constexpr int queryStride = K::headDim + 8;
-  static constexpr int perLane = (K::headDim + 31) / 32;
-  /// Of 32 dimensions each, how many a warp joins at a time: as few as leave
-  /// something for all warps.
-  static constexpr int runDims = liveRows < kConsumerWarps ? 1 : perLane;
-  static constexpr int runs = perLane / runDims;
   static constexpr int warps = K::warps;
   /// Heads of q, k and v that a warp fetches.
   static constexpr int fetches =
@@ -247,17 +244,18 @@ struct PersistentAttention {
 #pragma unroll 1
       for (int i = warp; i < rows * runs; i += kConsumerWarps) {
         const int row = i / runs;
-        join(parts + row * width, smaller(warps, item.to - item.from),
-             own ? own + row * width : nullptr, stamp, out + row * K::headDim,
-             i % runs, outputTag, lane);
+        Parts::join(parts + row * width, smaller(warps, item.to - item.from),
+                    own ? own + row * width : nullptr, stamp,
+                    out + row * K::headDim, i % runs, outputTag, lane);
       }
       if (item.splits > 1)
 #pragma unroll 1
         for (int i = item.split + warp * item.splits; i < rows * perLane;
              i += kConsumerWarps * item.splits) {
           const int row = i / perLane;
-          joinParts(all + row * width, item.splits, stamp,
-                    out + row * K::headDim, i % perLane, outputTag, lane);
+          Parts::joinParts(all + row * width, item.splits, stamp,
+                           out + row * K::headDim, i % perLane, outputTag,
+                           lane);
         }
       syncConsumers();
     });
@@ -482,7 +480,7 @@ private:
         use(d, rotated<K>(angles, d, load));
   }
 
-  /// A row of a partial result is [headDim] values, the largest score, the sum.
+  /// Leaves a warp's partial results (persistent_join.cuh) at `to`.
   static __device__ __forceinline__ void leave(const State &state, float *to,
                                                int rows, int g, int t) {
 #pragma unroll
@@ -502,141 +500,6 @@ private:
         row[K::headDim + 1] = sum;
       }
     }
-  }
-
-  /// Joins run `run` of the dimensions of the warps' `count` results, liveRows
-  /// rows apart, into one at `partial`, or where that is null into the output.
-  static __device__ __forceinline__ void join(const float *parts, int count,
-                                              uint64_t *partial, uint32_t stamp,
-                                              float *out, int run, uint32_t tag,
-                                              int lane) {
-    constexpr int stride = liveRows * width, atOnce = 4;
-    const int first = run * runDims * 32 + lane;
-    float largest = -1e30F, sum = 0, v[runDims] = {};
-#pragma unroll 1
-    for (int begin = 0; begin < count; begin += atOnce) {
-      float score[atOnce], weight[atOnce], values[atOnce][runDims];
-      float most = largest;
-#pragma unroll
-      for (int p = 0; p < atOnce; ++p) {
-        const float *part = parts + (begin + p) * stride;
-        const bool exists = begin + p < count;
-        score[p] = exists ? part[K::headDim] : -1e30F;
-        weight[p] = exists ? part[K::headDim + 1] : 0.0F;
-#pragma unroll
-        for (int i = 0; i < runDims; ++i)
-          values[p][i] =
-              exists && isInside(first + i * 32) ? part[first + i * 32] : 0.0F;
-      }
-#pragma unroll
-      for (int p = 0; p < atOnce; ++p)
-        most = fmaxf(most, score[p]);
-      const float before = exp2f(largest - most);
-      sum *= before;
-#pragma unroll
-      for (int i = 0; i < runDims; ++i)
-        v[i] *= before;
-#pragma unroll
-      for (int p = 0; p < atOnce; ++p) {
-        const float factor = exp2f(score[p] - most);
-        sum += weight[p] * factor;
-#pragma unroll
-        for (int i = 0; i < runDims; ++i)
-          v[i] += values[p][i] * factor;
-      }
-      largest = most;
-    }
-#pragma unroll
-    for (int i = 0; i < runDims; ++i)
-      if (const int d = first + i * 32; isInside(d)) {
-        if (partial)
-          storeStamped(partial + d, v[i], stamp);
-        else
-          storeOutput(out + d, v[i] / sum, tag);
-      }
-    if (partial && first < 2)
-      storeStamped(partial + K::headDim + first, first ? sum : largest, stamp);
-  }
-
-  /// Joins 32 dimensions of a row's `count` parts, which other blocks leave
-  /// meanwhile, into the output.
-  static __device__ __forceinline__ void
-  joinParts(const uint64_t *parts, int count, uint32_t stamp, float *out,
-            int run, uint32_t tag, int lane) {
-    constexpr int stride = liveRows * width, atOnce = 16;
-    const int d = run * 32 + lane;
-    float largest = -1e30F, sum = 0, v = 0;
-#pragma unroll 1
-    for (int begin = 0; begin < count; begin += atOnce) {
-      const uint64_t *at = parts + int64_t(begin) * stride;
-      const uint64_t none = uint64_t(stamp) << 32;
-      const auto exists = [&](int part) { return begin + part < count; };
-      // A lane of the first half has a part's largest score, the one 16 lanes
-      // behind it the part's sum.
-      const int part = lane % atOnce;
-      const uint64_t *ownAt =
-          at + part * stride + K::headDim + lane / atOnce;
-      uint64_t own = exists(part) ? loadWord(ownAt) : none, values[atOnce];
-#pragma unroll
-      for (int i = 0; i < atOnce; ++i)
-        values[i] =
-            exists(i) && isInside(d) ? loadWord(at + i * stride + d) : none;
-      for (bool isMissing = true; isMissing;) {
-        isMissing = false;
-        const auto retry = [&](uint64_t &word, const uint64_t *from) {
-          if (uint32_t(word >> 32) != stamp) {
-            word = loadWord(from);
-            isMissing = true;
-          }
-        };
-        retry(own, ownAt);
-#pragma unroll
-        for (int i = 0; i < atOnce; ++i)
-          retry(values[i], at + i * stride + d);
-      }
-      __syncwarp();
-      const float mine = __uint_as_float(uint32_t(own)),
-                  weight = __shfl_down_sync(~0U, mine, atOnce);
-      const bool isScore = lane < atOnce && exists(part);
-      const float most = fmaxf(largest, warpMax(isScore ? mine : -1e30F)),
-                  factor = isScore ? exp2f(mine - most) : 0.0F,
-                  before = exp2f(largest - most);
-      sum = sum * before + warpSum(isScore ? weight * factor : 0.0F);
-      v *= before;
-#pragma unroll
-      for (int i = 0; i < atOnce; ++i)
-        v += __uint_as_float(uint32_t(values[i])) *
-             __shfl_sync(~0U, factor, i);
-      largest = most;
-    }
-    if (isInside(d))
-      storeOutput(out + d, v / sum, tag);
-  }
-
-  static __device__ __forceinline__ bool isInside(int d) {
-    return K::headDim % 32 == 0 || d < K::headDim;
-  }
-  static __device__ __forceinline__ void storeOutput(float *to, float v,
-                                                     uint32_t tag) {
-    if (K::isTagged)
-      storeTagged(to, v, tag);
-    else
-      *to = v;
-  }
-  /// A number and its stamp, in one access.
-  static __device__ __forceinline__ void storeStamped(uint64_t *to, float v,
-                                                      uint32_t stamp) {
-    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(to),
-                 "l"(uint64_t(stamp) << 32 | __float_as_uint(v))
-                 : "memory");
-  }
-  static __device__ __forceinline__ uint64_t loadWord(const uint64_t *from) {
-    uint64_t v;
-    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];"
-                 : "=l"(v)
-                 : "l"(from)
-                 : "memory");
-    return v;
   }
 };
 

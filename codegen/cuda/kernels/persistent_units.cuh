@@ -176,15 +176,14 @@ struct UnitSums {
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
         const uint2 w = codes.line[0];
-        const Operand a =
-            j == 0 ? Operand{table.template lookUp<0>(w.x),
-                             table.template lookUp<0>(w.y),
-                             table.template lookUp<1>(w.x),
-                             table.template lookUp<1>(w.y)}
-                   : Operand{table.template lookUp<2>(w.x),
-                             table.template lookUp<2>(w.y),
-                             table.template lookUp<3>(w.x),
-                             table.template lookUp<3>(w.y)};
+        const Operand a = j == 0 ? Operand{table.template lookUp<0>(w.x),
+                                           table.template lookUp<0>(w.y),
+                                           table.template lookUp<1>(w.x),
+                                           table.template lookUp<1>(w.y)}
+                                 : Operand{table.template lookUp<2>(w.x),
+                                           table.template lookUp<2>(w.y),
+                                           table.template lookUp<3>(w.x),
+                                           table.template lookUp<3>(w.y)};
         mmaF16(sum, a.a0, a.a1, a.a2, a.a3, x[j].x, x[j].y);
       }
     } else if constexpr (J < laneBlocks(code)) {
