@@ -121,6 +121,35 @@ TEST(Cuda, LargeLayersNeedNoBarriers) {
   EXPECT_EQ(small.find("a.tag("), std::string::npos) << small;
 }
 
+// Table codes are looked up in a spread table, by more warps, where activations
+// leave room for one.
+TEST(Cuda, LongRowsHaveDenseTables) {
+  const auto persistent = [](int intermediate) {
+    TemporaryFolder folder;
+    const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
+                                   {"model_type", "llama"},
+                                   {"hidden_size", 256},
+                                   {"intermediate_size", intermediate},
+                                   {"num_hidden_layers", 1},
+                                   {"num_attention_heads", 4},
+                                   {"vocab_size", 512},
+                                   {"rms_norm_eps", 1e-5},
+                                   {"max_position_embeddings", 256},
+                                   {"torch_dtype", "bfloat16"}};
+    std::ofstream(folder.path("config.json")) << config;
+    Outcome outcome =
+        qcc({"compile", folder.path(""), "--random-weights", "1", "--quantize",
+             "bnb.nf4", "--target", "sm_90", "--emit", "cuda", "--quiet"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return outcome.out.substr(outcome.out.find("#define QCC_CONSUMER_WARPS"));
+  };
+  const std::string spread = persistent(4096), dense = persistent(24576);
+  EXPECT_EQ(spread.find("#define QCC_CONSUMER_WARPS 15\n"), 0U);
+  EXPECT_NE(spread.find("isSpread = true"), std::string::npos);
+  EXPECT_EQ(dense.find("#define QCC_CONSUMER_WARPS 11\n"), 0U);
+  EXPECT_NE(dense.find("isSpread = false"), std::string::npos);
+}
+
 TEST(Cuda, SaysWhereNvrtcIsMissing) {
   TemporaryFolder folder;
   auto arguments = compileArguments(writeConfig(folder), "sm_90");

@@ -90,8 +90,9 @@ TEST_F(SegmentTest, AreProgramsForCuda) {
         EXPECT_FALSE(launch.cooperative);
         for (const qrt::fb::Operand &operand : launch.operands) {
           hasLogits |= operand.kind() == qrt::fb::OperandKind::Logits;
-          if (operand.kind() == qrt::fb::OperandKind::Tensor)
+          if (operand.kind() == qrt::fb::OperandKind::Tensor) {
             EXPECT_LT(operand.tensor(), segment.slots().size());
+          }
         }
       }
       EXPECT_TRUE(hasLogits);
