@@ -75,6 +75,8 @@ private:
     return isSpread ? kSpreadTableBytes
                     : int64_t(tables.size()) * kPairTableBytes;
   }
+  /// Bytes between activations and tables.
+  int64_t sumsRoom() const { return sumsInTable ? 0 : sumsBytes; }
   /// Room that an attention takes from activations and sums, for queries and
   /// for results of so many warps.
   int64_t attentionBytes(krn::AttentionOp op, int64_t warps) const;
@@ -84,6 +86,8 @@ private:
   /// fast ones.
   static int64_t alignment(int64_t unitBytes, int64_t scaleLine);
   int64_t sharesOf(krn::GemmOp gemm) const;
+  /// Query rows of a block that attends.
+  static int64_t liveRows(krn::AttentionOp op);
   /// Of the result of some positions: rows of a head, the largest score, the
   /// sum.
   static int64_t elementsOfPart(krn::AttentionOp op);

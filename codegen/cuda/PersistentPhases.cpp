@@ -238,20 +238,22 @@ int64_t PersistentGenerator::sharesOf(krn::GemmOp gemm) const {
   return tiles * layout.units / mostAlignment;
 }
 
+int64_t PersistentGenerator::liveRows(krn::AttentionOp op) {
+  return std::min<int64_t>(int64_t(op.getHeads()) /
+                               cast<tfm::CacheType>(op.getCache()).getHeads(),
+                           16);
+}
+
 int64_t PersistentGenerator::elementsOfPart(krn::AttentionOp op) {
-  auto cache = cast<tfm::CacheType>(op.getCache());
-  const int64_t group = int64_t(op.getHeads()) / cache.getHeads();
-  return std::min<int64_t>(group, 16) * (cache.getDim() + 2);
+  return liveRows(op) * (cast<tfm::CacheType>(op.getCache()).getDim() + 2);
 }
 
 int64_t PersistentGenerator::attentionBytes(krn::AttentionOp op,
                                             int64_t warps) const {
-  auto cache = cast<tfm::CacheType>(op.getCache());
-  const int64_t dim = cache.getDim(),
-                liveRows = std::min<int64_t>(
-                    int64_t(op.getHeads()) / cache.getHeads(), 16),
+  const int64_t dim = cast<tfm::CacheType>(op.getCache()).getDim(),
                 query = krn::roundUp(16 * (dim + 8) * 2, 16) + 4 * dim,
-                fetched = krn::roundUp(liveRows + 2, consumerWarps) * dim * 4;
+                heads = krn::roundUp(liveRows(op) + 2, consumerWarps),
+                fetched = heads * dim * 4;
   return query + std::max(warps * elementsOfPart(op) * 4, fetched);
 }
 
@@ -295,7 +297,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.flag("hasRest", isSplit);
   c.flag("isTagged", tags->isTagged(op.getOutput()));
   // As many warps as have room for their results.
-  const int64_t room = krn::roundUp(xBytes, 64) + (sumsInTable ? 0 : sumsBytes);
+  const int64_t room = krn::roundUp(xBytes, 64) + sumsRoom();
   int64_t warps = consumerWarps;
   while (warps > 4 &&
          attentionBytes(op, warps) > std::max(room, attentionBytes(op, 0)))

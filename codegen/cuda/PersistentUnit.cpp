@@ -288,9 +288,8 @@ PersistentUnit PersistentGenerator::run() {
     at = krn::roundUp(at + 8 * int64_t(streams.size()), 16) +
          int64_t(sizeof(qrt_cuda_inline_step));
     at = krn::roundUp(at + 8 * count, 128) + xBytes;
-    return krn::roundUp(at + (sumsInTable ? 0 : sumsBytes), 128) + mapBytes +
-           tableBytes() + chunksWith(slots) * chunkBytes + slots * slotBytes +
-           kBehindRing;
+    return krn::roundUp(at + sumsRoom(), 128) + mapBytes + tableBytes() +
+           chunksWith(slots) * chunkBytes + slots * slotBytes + kBehindRing;
   };
   int64_t slots = kFewestSlots;
   if (slotBytes == 0 || bytesWith(slots) > kMostShared)
@@ -311,7 +310,7 @@ PersistentUnit PersistentGenerator::run() {
   plan.integer("barriers", tags->barriers());
   plan.integer("streamed", streamed);
   plan.integer("xBytes", xBytes);
-  plan.integer("sumsBytes", sumsBytes);
+  plan.integer("sumsBytes", sumsRoom());
   plan.integer("mapBytes", mapBytes);
   plan.flag("isSpread", isSpread);
   plan.flag("sumsInTable", sumsInTable);

@@ -150,9 +150,7 @@ struct Places {
                        tableAt = stepAt + int(sizeof(InlineStep)),
                        xAt = (tableAt + 8 * P::words + 127) / 128 * 128,
                        sumsAt = xAt + P::xBytes,
-                       mapAt = (sumsAt + (P::sumsInTable ? 0 : P::sumsBytes) +
-                                127) /
-                               128 * 128,
+                       mapAt = (sumsAt + P::sumsBytes + 127) / 128 * 128,
                        pairsAt = mapAt + P::mapBytes,
                        tables = P::hasNF4 + P::hasFP4,
                        chunksAt =

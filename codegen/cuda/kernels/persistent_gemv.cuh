@@ -39,13 +39,8 @@ public:
       // Releases what the whole block wrote, which it has waited for.
       asm volatile("red.release.gpu.global.add.u64 [%0], 1;" ::"l"(sync)
                    : "memory");
-      uint64_t now;
-      do {
-        asm volatile("ld.acquire.gpu.global.u64 %0, [%1];"
-                     : "=l"(now)
-                     : "l"(sync)
-                     : "memory");
-      } while (now < target);
+      while (loadAcquire(sync) < target) {
+      }
     }
     syncConsumers();
   }

@@ -23,11 +23,7 @@ struct Persistent {
       }
       fenceBarrierInit();
       // Nobody has passed the first barrier before this block arrives there.
-      uint64_t now;
-      asm volatile("ld.acquire.gpu.global.u64 %0, [%1];"
-                   : "=l"(now)
-                   : "l"(pointer<uint64_t>(a.v[2]))
-                   : "memory");
+      const uint64_t now = loadAcquire(pointer<const uint64_t>(a.v[2]));
       auto *started =
           reinterpret_cast<uint32_t *>(shared + Places<P>::startedAt);
       started[0] = 0;

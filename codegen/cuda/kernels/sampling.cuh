@@ -146,6 +146,12 @@ private:
       publish(part.id);
   }
 
+  static __device__ __forceinline__ uint64_t warpBest(uint64_t best) {
+    for (int o = 16; o; o >>= 1)
+      best = larger(best, __shfl_xor_sync(~0U, best, o));
+    return best;
+  }
+
   /// Loads this thread's logits, and finds the best of all.
   __device__ __forceinline__ void load() {
     const bool hasPenalty = s.penalty != 1.0F;
@@ -164,16 +170,13 @@ private:
       if (logits[i] > lowest()) // and no NaN
         best = larger(best, ~placeOf(logits[i], id));
     }
-    for (int o = 16; o; o >>= 1)
-      best = larger(best, __shfl_xor_sync(~0U, best, o));
+    best = warpBest(best);
     if (tid % 32 == 0)
       shared.room[tid / 32] = best;
     __syncthreads();
     if (tid >= 32)
       return;
-    best = tid < K::threads / 32 ? shared.room[tid] : 0;
-    for (int o = 16; o; o >>= 1)
-      best = larger(best, __shfl_xor_sync(~0U, best, o));
+    best = warpBest(tid < K::threads / 32 ? shared.room[tid] : 0);
     if (tid == 0 && best)
       atomicMax(&state.best[s.turn], best);
   }
