@@ -14,8 +14,8 @@ struct SamplingState {
   float temperature = 0; ///< 0: the likeliest
   uint32_t topK = 0;     ///< 0: all
   float topP = 1;
-  float leastScaled =
-      0; ///< min-p: the least of (logit - highest) / temperature
+  /// Min-p: the least of (logit - highest) / temperature.
+  float leastScaled = 0;
   float repetitionPenalty = 1;
   uint64_t seed = 0;
   uint64_t draws = 0; ///< random numbers so far

@@ -128,8 +128,7 @@ static bool isPersistent(const fb::Entry &entry) {
 
 /// Whether steps of one token may be one kernel.
 static bool allowsPersistent(const Device &device) {
-  const char *wanted = std::getenv("QRT_CUDA_PERSISTENT");
-  return (!wanted || std::string_view(wanted) != "0") &&
+  return !isSwitchedOff("QRT_CUDA_PERSISTENT") &&
          device.multiprocessors() <= QRT_CUDA_MOST_BLOCKS;
 }
 

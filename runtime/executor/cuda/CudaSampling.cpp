@@ -4,8 +4,6 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <string_view>
 #include <utility>
 
 namespace qrt {
@@ -14,8 +12,7 @@ using namespace cuda;
 
 void CudaExecutor::loadSampler(const fb::Kernels &kernels) {
   const fb::Launch *launch = kernels.sampling();
-  const char *wanted = std::getenv("QRT_CUDA_SAMPLING");
-  if (!launch || (wanted && std::string_view(wanted) == "0"))
+  if (!launch || isSwitchedOff("QRT_CUDA_SAMPLING"))
     return;
   Function function = images.function(launch->image());
   if (TokenSampler::fits(device, function, launch->multiple(),

@@ -5,6 +5,8 @@
 #include "runtime/support/Error.h"
 
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 namespace qrt::cuda {
 
@@ -24,6 +26,11 @@ std::optional<int> gpuNumber(std::string device) {
       device.find_first_not_of("0123456789") != std::string::npos)
     return std::nullopt;
   return std::stoi(device);
+}
+
+bool isSwitchedOff(const char *variable) {
+  const char *value = std::getenv(variable);
+  return value && std::string_view(value) == "0";
 }
 
 Device::Device(int ordinal) {

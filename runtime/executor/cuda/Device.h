@@ -14,6 +14,9 @@ namespace qrt::cuda {
 /// The number of "cuda", "cuda:1" or "1"; nothing for other names.
 std::optional<int> gpuNumber(std::string device);
 
+/// Whether the environment variable is 0.
+bool isSwitchedOff(const char *variable);
+
 /// A GPU's primary context with a stream. Not copied; outlives everything that
 /// is made with it.
 class Device {

@@ -15,10 +15,13 @@ static uint64_t seenBytes(uint32_t vocabulary) {
 }
 
 Choices::Choices(const Device &device, uint32_t vocabulary)
-    : owner(&device), vocabulary(vocabulary),
+    : owner(&device),
       memory(device, kSeenAt + seenBytes(vocabulary), "chosen tokens"),
       pinned(device, kSeenAt + seenBytes(vocabulary)) {
   std::memset(pinned.data(), 0, kSeenAt);
+  const Driver &driver = device.driver();
+  driver.check(driver.hostAddress(&results, pinned.data(), 0),
+               "no host memory");
 }
 
 void Choices::begin(const SamplingState &sampling) {
@@ -75,10 +78,10 @@ TokenSampler::TokenSampler(const Device &device, Function function,
                            uint32_t blocks, uint32_t threads,
                            uint32_t vocabulary)
     : device(device), function(function), blocks(blocks), threads(threads),
-      words(vocabulary), state(device,
-                               sizeof(qrt_cuda_sampling_state) +
-                                   2 * sizeof(uint64_t) * uint64_t(vocabulary),
-                               "sampling") {
+      state(device,
+            sizeof(qrt_cuda_sampling_state) +
+                2 * sizeof(uint64_t) * uint64_t(vocabulary),
+            "sampling") {
   device.driver().check(
       device.driver().fill(state.address(), 0, state.size(), device.stream()),
       "cannot clear memory");
@@ -87,9 +90,6 @@ TokenSampler::TokenSampler(const Device &device, Function function,
 uint32_t TokenSampler::choose(DevicePointer logits, Choices &choices) {
   const Driver &driver = device.driver();
   const uint32_t ticket = ++choices.tickets;
-  DevicePointer results = 0;
-  driver.check(driver.hostAddress(&results, choices.pinned.data(), 0),
-               "no host memory");
   SamplingState &text = choices.state;
   qrt_cuda_sampling sampling = {};
   sampling.logits = logits;
@@ -97,7 +97,7 @@ uint32_t TokenSampler::choose(DevicePointer logits, Choices &choices) {
   sampling.state = state.address();
   sampling.token = choices.token();
   sampling.result =
-      results + ticket % Choices::kResults * uint64_t(sizeof(uint64_t));
+      choices.results + ticket % Choices::kResults * uint64_t(sizeof(uint64_t));
   sampling.seed = text.seed;
   sampling.draw = text.draws;
   sampling.ticket = ticket;

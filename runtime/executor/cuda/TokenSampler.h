@@ -33,10 +33,10 @@ private:
   static constexpr uint64_t kSeenAt = 256; ///< in both kinds of memory
 
   const Device *owner;
-  uint32_t vocabulary;
   Buffer memory;
   PinnedBuffer pinned;
-  SamplingState state; ///< without `seen`, which the device keeps
+  DevicePointer results = 0; ///< the device's address of `pinned`
+  SamplingState state;       ///< without `seen`, which the device keeps
   uint32_t tickets = 0;
 };
 
@@ -54,12 +54,11 @@ public:
 
   /// Puts a launch on the stream; its ticket.
   uint32_t choose(DevicePointer logits, Choices &choices);
-  uint32_t vocabulary() const { return words; }
 
 private:
   const Device &device;
   Function function;
-  uint32_t blocks, threads, words, turn = 0;
+  uint32_t blocks, threads, turn = 0;
   Buffer state;
 };
 
