@@ -85,13 +85,13 @@ TEST(Cuda, StepsOfFewTokensTakeTheKernelsOfBatches) {
   EXPECT_TRUE(hasKernelsOfEight("bnb.int8", "sm_90"));
 }
 
-/// The layers of the persistent kernel of a llama of so many dimensions.
-static std::string persistentLayers(int hidden) {
+/// The kernels of a llama of so many dimensions, and three layers.
+static std::string emitLlama(int hidden, int intermediate, const char *scheme) {
   TemporaryFolder folder;
   const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
                                  {"model_type", "llama"},
                                  {"hidden_size", hidden},
-                                 {"intermediate_size", 3 * hidden},
+                                 {"intermediate_size", intermediate},
                                  {"num_hidden_layers", 3},
                                  {"num_attention_heads", hidden / 64},
                                  {"vocab_size", 512},
@@ -102,13 +102,19 @@ static std::string persistentLayers(int hidden) {
   std::ofstream(folder.path("config.json")) << config;
   Outcome outcome =
       qcc({"compile", folder.path(""), "--random-weights", "1", "--quantize",
-           "rtn.int4", "--target", "sm_90", "--emit", "cuda"});
+           scheme, "--target", "sm_90", "--emit", "cuda"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  const size_t program = outcome.out.find("struct Program"),
-               begin = outcome.out.find("for (int layer", program),
-               end = outcome.out.find("\n    }\n", begin);
+  return outcome.out;
+}
+
+/// The layers of its persistent kernel.
+static std::string persistentLayers(int hidden) {
+  const std::string source = emitLlama(hidden, 3 * hidden, "rtn.int4");
+  const size_t program = source.find("struct Program"),
+               begin = source.find("for (int layer", program),
+               end = source.find("\n    }\n", begin);
   EXPECT_NE(end, std::string::npos);
-  return outcome.out.substr(begin, end - begin);
+  return source.substr(begin, end - begin);
 }
 
 // Rows are handed over without a barrier where every block writes a part.
@@ -125,23 +131,8 @@ TEST(Cuda, LargeLayersNeedNoBarriers) {
 // leave room for one.
 TEST(Cuda, LongRowsHaveDenseTables) {
   const auto persistent = [](int intermediate) {
-    TemporaryFolder folder;
-    const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
-                                   {"model_type", "llama"},
-                                   {"hidden_size", 256},
-                                   {"intermediate_size", intermediate},
-                                   {"num_hidden_layers", 1},
-                                   {"num_attention_heads", 4},
-                                   {"vocab_size", 512},
-                                   {"rms_norm_eps", 1e-5},
-                                   {"max_position_embeddings", 256},
-                                   {"torch_dtype", "bfloat16"}};
-    std::ofstream(folder.path("config.json")) << config;
-    Outcome outcome =
-        qcc({"compile", folder.path(""), "--random-weights", "1", "--quantize",
-             "bnb.nf4", "--target", "sm_90", "--emit", "cuda", "--quiet"});
-    EXPECT_EQ(outcome.status, 0) << outcome.err;
-    return outcome.out.substr(outcome.out.find("#define QCC_CONSUMER_WARPS"));
+    const std::string source = emitLlama(256, intermediate, "bnb.nf4");
+    return source.substr(source.find("#define QCC_CONSUMER_WARPS"));
   };
   const std::string spread = persistent(4096), dense = persistent(24576);
   EXPECT_EQ(spread.find("#define QCC_CONSUMER_WARPS 15\n"), 0U);
