@@ -2,12 +2,14 @@
 //
 // For steps of 2 to 64 tokens, which are bound by the weight's bytes. The
 // weight is a stream of chunks (64 elements of k of 256 rows), block of rows by
-// block of rows; every block of threads takes an equal run of it. One warpgroup
-// fills a ring in shared memory; four others turn codes into 16-bit floats
+// block of rows; every block of threads takes an equal run of it. Three warps
+// copy codes into a ring in shared memory, and one the tokens' elements, which
+// it may have to wait for. Four warpgroups turn codes into 16-bit floats
 // (wide_gemm.cuh has the parts) and multiply them with all tokens. With more
 // than 16 of these a warpgroup multiplies 64 rows by wgmma. 16 columns are too
 // few for wgmma to be worth its waits: a warp multiplies 32 rows by mma, warps
-// 0 to 7 the first half of a slot, the others the second.
+// 0 to 7 the first half of a slot, the others the second. Groups' sums are
+// multiplied with their scales, not the weights, where that is less work.
 //
 // Where a run begins or ends inside a block of rows, sums go to the workspace,
 // and the warpgroup that arrives there last adds them up in the order of the
@@ -23,8 +25,13 @@
 namespace qcc::cuda {
 
 constexpr int kBatchGroups = 4; ///< warpgroups that multiply
-constexpr int kBatchThreads = kBatchGroups * 128 + 128;
+constexpr int kBatchConsumers = kBatchGroups * 128;
+constexpr int kBatchThreads = kBatchConsumers + 128;
 constexpr int kBatchTiles = kBatchGroups * 4;
+/// Threads that copy codes; the warp behind them copies tokens.
+constexpr int kBatchCopiers = 96;
+/// Registers of a thread: 640 threads have 96 each when the kernel begins.
+constexpr int kBatchConsumerRegisters = 104, kBatchProducerRegisters = 64;
 
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations,
 /// counters (u32 a warpgroup of a block of rows, zero between launches),
@@ -82,6 +89,10 @@ private:
     static constexpr int handedBytes =
         takesWgmma ? 0 : kBatchTiles * (N / 2) * 128;
     static constexpr int slots = smaller(8, (ring - handedBytes) / slotBytes);
+    /// Sums of a group are multiplied with its scale, not the weights, where a
+    /// group is no shorter than a chunk and registers hold both sums.
+    static constexpr bool scalesSums =
+        !Rows::isFloat && !Rows::hasManyGroups && N <= 32;
     static_assert(slots >= 2);
 
     struct Run {
@@ -107,7 +118,7 @@ private:
       const uint32_t full = table + tableBytes, empty = full + slots * 8;
       if (threadIdx.x == 0) {
         for (int i = 0; i < slots; ++i) {
-          initBarrier(full + 8 * i, 129);
+          initBarrier(full + 8 * i, kBatchCopiers + 1);
           initBarrier(empty + 8 * i, kBatchGroups * 4);
         }
         fenceBarrierInit();
@@ -115,89 +126,90 @@ private:
       __syncthreads();
       startNext();
       const Run mine = runOf(blockIdx.x);
-      if (threadIdx.x >= kBatchGroups * 128)
-        produce(a, base, full, empty, mine);
-      else if constexpr (takesWgmma)
-        consume(a, base, table, full, empty, mine, tokens, arrived);
-      else
-        consumeFew(a, base, table, full, empty, mine, tokens, arrived);
+      if (threadIdx.x < kBatchConsumers) {
+        takeRegisters<kBatchConsumerRegisters>();
+        waitForEarlier();
+        if constexpr (takesWgmma)
+          consume(a, base, table, full, empty, mine, tokens, arrived);
+        else
+          consumeFew(a, base, table, full, empty, mine, tokens, arrived);
+        return;
+      }
+      giveRegisters<kBatchProducerRegisters>();
+      const int thread = int(threadIdx.x) - kBatchConsumers;
+      if (thread < kBatchCopiers) {
+        // Codes run ahead of the kernels in front, as far as there is room.
+        copyCodes(a, base, full, empty, mine, thread);
+      } else {
+        waitForEarlier();
+        copyTokens(a, base, full, empty, mine, thread - kBatchCopiers);
+      }
     }
 
-    static __device__ __forceinline__ void produce(const Args &a, uint32_t base,
-                                                   uint32_t full,
-                                                   uint32_t empty, Run mine) {
-      const int thread = threadIdx.x % 128;
+    /// Slots that begin at `unit`: so many chunks of one block of rows.
+    static __device__ __forceinline__ int countAt(int unit, Run mine) {
+      return smaller(slotChunks,
+                     smaller(mine.end - unit,
+                             int(Chunks::chunks) - unit % Chunks::chunks));
+    }
+
+    /// Copies codes and scales of a run; `thread` of kBatchCopiers.
+    static __device__ __forceinline__ void
+    copyCodes(const Args &a, uint32_t base, uint32_t full, uint32_t empty,
+              Run mine, int thread) {
       const char *codes = pointer<const char>(a.v[0]);
-      const char *x = pointer<const char>(a.v[6]);
-      // Slots that begin at `unit`: so many chunks of one block of rows.
-      auto countAt = [&](int unit) {
-        return smaller(slotChunks,
-                       smaller(mine.end - unit,
-                               int(Chunks::chunks) - unit % Chunks::chunks));
-      };
-      auto sendCodes = [&](int unit, uint32_t i) {
+      uint32_t i = 0;
+      for (int unit = mine.begin; unit < mine.end; ++i) {
         const int firstTile = unit / Chunks::chunks * kBatchTiles,
-                  chunk = unit % Chunks::chunks, count = countAt(unit);
-        const uint32_t to = base + i % slots * slotBytes + xBytes;
-        Rows::template copyScales<kBatchTiles, 128, slotGroups>(
-            a, to + codesBytes, firstTile, chunk, count, thread);
-        // Tiles' parts of a slot lie together where it is full.
-        if (Chunks::isDense && count == slotChunks)
-          copySlot(to, codes, firstTile, chunk, thread);
-        else
+                  chunk = unit % Chunks::chunks, count = countAt(unit, mine);
+        const uint32_t to = base + i % slots * slotBytes + xBytes,
+                       barrier = full + 8 * (i % slots);
+        waitBarrier(empty + 8 * (i % slots), (i / slots & 1) ^ 1);
+        // A tile's lines are consecutive, in a whole slot, too.
+        const bool isWhole =
+            Chunks::isDense && count == slotChunks &&
+            (chunk + count) * Chunks::tileBytes <= int(K::tileBytes);
+        if (isWhole) {
+          // Rows behind the last one are multiplied, and not used.
+          const int tile = firstTile + thread;
+          if (thread < kBatchTiles && tile < K::tiles) {
+            expectMore(barrier, tileStride);
+            copyExpected(to + thread * tileStride,
+                         codes + int64_t(tile) * K::tileBytes +
+                             chunk * Chunks::tileBytes,
+                         tileStride, barrier);
+          }
+        } else {
           for (int c = 0; c < count; ++c)
-            Chunks::template copy<kBatchTiles, 128, tileStride>(
+            Chunks::template copy<kBatchTiles, kBatchCopiers, tileStride>(
                 to + c * Chunks::tileBytes, codes, firstTile, chunk + c,
                 thread);
-        arriveAfterCopies(full + 8 * (i % slots));
-      };
-      auto sendTokens = [&](int unit, uint32_t i) {
-        const int chunk = unit % Chunks::chunks, count = countAt(unit) * slices;
-        const uint32_t barrier = full + 8 * (i % slots);
-        if (thread == 0)
-          expectBytes(barrier, count * N * 128);
-        if (thread < 32) {
-          __syncwarp();
-          if (thread < count)
-            copyExpected(base + i % slots * slotBytes + thread * N * 128,
-                         x + int64_t(chunk * slices + thread) * K::xSliceStride,
-                         N * 128, barrier);
         }
-      };
-      // Codes run ahead of the kernels in front, as far as there is room.
-      uint32_t primed = 0;
-      int unit = mine.begin;
-      for (; primed < slots && unit < mine.end; ++primed) {
-        sendCodes(unit, primed);
-        unit += countAt(unit);
-      }
-      waitForEarlier();
-      uint32_t i = 0;
-      for (unit = mine.begin; unit < mine.end; unit += countAt(unit), ++i) {
-        if (i >= primed) {
-          waitBarrier(empty + 8 * (i % slots), (i / slots & 1) ^ 1);
-          sendCodes(unit, i);
-        }
-        sendTokens(unit, i);
+        Rows::template copyScales<kBatchTiles, kBatchCopiers, slotGroups>(
+            a, to + codesBytes, firstTile, chunk, count, thread);
+        arriveAfterCopies(barrier);
+        unit += count;
       }
     }
 
-    /// A whole slot: a tile's lines are consecutive in it.
-    static __device__ __forceinline__ void copySlot(uint32_t to,
-                                                    const char *codes,
-                                                    int firstTile, int chunk,
-                                                    int thread) {
-      constexpr int pieces = tileStride / 16;
-      const int left = int(K::tileBytes) - chunk * Chunks::tileBytes;
-#pragma unroll 4
-      for (int i = thread; i < kBatchTiles * pieces; i += 128) {
-        const int tile = i / pieces, at = i % pieces * 16;
-        const bool inside = at < left && firstTile + tile < K::tiles;
-        copyAsync16(to + i * 16,
-                    codes + (inside ? int64_t(firstTile + tile) * K::tileBytes +
-                                          chunk * Chunks::tileBytes + at
-                                    : 0),
-                    inside);
+    /// Copies the tokens' elements that go with them; a warp.
+    static __device__ __forceinline__ void
+    copyTokens(const Args &a, uint32_t base, uint32_t full, uint32_t empty,
+               Run mine, int lane) {
+      const char *x = pointer<const char>(a.v[6]);
+      uint32_t i = 0;
+      for (int unit = mine.begin; unit < mine.end; ++i) {
+        const int chunk = unit % Chunks::chunks, count = countAt(unit, mine);
+        const uint32_t barrier = full + 8 * (i % slots);
+        waitBarrier(empty + 8 * (i % slots), (i / slots & 1) ^ 1);
+        if (lane == 0)
+          expectBytes(barrier, count * slices * N * 128);
+        __syncwarp();
+        if (lane < count * slices)
+          copyExpected(base + i % slots * slotBytes + lane * N * 128,
+                       x + int64_t(chunk * slices + lane) * K::xSliceStride,
+                       N * 128, barrier);
+        unit += count;
       }
     }
 
@@ -206,7 +218,6 @@ private:
             uint32_t empty, Run mine, int tokens, uint32_t *arrived) {
       const int warp = threadIdx.x / 32;
       Rows rows(a, warp, table + threadIdx.x % 32 * 4);
-      waitForEarlier();
       uint32_t i = 0;
       int inSlot = 0, count = 0, firstGroup = 0;
       uint32_t at = 0;
@@ -215,7 +226,10 @@ private:
                   firstTile = rowBlock * kBatchTiles;
         const int begin = unit - rowBlock * Chunks::chunks,
                   end = smaller(int(Chunks::chunks), begin + mine.end - unit);
-        float sums[N / 2];
+        // Of a group, or of all of them; and of the groups before.
+        float part[N / 2], sums[scalesSums ? N / 2 : 1] = {};
+        int group = -1;
+        bool isFirst = true;
 #pragma unroll 1
         for (int chunk = begin; chunk < end; ++chunk) {
           if (inSlot == count) {
@@ -225,20 +239,31 @@ private:
             at = base + i % slots * slotBytes;
             firstGroup = Rows::groupOf(chunk * Chunks::chunkSteps);
           }
-          rows.template takeShared<kBatchTiles, slotGroups>(
-              at + xBytes + codesBytes, chunk, firstGroup);
+          if (const int now = Rows::firstGroupOf(chunk);
+              !scalesSums || now != group) {
+            if constexpr (scalesSums) {
+              if (group >= 0)
+                addScaled(sums, part, rows);
+              isFirst = true;
+            }
+            group = now;
+            rows.template takeShared<kBatchTiles, slotGroups>(
+                at + xBytes + codesBytes, chunk, firstGroup);
+          }
           RowsOperand w[Rows::products];
-          rows.load(at + xBytes + inSlot * Chunks::tileBytes, w);
+          rows.template load<!scalesSums>(
+              at + xBytes + inSlot * Chunks::tileBytes, w);
           settle(w);
           wgmmaFence();
           const uint64_t x = tokensDescriptor(at + inSlot * slices * N * 128);
 #pragma unroll
           for (int p = 0; p < Rows::products; ++p)
-            wgmma<N, code == BF16>(sums, w[p],
+            wgmma<N, code == BF16>(part, w[p],
                                    x + p / 4 * (N * 128 / 16) + p % 4 * 2,
-                                   chunk > begin || p > 0);
+                                   !isFirst || p > 0);
           wgmmaCommit();
           wgmmaWait<0>();
+          isFirst = false;
           ++unit;
           if (++inSlot == count) {
             __syncwarp();
@@ -247,7 +272,12 @@ private:
             ++i;
           }
         }
-        finish(a, sums, rowBlock, warp, begin, end, tokens, arrived);
+        if constexpr (scalesSums) {
+          addScaled(sums, part, rows);
+          finish(a, sums, rowBlock, warp, begin, end, tokens, arrived);
+        } else {
+          finish(a, part, rowBlock, warp, begin, end, tokens, arrived);
+        }
       }
     }
 
@@ -265,13 +295,12 @@ private:
       // Lane 8 i + r names row r of piece i of 16 bytes; pieces 4 later are at
       // this place ^ 64.
       const uint32_t piece = lane % 8 * 128 + (lane / 8 ^ lane % 8) * 16;
-      waitForEarlier();
       uint32_t i = 0;
       for (int unit = mine.begin; unit < mine.end;) {
         const int rowBlock = unit / Chunks::chunks;
         const int begin = unit - rowBlock * Chunks::chunks,
                   end = smaller(int(Chunks::chunks), begin + mine.end - unit);
-        float sums[2][N / 2] = {};
+        float part[2][N / 2] = {}, sums[2][N / 2] = {};
         int group = -1;
 #pragma unroll 1
         for (int chunk = begin; chunk < end; chunk += slotChunks, ++i) {
@@ -286,16 +315,20 @@ private:
               continue;
             if (const int now = Rows::firstGroupOf(chunk + inSlot);
                 Rows::hasManyGroups || now != group) {
-              group = now;
 #pragma unroll
-              for (int r = 0; r < 2; ++r)
+              for (int r = 0; r < 2; ++r) {
+                if (scalesSums && group >= 0)
+                  addScaled(sums[r], part[r], rows[r]);
                 rows[r].template takeShared<kBatchTiles, slotGroups>(
                     at + xBytes + codesBytes, chunk + inSlot, firstGroup);
+              }
+              group = now;
             }
             RowsOperand w[2][Rows::products];
 #pragma unroll
             for (int r = 0; r < 2; ++r)
-              rows[r].load(at + xBytes + inSlot * Chunks::tileBytes, w[r]);
+              rows[r].template load<!scalesSums>(
+                  at + xBytes + inSlot * Chunks::tileBytes, w[r]);
 #pragma unroll
             for (int p = 0; p < Rows::products; p += 2)
 #pragma unroll
@@ -305,8 +338,8 @@ private:
                                  n * 1024 + (piece ^ (p % 4 * 32)));
 #pragma unroll
                 for (int r = 0; r < 2; ++r) {
-                  multiply(sums[r], n, w[r][p], x.x, x.y);
-                  multiply(sums[r], n, w[r][p + 1], x.z, x.w);
+                  multiply(part[r], n, w[r][p], x.x, x.y);
+                  multiply(part[r], n, w[r][p + 1], x.z, x.w);
                 }
               }
           }
@@ -315,6 +348,10 @@ private:
             arrive(empty + 8 * (i % slots));
         }
         unit += end - begin;
+#pragma unroll
+        for (int r = 0; r < 2; ++r)
+          if (!scalesSums || group >= 0)
+            addScaled(sums[r], part[r], rows[r]);
         // The halves' sums meet: this warp has tile `half` of the two.
         const uint32_t room = base + slots * slotBytes;
         const auto placeOf = [&](int w) {
@@ -333,6 +370,18 @@ private:
               loadShared4(placeOf((warp + pairs) % kBatchTiles) + n * 128));
         pairSync(pair);
         finish(a, own, rowBlock, 2 * pair + half, begin, end, tokens, arrived);
+      }
+    }
+    /// Adds a group's sums, which become zeros, times its scales if they are
+    /// not in it yet.
+    static __device__ __forceinline__ void
+    addScaled(float (&sums)[N / 2], float (&part)[N / 2], const Rows &rows) {
+      const float scale[2] = {scalesSums ? rows.rowScale(0) : 1.0F,
+                              scalesSums ? rows.rowScale(1) : 1.0F};
+#pragma unroll
+      for (int n = 0; n < N / 2; ++n) {
+        sums[n] += part[n] * scale[n / 2 % 2];
+        part[n] = 0;
       }
     }
     static __device__ __forceinline__ void multiply(float (&sums)[N / 2], int n,

@@ -173,6 +173,14 @@ QCC_DEVICE void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier)
                : "memory");
 }
+/// Has the barrier's phase wait for so many more bytes; no arrival.
+QCC_DEVICE void expectMore(uint32_t barrier, uint32_t bytes) {
+  asm volatile(
+      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier),
+      "r"(bytes)
+      : "memory");
+}
+/// Arrives, and the same.
 QCC_DEVICE void expectBytes(uint32_t barrier, uint32_t bytes) {
   asm volatile(
       "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier),
@@ -273,7 +281,9 @@ struct RowFactor {
 /// The halves that a row of a lane's codes has in the `M`-th 16 elements of
 /// a step: first = k and k + 1, second = k + 8 and k + 9. Which elements of the
 /// lane's block (8 of them) these are, wideOrder says. `table` is the lane's.
-template <int Code, int M>
+/// Unless they are IsScaled, products are still to be multiplied with the
+/// scale.
+template <int Code, int M, bool IsScaled>
 QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
                          const RowFactor &factor, uint32_t table,
                          uint32_t &first, uint32_t &second) {
@@ -283,8 +293,8 @@ QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
     second = line[1];
   } else if constexpr (isTableCode(Code)) {
     const uint32_t w = M ? line[0] >> 16 : line[0];
-    first = multiplyPair(loadShared4(table + (w << 7 & 0x7f80)), factor.scale);
-    second = multiplyPair(loadShared4(table + (w >> 1 & 0x7f80)), factor.scale);
+    first = loadShared4(table + (w << 7 & 0x7f80));
+    second = loadShared4(table + (w >> 1 & 0x7f80));
   } else {
     uint32_t low, high, zero = factor.zero;
     if constexpr (Code == Int8) {
@@ -309,8 +319,12 @@ QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
       low = maskedOr(line[0] >> (2 * M), mask, magic);
       high = maskedOr(line[0] >> (2 * M + 8), mask, magic);
     }
-    first = multiplyPair(subtractPair(low, zero), factor.scale);
-    second = multiplyPair(subtractPair(high, zero), factor.scale);
+    first = subtractPair(low, zero);
+    second = subtractPair(high, zero);
+  }
+  if constexpr (IsScaled && !isFloatCode(Code)) {
+    first = multiplyPair(first, factor.scale);
+    second = multiplyPair(second, factor.scale);
   }
 }
 

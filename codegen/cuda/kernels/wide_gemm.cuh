@@ -136,23 +136,6 @@ public:
       }
     }
   }
-  /// Has the scales of `count` chunks from `chunk` on brought into the L2
-  /// cache; one of 16 threads or more, each for a tile.
-  static __device__ __forceinline__ void fetch(const Args &a, int tile,
-                                               int chunk, int count) {
-    constexpr int size = K::scaleType == ElementF32 ? 64 : 32;
-    if (isFloat || tile >= K::tiles)
-      return;
-    const int from =
-                  chunk * Chunks::chunkSteps / Chunks::steps / K::unitsPerGroup,
-              to = smaller((chunk + count) * Chunks::chunkSteps /
-                               Chunks::steps / K::unitsPerGroup,
-                           int(K::groups) - 1);
-    for (int group = from; group <= to; ++group)
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(
-          pointer<const char>(a.v[1]) +
-          (int64_t(tile) * K::groups + group) * size));
-  }
   /// Bytes of a group's scales of a tile, and of its zero points.
   static constexpr int scaleLine = isFloat                      ? 0
                                    : K::scaleType == ElementF32 ? 64
@@ -226,18 +209,22 @@ public:
     }
     take();
   }
+  /// What products of row `r` of the lane's two are to be multiplied with, in
+  /// step `s` of the chunk that was asked for.
+  __device__ __forceinline__ float rowScale(int r, int s = 0) const {
+    const uint32_t raw = asked[s][r];
+    return kHalfFactor * (K::scaleType == ElementF32 ? __uint_as_float(raw)
+                          : K::scaleType == ElementF16
+                              ? fromHalf(uint16_t(raw))
+                              : fromBfloat(uint16_t(raw)));
+  }
   /// Takes what was asked for.
   __device__ __forceinline__ void take() {
 #pragma unroll
     for (int s = 0; s < scaleSteps; ++s)
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        const uint32_t raw = asked[s][r];
-        const float scale = K::scaleType == ElementF32 ? __uint_as_float(raw)
-                            : K::scaleType == ElementF16
-                                ? fromHalf(uint16_t(raw))
-                                : fromBfloat(uint16_t(raw));
-        factor[s][r].scale = bothHalves(scale * kHalfFactor);
+        factor[s][r].scale = bothHalves(rowScale(r, s));
         // 1024 + the zero point: its bits are those of 1024 plus a number.
         const uint32_t zero =
             (K::hasZero ? askedZero[s][r] : uint32_t(K::defaultZero)) *
@@ -247,7 +234,9 @@ public:
       }
   }
 
-  /// The operands of the chunk whose codes begin at `shared`.
+  /// The operands of the chunk whose codes begin at `shared`. Unless they are
+  /// IsScaled, products are still to be multiplied with what rowScale says.
+  template <bool IsScaled = true>
   __device__ __forceinline__ void load(uint32_t shared,
                                        RowsOperand (&w)[products]) const {
     const int t = threadIdx.x % 4;
@@ -270,7 +259,7 @@ public:
           line[1][l] = both.y;
         }
       }
-      convert<0>(line, s, w);
+      convert<0, IsScaled>(line, s, w);
     }
   }
 
@@ -280,16 +269,16 @@ private:
       isFloat || Chunks::steps % Chunks::chunkSteps == 0 ? 1
                                                          : Chunks::chunkSteps;
 
-  template <int M>
+  template <int M, bool IsScaled>
   __device__ __forceinline__ void
   convert(const uint32_t (&line)[2][laneLines(code)], int s,
           RowsOperand (&w)[products]) const {
     if constexpr (M < Chunks::stepK / 16) {
       RowsOperand &to = w[s * (Chunks::stepK / 16) + M];
       const RowFactor *f = factor[scaleSteps == 1 ? 0 : s];
-      halvesOf<code, M>(line[0], f[0], table, to.a[0], to.a[2]);
-      halvesOf<code, M>(line[1], f[1], table, to.a[1], to.a[3]);
-      convert<M + 1>(line, s, w);
+      halvesOf<code, M, IsScaled>(line[0], f[0], table, to.a[0], to.a[2]);
+      halvesOf<code, M, IsScaled>(line[1], f[1], table, to.a[1], to.a[3]);
+      convert<M + 1, IsScaled>(line, s, w);
     }
   }
 
