@@ -88,6 +88,8 @@ public:
         std::max<uint64_t>(uint64_t(planned.getArena()), entry.arena_bytes());
     kvBytesPerToken = uint64_t(program.getKvBytes());
     for (const fb::Launch *launch : *entry.launches()) {
+      if (!isTaken(*launch, kMaxTokens, /*hasLibrary=*/false))
+        continue;
       launches.push_back(*makeLaunch(device, *launch, images));
       counterBytes = std::max(counterBytes, uint64_t(launch->counters()) * 4);
       partialBytes =

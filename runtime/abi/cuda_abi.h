@@ -30,7 +30,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 6u
+#define QRT_CUDA_ABI_VERSION 7u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {

@@ -229,6 +229,9 @@ void Artifact::verifyImages(const fb::Kernels &kernels,
     if (entry.arena_bytes() > mostBytes)
       refuse(field + ".arena_bytes",
              "is " + std::to_string(entry.arena_bytes()));
+    if (entry.library_bytes() > mostBytes)
+      refuse(field + ".library_bytes",
+             "is " + std::to_string(entry.library_bytes()));
     if (!entry.launches())
       refuse(field + ".launches", "is missing");
     for (uint32_t j = 0; j < entry.launches()->size(); ++j)
@@ -267,7 +270,7 @@ void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
   check(launch.grid_y(), 1, 65535, "grid_y");
   check(launch.per_sm(), 0, 64, "per_sm");
   check(launch.cluster(), 1, 8, "cluster");
-  check(launch.threads(), 1, 1024, "threads");
+  check(launch.threads(), launch.product() ? 0 : 1, 1024, "threads");
   check(launch.shared_bytes(), 0, 1U << 20, "shared_bytes");
   check(launch.counters(), 0, most, "counters");
   check(launch.partial_bytes(), 0, uint64_t(1) << 36, "partial_bytes");
@@ -275,7 +278,15 @@ void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
     check(launch.operands()->size(), 0, QRT_CUDA_ARGS, "operands");
     verifyOperands(entry, *launch.operands(), place + ".operands");
   }
-  check(launch.cooperative(), 0, entry.launches()->size() == 1, "cooperative");
+  check(launch.for_library(), 0, launch.library_from() != 0, "for_library");
+  check(launch.library_below(), 0, launch.for_library() ? most : 0,
+        "library_below");
+  check(launch.place(), 0, 1, "place");
+  check(launch.ahead(), 0, launch.for_library() && !launch.product(), "ahead");
+  if (launch.product())
+    verifyProduct(launch, place);
+  check(launch.cooperative(), 0,
+        entry.launches()->size() == 1 && !launch.product(), "cooperative");
   if (launch.table()) {
     check(launch.table()->size(), 0, 1U << 20, "table");
     verifyOperands(entry, *launch.table(), place + ".table");
@@ -289,6 +300,32 @@ void Artifact::verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
         stream.tiles() % stream.item_tiles() != 0)
       refuse(field, "has no such tiles and units");
   }
+}
+
+void Artifact::verifyProduct(const fb::Launch &launch,
+                             const std::string &place) const {
+  const fb::Product &product = *launch.product();
+  auto check = [&](uint64_t value, uint64_t least, uint64_t most,
+                   const char *name) {
+    if (value < least || value > most)
+      refuse(place + ".product." + name, "is " + std::to_string(value));
+  };
+  constexpr uint64_t most = 1U << 30;
+  if (!launch.for_library() || launch.gather() || !launch.operands() ||
+      launch.operands()->size() != 5)
+    refuse(place + ".product", "is no launch of a library");
+  check(product.rows(), 1, most, "rows");
+  check(product.columns(), 1, most, "columns");
+  check(product.weight_stride(), product.columns(), most, "weight_stride");
+  check(product.input_stride(), product.columns(), most, "input_stride");
+  check(product.addend_stride(),
+        launch.operands()->Get(2)->kind() == fb::OperandKind::None
+            ? 0
+            : product.rows(),
+        most, "addend_stride");
+  check(product.output_stride(), product.rows(), most, "output_stride");
+  check(product.most_tokens(), 1, 1U << 20, "most_tokens");
+  check(product.room_bytes(), 0, uint64_t(1) << 36, "room_bytes");
 }
 
 void Artifact::verifyOperands(
@@ -307,6 +344,9 @@ void Artifact::verifyOperands(
           (name + ".kind").c_str());
     if (operand.kind() == fb::OperandKind::Arena)
       check(operand.offset(), 0, entry.arena_bytes(),
+            (name + ".offset").c_str());
+    if (operand.kind() == fb::OperandKind::Library)
+      check(operand.offset(), 0, entry.library_bytes(),
             (name + ".offset").c_str());
     if (operand.kind() != fb::OperandKind::Tensor)
       continue;

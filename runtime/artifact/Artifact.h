@@ -76,6 +76,7 @@ private:
   void verifyImages(const fb::Kernels &kernels, const std::string &place) const;
   void verifyLaunch(const fb::Kernels &kernels, const fb::Entry &entry,
                     const fb::Launch &launch, const std::string &place) const;
+  void verifyProduct(const fb::Launch &launch, const std::string &place) const;
   void verifyOperands(const fb::Entry &entry,
                       const flatbuffers::Vector<const fb::Operand *> &operands,
                       const std::string &place) const;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace qrt {
 
@@ -99,6 +100,12 @@ CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
       loadSampler(*kernels);
       layOutMemory(artifact);
     }
+    if (libraryBytes)
+      opening = std::async(std::launch::async, [this] {
+        Opened opened;
+        opened.library = CublasLt::open(device, opened.why);
+        return opened;
+      });
     uploadWeights(artifact);
     TimedPart timed(times.graphs);
     reserveLogits(1);
@@ -172,6 +179,7 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
                          ? arena
                          : promptArenaBytes;
     room = std::max(room, entry->arena_bytes());
+    libraryBytes = std::max(libraryBytes, entry->library_bytes());
   }
   for (Entry &entry : entries)
     for (Launch &launch : entry.launches) {
@@ -181,10 +189,16 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
       if (d.streams())
         launch.cutsAt = place(d.streams()->size() * sizeof(int32_t) *
                               uint64_t(device.multiprocessors() + 1));
+      if (d.library_from())
+        leastLibraryTokens = std::min(leastLibraryTokens, d.library_from());
       counterBytes = std::max(counterBytes, uint64_t(d.counters()) * 4);
       partialBytes = std::max(partialBytes,
                               d.partial_bytes() * launch.partialBlocks(device));
     }
+  if (const char *from = std::getenv("QRT_CUBLASLT_FROM"))
+    libraryFrom = uint32_t(std::strtoul(from, nullptr, 10));
+  if (libraryFrom)
+    leastLibraryTokens = libraryFrom;
   arenaAt = place(arena);
   // From step to step, its rows say how often they have been written
   // (codegen/cuda/PersistentTags.h): nothing else may write there.
@@ -291,6 +305,23 @@ void CudaExecutor::reservePromptArena() {
   resolveOperands();
 }
 
+void CudaExecutor::takeLibrary() {
+  const uint64_t bytes = std::exchange(libraryBytes, 0);
+  Opened opened = opening.get();
+  library = std::move(opened.library);
+  libraryText = opened.why;
+  if (library && device.freeBytes() < bytes) {
+    library.reset();
+    libraryText = "there is no memory for what cuBLASLt needs";
+  }
+  if (!library)
+    return;
+  libraryText = "cuBLASLt " + library->version();
+  libraryArena = Buffer(device, bytes, "cuBLASLt");
+  panels = std::make_unique<PanelStream>(device);
+  resolveOperands();
+}
+
 OperandPlaces CudaExecutor::placesOf(const Launch &launch) const {
   DevicePointer base = memory.address();
   return {.arena = launch.arena,
@@ -300,6 +331,7 @@ OperandPlaces CudaExecutor::placesOf(const Launch &launch) const {
           .table = base + launch.tableAt,
           .cuts = base + launch.cutsAt,
           .sync = base + syncAt,
+          .library = libraryArena.address(),
           .tensors = tensorAt,
           .tensorBase = base};
 }

@@ -6,10 +6,13 @@
 #include "runtime/abi/cuda_abi.h"
 #include "runtime/artifact/Artifact.h"
 #include "runtime/executor/Executor.h"
+#include "runtime/executor/cuda/CublasLt.h"
 #include "runtime/executor/cuda/Device.h"
 #include "runtime/executor/cuda/Launches.h"
+#include "runtime/executor/cuda/PanelStream.h"
 #include "runtime/executor/cuda/TokenSampler.h"
 
+#include <future>
 #include <optional>
 #include <vector>
 
@@ -21,7 +24,10 @@ namespace qrt {
 /// their own, taken with the first long prompt. Steps of one token are one
 /// persistent kernel where the GPU has one, unless QRT_CUDA_PERSISTENT is 0;
 /// other entries of few tokens are captured graphs. Tokens are chosen on the
-/// GPU unless QRT_CUDA_SAMPLING is 0.
+/// GPU unless QRT_CUDA_SAMPLING is 0. Long prompts are multiplied by cuBLASLt,
+/// opened while weights are loaded, where it is present and the artifact says
+/// that it is faster (QRT_CUBLASLT: CublasLt.h; QRT_CUBLASLT_FROM=N: from N
+/// tokens on, whatever the artifact says).
 class CudaExecutor : public Executor {
 public:
   /// `artifact` must outlive this. Throws qrt::Error if there is no driver, no
@@ -48,6 +54,9 @@ public:
   /// The target of the artifact in use: "sm_90".
   const std::string &target() const { return targetName; }
   const cuda::Device &gpu() const { return device; }
+  /// What multiplied long prompts: "cuBLASLt 13.1.0", or why it is not used;
+  /// empty before the first of them.
+  const std::string &promptLibrary() const { return libraryText; }
 
 protected:
   void runParts(std::span<const Part> parts) override;
@@ -90,6 +99,9 @@ private:
   void sendTable(const Launch &launch);
   /// Makes room for what entries of many tokens work on.
   void reservePromptArena();
+  /// Takes the library that long prompts can use, if there is memory for what
+  /// it needs; once.
+  void takeLibrary();
   /// Makes room for the logits of so many rows.
   void reserveLogits(uint32_t rows);
   void uploadWeights(const Artifact &artifact);
@@ -142,6 +154,22 @@ private:
   uint64_t counterBytes = 0, partialBytes = 0;
   uint64_t promptArenaBytes = 0;
   cuda::Buffer logitRows, promptArena;
+  /// What launches for a library need, and the least tokens of their steps, the
+  /// former 0 once it was tried to open it.
+  uint64_t libraryBytes = 0;
+  uint32_t leastLibraryTokens = UINT32_MAX;
+  /// Not 0: tokens from which on it is used, whatever launches say.
+  uint32_t libraryFrom = 0;
+  /// Opening it takes longer than a prompt.
+  struct Opened {
+    std::unique_ptr<cuda::CublasLt> library;
+    std::string why; ///< there is none
+  };
+  std::future<Opened> opening;
+  std::unique_ptr<cuda::CublasLt> library;
+  cuda::Buffer libraryArena;
+  std::unique_ptr<cuda::PanelStream> panels; ///< with the library
+  std::string libraryText;
   /// Of a step, and of those that are put on the stream ahead.
   cuda::PinnedBuffer stepImage, sampledImages[2];
   std::optional<cuda::TokenSampler> sampler;

@@ -87,7 +87,23 @@ void CudaExecutor::enqueue(const Entry &entry, uint32_t tokens,
   const uint64_t step = memory.address() + stepAt;
   bool isFirst = true;
   for (const Launch &launch : entry.launches) {
+    const fb::Launch &description = *launch.description;
+    if (!isTaken(description, tokens, library != nullptr, libraryFrom))
+      continue;
+    if (const fb::Product *product = description.product()) {
+      panels->beforeProduct(description.place());
+      library->multiply(*product, {launch.args, 5}, tokens);
+      panels->afterProduct(description.place());
+      isFirst = false;
+      continue;
+    }
     const void *parameter = &step;
+    if (description.ahead()) {
+      cuda::enqueue(device, launch, tokens, logitRows, parameter,
+                    /*overlaps=*/false, panels->forPanel(description.place()));
+      panels->wroteTo(description.place());
+      continue;
+    }
     if (entry.isPersistent)
       parameter = &inlineStep;
     cuda::enqueue(device, launch, tokens, logitRows, parameter,
@@ -234,6 +250,8 @@ void CudaExecutor::runParts(std::span<const Part> parts) {
     ++entry;
   if (entry->maxTokens > kMostGraphTokens)
     reservePromptArena();
+  if (libraryBytes && tokens >= leastLibraryTokens)
+    takeLibrary();
   bool isThere = false; // the logits, where they are wanted
   if (entry->isPersistent)
     isThere = setInlineStep(parts, tokens, rows);

@@ -48,7 +48,8 @@ Device::Device(int ordinal) {
   api->check(api->retainContext(&context, id), "no context");
   try {
     use();
-    api->check(api->createStream(&queue, kNonBlocking), "no stream");
+    api->check(api->createStream(&queue, kNonBlocking, kHigherPriority),
+               "no stream");
   } catch (...) {
     api->releaseContext(id);
     throw;

@@ -40,7 +40,8 @@ std::string Driver::load() {
   resolve(copyToHost, "cuMemcpyDtoHAsync_v2");
   resolve(copyOnDevice, "cuMemcpyDtoDAsync_v2");
   resolve(fill, "cuMemsetD8Async");
-  resolve(createStream, "cuStreamCreate");
+  resolve(createStream, "cuStreamCreateWithPriority");
+  resolve(waitInStream, "cuStreamWaitEvent");
   resolve(destroyStream, "cuStreamDestroy_v2");
   resolve(synchronize, "cuStreamSynchronize");
   resolve(queryStream, "cuStreamQuery");

@@ -42,6 +42,8 @@ constexpr int kSharedCarveout = 9;     ///< a function's attribute, in percent
 constexpr int kCooperative = 2;        ///< a launch's attribute
 constexpr int kProgrammaticLaunch = 6; ///< a launch's attribute
 constexpr unsigned kNonBlocking = 1;   ///< a stream's flag
+constexpr int kLeastPriority = 0;      ///< a stream's
+constexpr int kHigherPriority = -1;    ///< a stream's
 constexpr unsigned kNoTiming = 2;      ///< an event's flag
 constexpr int kCaptureThreadLocal = 1;
 constexpr Result kNotReady = 600;
@@ -103,7 +105,8 @@ public:
   Result (*copyToHost)(void *, DevicePointer, size_t, Stream);
   Result (*copyOnDevice)(DevicePointer, DevicePointer, size_t, Stream);
   Result (*fill)(DevicePointer, unsigned char, size_t, Stream);
-  Result (*createStream)(Stream *, unsigned);
+  Result (*createStream)(Stream *, unsigned, int);
+  Result (*waitInStream)(Stream, Event, unsigned);
   Result (*destroyStream)(Stream);
   Result (*synchronize)(Stream);
   Result (*queryStream)(Stream); ///< kNotReady while there is work

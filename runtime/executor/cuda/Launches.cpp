@@ -41,6 +41,8 @@ Images::~Images() {
 std::optional<Launch> makeLaunch(const Device &device,
                                  const fb::Launch &description,
                                  const Images &images) {
+  if (description.product())
+    return Launch{&description, nullptr, 0};
   const Driver &driver = device.driver();
   const std::string &name = images.name(description.image());
   Function function = images.function(description.image());
@@ -104,6 +106,9 @@ uint64_t resolve(const fb::Operand &operand, const OperandPlaces &places) {
   case fb::OperandKind::Sync:
     from = places.sync;
     break;
+  case fb::OperandKind::Library:
+    from = places.library;
+    break;
   }
   return from + operand.offset();
 }
@@ -116,7 +121,8 @@ void resolveOperands(Launch &launch, const OperandPlaces &places) {
 }
 
 void enqueue(const Device &device, const Launch &launch, uint32_t tokens,
-             uint32_t logitRows, const void *step, bool overlaps) {
+             uint32_t logitRows, const void *step, bool overlaps,
+             Stream stream) {
   const fb::Launch &d = *launch.description;
   uint64_t rows = d.gather() ? logitRows : tokens;
   if (rows == 0)
@@ -133,7 +139,7 @@ void enqueue(const Device &device, const Launch &launch, uint32_t tokens,
   config.blockX = d.threads();
   config.blockY = config.blockZ = 1;
   config.sharedBytes = d.shared_bytes();
-  config.stream = device.stream();
+  config.stream = stream ? stream : device.stream();
   LaunchAttribute attribute = {};
   attribute.id = d.cooperative() ? kCooperative : kProgrammaticLaunch;
   attribute.value = 1;

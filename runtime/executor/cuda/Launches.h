@@ -44,11 +44,13 @@ private:
   std::vector<std::string> names;
 };
 
-/// A kernel of an entry that this GPU can run.
+class CublasLt;
+
+/// A kernel of an entry that this GPU can run, or a product of a library.
 struct Launch {
   const fb::Launch *description;
-  Function function;
-  uint32_t perSm; ///< blocks a multiprocessor, where the launch says so
+  Function function; ///< null for a product
+  uint32_t perSm;    ///< blocks a multiprocessor, where the launch says so
   uint64_t args[QRT_CUDA_ARGS] = {};
 
   /// Blocks that share out partial results.
@@ -69,7 +71,7 @@ std::optional<Launch> makeLaunch(const Device &device,
 /// Device addresses that operands are relative to; 0 for what is not there.
 struct OperandPlaces {
   uint64_t arena = 0, counters = 0, partials = 0, logits = 0, table = 0,
-           cuts = 0, sync = 0;
+           cuts = 0, sync = 0, library = 0;
   /// Of the tensor `i`: tensorBase + tensors[i].
   std::span<const uint64_t> tensors;
   uint64_t tensorBase = 0;
@@ -80,12 +82,28 @@ void resolveOperands(Launch &launch, const OperandPlaces &places);
 /// The address, or the number, that an operand is.
 uint64_t resolve(const fb::Operand &operand, const OperandPlaces &places);
 
+/// Whether a launch has a part in a step of so many tokens: of what can be done
+/// in two ways, by a library or by our kernels, one is taken. `from` stands for
+/// all launches' own numbers of tokens, unless it is 0.
+inline bool isTaken(const fb::Launch &description, uint32_t tokens,
+                    bool hasLibrary, uint32_t from = 0) {
+  if (description.library_from() == 0)
+    return true;
+  if (!hasLibrary || tokens < (from ? from : description.library_from()))
+    return !description.for_library();
+  return description.for_library() &&
+         (description.library_below() == 0 ||
+          tokens < (from ? from : description.library_below()));
+}
+
 /// Puts a launch on the device's stream for a step of so many tokens and
 /// logits; without rows there is nothing to do. `step` is the kernel's first
 /// parameter: an address, or the step itself for a cooperative kernel. With
 /// `overlaps` it begins while the launch in front ends, and waits by itself.
+/// `stream` stands for the device's, unless it is null.
 void enqueue(const Device &device, const Launch &launch, uint32_t tokens,
-             uint32_t logitRows, const void *step, bool overlaps);
+             uint32_t logitRows, const void *step, bool overlaps,
+             Stream stream = nullptr);
 
 } // namespace qrt::cuda
 

@@ -187,6 +187,72 @@ TEST_F(ArtifactTest, namesTheFieldThatIsWrong) {
   }
 }
 
+/// Makes the kernels those of a GPU: an entry of prompts with a product of a
+/// library.
+static void addProduct(fb::KernelsT &kernels) {
+  kernels.target = "sm_90";
+  auto function = std::make_unique<fb::FunctionT>();
+  function->name = "f";
+  auto image = std::make_unique<fb::ImageT>();
+  image->length = 64;
+  image->functions.push_back(std::move(function));
+  kernels.images.push_back(std::move(image));
+  kernels.entries.clear();
+  auto entry = std::make_unique<fb::EntryT>();
+  entry->max_tokens = 128;
+  entry->library_bytes = 1024;
+  auto launch = std::make_unique<fb::LaunchT>();
+  launch->library_from = 65;
+  launch->for_library = true;
+  launch->operands.assign(5, fb::Operand(fb::OperandKind::Library, 0, 0));
+  launch->operands[2] = fb::Operand(fb::OperandKind::None, 0, 0);
+  launch->product = std::make_unique<fb::ProductT>();
+  launch->product->rows = launch->product->columns = 64;
+  launch->product->weight_stride = launch->product->input_stride = 64;
+  launch->product->output_stride = 64;
+  launch->product->most_tokens = 128;
+  entry->launches.push_back(std::move(launch));
+  kernels.entries.push_back(std::move(entry));
+}
+
+TEST_F(ArtifactTest, namesTheFieldOfAProductThatIsWrong) {
+  using Change = std::function<void(fb::LaunchT &)>;
+  EXPECT_EQ(openChanged([](fb::ManifestT &manifest) {
+              addProduct(*manifest.kernels[0]);
+            }),
+            "");
+  const std::pair<Change, const char *> cases[] = {
+      {[](auto &l) { l.library_from = 0; }, "launches[0].for_library is 1"},
+      {[](auto &l) { l.for_library = false; }, "is no launch of a library"},
+      {[](auto &l) { l.operands.pop_back(); }, "is no launch of a library"},
+      {[](auto &l) { l.gather = true; }, "is no launch of a library"},
+      {[](auto &l) { l.product->rows = 0; }, "product.rows is 0"},
+      {[](auto &l) { l.product->columns = 65; }, "product.weight_stride is 64"},
+      {[](auto &l) { l.product->input_stride = 63; },
+       "product.input_stride is 63"},
+      {[](auto &l) { l.product->output_stride = 8; },
+       "product.output_stride is 8"},
+      {[](auto &l) { l.operands[2] = l.operands[3]; },
+       "product.addend_stride is 0"},
+      {[](auto &l) { l.product->most_tokens = 0; }, "product.most_tokens is 0"},
+      {[](auto &l) {
+         l.operands[3] = fb::Operand(fb::OperandKind::Library, 0, 1025);
+       },
+       "operands[3].offset is 1025"},
+      {[](auto &l) { l.product.reset(); }, "threads is 0"},
+      {[](auto &l) { l.place = 2; }, "launches[0].place is 2"},
+      {[](auto &l) { l.ahead = true; }, "launches[0].ahead is 1"},
+  };
+  for (const auto &[change, message] : cases) {
+    std::string error = openChanged([&](fb::ManifestT &manifest) {
+      addProduct(*manifest.kernels[0]);
+      change(*manifest.kernels[0]->entries[0]->launches[0]);
+    });
+    EXPECT_NE(error.find(message), std::string::npos)
+        << "'" << error << "' instead of '" << message << "'";
+  }
+}
+
 TEST_F(ArtifactTest, refusesWhatIsNoArtifact) {
   EXPECT_NE(open(std::string(4096, 'x')).find("not a .qbin"),
             std::string::npos);
