@@ -129,6 +129,7 @@ CudaCode qcc::compileCuda(krn::ProgramOp program,
     entry->name = made.name;
     entry->max_tokens = made.maxTokens;
     entry->arena_bytes = made.arenaBytes;
+    entry->library_bytes = made.libraryBytes;
     for (qrt::fb::LaunchT &launch : made.launches)
       entry->launches.push_back(
           std::make_unique<qrt::fb::LaunchT>(std::move(launch)));

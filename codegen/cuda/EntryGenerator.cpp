@@ -57,6 +57,9 @@ qrt::fb::LaunchT &EntryGenerator::launch(
   launch.threads = uint32_t(threads);
   launch.shared_bytes = uint32_t(sharedBytes);
   launch.cluster = uint32_t(cluster);
+  launch.library_from = uint32_t(wayFrom);
+  launch.for_library = isWayOfLibrary;
+  launch.library_below = uint32_t(wayBelow);
   launch.operands.assign(operands.begin(), operands.end());
   return launch;
 }

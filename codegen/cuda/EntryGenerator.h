@@ -46,11 +46,14 @@ public:
   }
 
   std::vector<qrt::fb::LaunchT> run() {
+    prepareLibrary();
     addBlock(entry.getBody().front(), 0);
     return std::move(launches);
   }
   /// What the launches need of working memory, if more than the entry says.
   uint64_t arenaBytes() const { return uint64_t(arena); }
+  /// What launches for a library need of memory of their own.
+  uint64_t libraryBytes() const { return uint64_t(library); }
 
 private:
   void addBlock(mlir::Block &block, int64_t kvOffset);
@@ -69,7 +72,7 @@ private:
   /// `code` is the weight's.
   template <typename Op>
   StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,
-                             double threshold);
+                             double threshold) const;
   void add(krn::GemmOp op);
   /// Outliers have no wide kernels.
   static bool canTakeWide(krn::GemmOp gemm) {
@@ -91,8 +94,53 @@ private:
   /// Has the scales of a weight of nested ones written as f32; where.
   qrt::fb::Operand addUnnest(krn::GemmOp op, const GemmLayout &layout,
                              qrt::fb::Operand codes, qrt::fb::Operand nested);
+  /// The operands of a GEMM; codes, scales and zeros are the weight's, the
+  /// scales may be those of addUnnest.
+  struct GemmOperands {
+    qrt::fb::Operand codes, scales, zeros, bias, residual, output, input;
+  };
   void addWideGemm(krn::GemmOp op, ConfigText &c, const GemmLayout &layout,
-                   std::initializer_list<qrt::fb::Operand> operands);
+                   const GemmOperands &operands);
+  /// Tokens of a step from which on a library multiplies what is staged there,
+  /// where it is present; 0: never. All products of it or none.
+  int64_t libraryFrom(mlir::Value staged) const;
+  /// Where the factors of its rows are when it is staged for a library.
+  qrt::fb::Operand factorsOf(mlir::Value staged) const;
+  /// Where the panel `place` of two is; 2: what lies behind them.
+  qrt::fb::Operand panelAt(uint32_t place) const;
+  void prepareLibrary();
+  /// How a library multiplies for a gemm.
+  struct LibraryPlan {
+    bool isSimple;  ///< the products are the result
+    bool isInPlace; ///< sums are left in the output
+    int64_t panelStride, panelRows;
+    int64_t sumsAt; ///< in the memory for the library
+    int64_t bytes;  ///< of that, in all
+    int64_t sumStride;
+  };
+  LibraryPlan planLibrary(krn::GemmOp op) const;
+  bool isAlignedForVectors(mlir::Value buffer) const;
+  /// The gemm whose epilogue is left to the staging of its result for another
+  /// product of the library, in steps of so many tokens and more; or null.
+  struct FinishedGemm {
+    krn::GemmOp gemm;
+    int64_t from;
+  };
+  FinishedGemm finishedBy(krn::StageOp stage) const;
+  /// The constants of what stands for a gemm's epilogue.
+  void addFinishConstants(krn::GemmOp op, ConfigText &c);
+  /// The library's ways of a stage and of a gemm, whose constants are `c`
+  /// (LibraryGemms.cpp). `code` is that of the weight.
+  void addLibraryStage(krn::StageOp op, qrt::Code code);
+  void addLibraryStage(krn::StageOp op, qrt::Code code, krn::GemmOp source);
+  void addLibraryGemm(krn::GemmOp op, const ConfigText &c,
+                      const GemmLayout &layout, const GemmOperands &operands);
+  /// Which of two ways the launches are that are added now.
+  void setWay(int64_t from, bool isLibrary, int64_t below = 0) {
+    wayFrom = from;
+    wayBelow = below;
+    isWayOfLibrary = isLibrary;
+  }
   void add(krn::RopeAppendOp op, int64_t kvOffset);
   void add(krn::AttentionOp op, int64_t kvOffset);
   void add(krn::NormOp op);
@@ -145,7 +193,14 @@ private:
   CudaProgram &program;
   llvm::StringMap<uint32_t> &known;
   /// Bytes of working memory, where that is more than the entry says.
-  int64_t arena = 0;
+  int64_t arena = 0, library = 0;
+  /// Inputs that may be staged for a library, in their order.
+  llvm::DenseMap<mlir::Value, unsigned> factors;
+  /// Bytes of the largest panel, and the place of the next.
+  int64_t panelBytes = 0;
+  uint32_t panelPlace = 0;
+  int64_t wayFrom = 0, wayBelow = 0;
+  bool isWayOfLibrary = false;
   llvm::DenseMap<mlir::Value, qrt::fb::Operand> addresses;
   std::vector<qrt::fb::LaunchT> launches;
 };

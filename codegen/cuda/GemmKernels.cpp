@@ -18,7 +18,7 @@ using qrt::fb::OperandKind;
 template <typename Op>
 EntryGenerator::StageConfig
 EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
-                               double threshold) {
+                               double threshold) const {
   krn::StagedType staged = op.getOutput().getType();
   bool isSplit = staged.getActivations() == "split8";
   if (isSplit && orderOf(op))
@@ -42,6 +42,7 @@ EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   c.flag("isPadded",
          layout.units * unitBlocks * blockElements != staged.getColumns());
   c.flag("isWide", wide);
+  c.flag("isRowMajor", isWayOfLibrary);
   c.flag("needsSums", needsSums && !wide);
   c.integer("sumsAt", layout.sumsAt(tokens));
   c.integer("scalesAt",
@@ -59,6 +60,10 @@ EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   return {std::move(c), threads};
 }
 
+template EntryGenerator::StageConfig
+EntryGenerator::stageConstants(krn::StageOp op, qrt::Code code, bool needsSums,
+                               double threshold) const;
+
 void EntryGenerator::add(krn::FindOutliersOp op) {
   auto [c, threads] =
       stageConstants(op, qrt::Code::Int8, /*needsSums=*/false,
@@ -66,6 +71,7 @@ void EntryGenerator::add(krn::FindOutliersOp op) {
   c.flag("findsOnly", true);
   c.flag("findsOutliers", false);
   c.integer("linears", 0);
+  c.flag("isFinishing", false);
   launch("ClearOutliers", "stage.cuh", "clear_outliers", c, 256, 1, 0,
          {address(op.getOutput())})
       .row_block = uint32_t(tokens);
@@ -92,12 +98,19 @@ void EntryGenerator::add(krn::StageOp op) {
     }
   if (!code)
     refuse(op, "stages what no gemm reads");
+  const int64_t from = libraryFrom(op.getOutput());
+  if (from) {
+    setWay(from, /*isLibrary=*/true);
+    addLibraryStage(op, *code);
+    setWay(from, /*isLibrary=*/false);
+  }
   FloatAttr threshold = op.getOutlierThresholdAttr();
   auto [c, threads] = stageConstants(
       op, *code, needsSums, threshold ? threshold.getValueAsDouble() : 0);
   c.flag("findsOnly", false);
   c.flag("findsOutliers", tokens == 1);
   c.integer("linears", int64_t(op.getLinears()));
+  c.flag("isFinishing", false);
   int64_t rowBytes = takesWide(op.getOutput())
                          ? gemmLayout(int(op.getOutput().getType().getBits()),
                                       op.getOutput().getType().getColumns(),
@@ -113,6 +126,7 @@ void EntryGenerator::add(krn::StageOp op) {
           vector(op, op.getNormBias()), address(op.getOutput()),
           vector(op, op.getOrder())})
       .gather = op.getGather();
+  setWay(0, false);
 }
 
 void EntryGenerator::add(krn::GemmOp op) {
@@ -220,9 +234,19 @@ void EntryGenerator::add(krn::GemmOp op) {
     l.gather = op.getGather();
     return;
   }
-  if (wide)
-    return addWideGemm(op, c, layout,
-                       {codes, scales, zeros, bias, residual, output, input});
+  if (wide) {
+    const GemmOperands operands = {codes,    scales, zeros, bias,
+                                   residual, output, input};
+    const int64_t from = libraryFrom(op.getInput());
+    if (from) {
+      setWay(from, /*isLibrary=*/true);
+      addLibraryGemm(op, c, layout, operands);
+    }
+    setWay(from, /*isLibrary=*/false);
+    addWideGemm(op, c, layout, operands);
+    setWay(0, false);
+    return;
+  }
   // Large steps are bound by arithmetic: floats take the upper halves only.
   int64_t halves = format.isQuantized() || tokens <= kMostSplitTokens ? 2 : 1;
   c.integer("planes", halves);
@@ -260,7 +284,7 @@ Operand EntryGenerator::addUnnest(krn::GemmOp op, const GemmLayout &layout,
 
 void EntryGenerator::addWideGemm(krn::GemmOp op, ConfigText &c,
                                  const GemmLayout &layout,
-                                 std::initializer_list<Operand> operands) {
+                                 const GemmOperands &operands) {
   qnt::PackedType weight = op.getWeight().getType();
   const qrt::Format &format = weight.getFormat().getValue();
   bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
@@ -273,12 +297,17 @@ void EntryGenerator::addWideGemm(krn::GemmOp op, ConfigText &c,
              kWideThreads, 1,
              wideSharedBytes(layout.stepElements, format.codeBits(), isTable,
                              blockTokens),
-             operands, 2);
+             {operands.codes, operands.scales, operands.zeros, operands.bias,
+              operands.residual, operands.output, operands.input},
+             2);
   l.per_sm = 1;
   l.gather = op.getGather();
   explain(op, "wide_gemm_" + std::string(qrt::codeName(format.code)),
           "more than 64 tokens of 16-bit floats: bound by arithmetic; wgmma "
           "with tiles of 128 rows and " +
               std::to_string(blockTokens) + " tokens, which fill " +
-              "132 multiprocessors best with " + std::to_string(tokens));
+              "132 multiprocessors best with " + std::to_string(tokens) +
+              (wayFrom ? "; cuBLASLt from " + std::to_string(wayFrom) +
+                             " tokens on where it is present"
+                       : "; no library is faster"));
 }

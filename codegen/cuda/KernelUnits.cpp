@@ -69,6 +69,7 @@ CudaProgram cuda::generateKernels(krn::ProgramOp program,
     added.name = entry.getSymName().str();
     added.maxTokens = uint32_t(entry.getMaxTokens());
     added.arenaBytes = generator.arenaBytes();
+    added.libraryBytes = generator.libraryBytes();
     added.launches = std::move(launches);
   }
   if (!entries.empty())

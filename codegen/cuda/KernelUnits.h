@@ -28,6 +28,8 @@ struct CudaProgram {
     uint32_t maxTokens;
     /// At least what the plan says.
     uint64_t arenaBytes = 0;
+    /// What launches for a library need besides.
+    uint64_t libraryBytes = 0;
     std::vector<qrt::fb::LaunchT> launches;
   };
   /// By ascending max_tokens, persistent ones first.

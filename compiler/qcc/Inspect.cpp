@@ -43,7 +43,7 @@ ordered_json describeTensor(const fb::Tensor &tensor) {
 uint32_t dynamicShared(const fb::Kernels &kernels, uint32_t image) {
   for (const fb::Entry *entry : *kernels.entries())
     for (const fb::Launch *launch : *entry->launches())
-      if (launch->image() == image)
+      if (launch->image() == image && !launch->product())
         return launch->shared_bytes();
   return 0;
 }
@@ -73,6 +73,7 @@ ordered_json describeKernels(const fb::Kernels &kernels) {
          {"max_tokens", entry->max_tokens()},
          {"arena_bytes", entry->arena_bytes()},
          {"scratch_bytes", entry->scratch_bytes()},
+         {"library_bytes", entry->library_bytes()},
          {"launches", entry->launches() ? entry->launches()->size() : 0},
          {"phases", std::move(phases)}});
   }
@@ -202,11 +203,14 @@ void printText(const ordered_json &all) {
         std::printf("  note: %s\n", note.get<std::string>().c_str());
     for (const ordered_json &entry : kernels["entries"]) {
       std::printf("  @%s: up to %llu tokens, arena %llu bytes, scratch %llu "
-                  "a thread\n",
+                  "a thread",
                   entry["name"].get<std::string>().c_str(),
                   entry["max_tokens"].get<unsigned long long>(),
                   entry["arena_bytes"].get<unsigned long long>(),
                   entry["scratch_bytes"].get<unsigned long long>());
+      if (auto bytes = entry["library_bytes"].get<unsigned long long>())
+        std::printf(", %llu more with cuBLASLt", bytes);
+      std::puts("");
       for (const ordered_json &phase : entry["phases"]) {
         std::printf("    %s", phase["phase"].get<std::string>().c_str());
         if (phase.contains("kernel"))

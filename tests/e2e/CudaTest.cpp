@@ -141,6 +141,25 @@ TEST(Cuda, LongRowsHaveDenseTables) {
   EXPECT_NE(dense.find("isSpread = false"), std::string::npos);
 }
 
+// Weights that a library multiplies faster have another way in the artifact:
+// rows as they are staged for it, panels, and what finishes sums. On other
+// architectures, next to small weights and in batches there is none.
+TEST(Cuda, LargeWeightsHaveAWayByALibrary) {
+  const std::string large = emitLlama(2048, 8192, "rtn.int4"),
+                    small = emitLlama(256, 512, "rtn.int4");
+  for (const char *part : {"isRowMajor = true", "qcc::cuda::Panel<Config>",
+                           "qcc::cuda::Finish<Config>"}) {
+    EXPECT_NE(large.find(part), std::string::npos) << part;
+    EXPECT_EQ(small.find(part), std::string::npos) << part;
+  }
+  size_t panels = 0;
+  for (size_t at = 0;
+       (at = large.find("Panel<Config>::run", at)) != std::string::npos; ++at)
+    ++panels;
+  // One kernel for each of qkv, o, gate and up, and down.
+  EXPECT_EQ(panels, 4U);
+}
+
 TEST(Cuda, SaysWhereNvrtcIsMissing) {
   TemporaryFolder folder;
   auto arguments = compileArguments(writeConfig(folder), "sm_90");

@@ -15,7 +15,8 @@
 //
 // Wide staging, for wgmma: rows of bf16, or of f16 times 256 / the row's
 // largest magnitude. A slice is 64 elements (128 bytes) of every row: atoms of
-// 8 rows, the 16-byte piece p of row r of an atom at p ^ r.
+// 8 rows, the 16-byte piece p of row r of an atom at p ^ r. For a library
+// (K::isRowMajor) the same numbers, in the order of the weight, are plain rows.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,6 +24,7 @@
 #define QCC_CODEGEN_CUDA_KERNELS_STAGE_CUH
 
 #include "codegen/cuda/kernels/codes.cuh"
+#include "codegen/cuda/kernels/sums.cuh"
 
 namespace qcc::cuda {
 
@@ -39,22 +41,31 @@ struct ClearOutliers {
 };
 
 /// Operands: input f32, norm weight, norm bias, staged, order (K::hasOrder: the
-/// features that the staged elements are, as f32).
+/// features that the staged elements are, as f32); with K::isRowMajor also
+/// where the rows' factors go, and with K::isFinishing, whose input are sums,
+/// the factors and the bias of these.
 template <class K>
 struct Stage {
+  static __host__ __device__ constexpr int inputStride() {
+    if constexpr (K::isFinishing)
+      return K::sumStride;
+    else
+      return K::stride;
+  }
   /// Elements of a block, and blocks of a thread, which keeps them all.
   static constexpr int width = K::isFloat && !K::isWide ? 4 : 8;
   static constexpr int threads = K::threads;
   static constexpr int count = (K::rowBlocks + threads - 1) / threads;
   /// Blocks are elements in a row, or all padding; and there is no padding.
   static constexpr bool isVector =
-      (!K::isFloat || K::isWide) && K::code != Int8 && K::stride % 4 == 0 &&
-      !K::hasOrder &&
+      (!K::isFloat || K::isWide) && (K::code != Int8 || K::isRowMajor) &&
+      inputStride() % 4 == 0 && !K::hasOrder &&
       (!K::isPadded || (K::group % width == 0 && K::paddedGroup % width == 0 &&
                         K::columns % width == 0));
   static constexpr bool isPlain = isVector && !K::isPadded;
   /// A row on its way into slices.
-  static constexpr int sharedBytes = K::isWide ? K::slices * 128 : 0;
+  static constexpr int sharedBytes =
+      K::isWide && !K::isRowMajor ? K::slices * 128 : 0;
 
   /// The element at place `i` of a block, or -1 for padding.
   static __device__ __forceinline__ int elementOf(int block, int i) {
@@ -62,8 +73,9 @@ struct Stage {
       return block * width + i;
     const int unit = block / K::unitBlocks;
     const int place = block % K::unitBlocks * width + i;
-    const int inUnit =
-        K::isWide && K::isFloat ? place : stagedElement(K::code, place);
+    const int inUnit = K::isRowMajor || (K::isWide && K::isFloat)
+                           ? place
+                           : stagedElement(K::code, place);
     const int at = unit * K::unitElements + inUnit;
     const int k = at / K::paddedGroup * K::group + at % K::paddedGroup;
     const bool exists = inUnit < K::unitElements &&
@@ -113,13 +125,27 @@ struct Stage {
 #pragma unroll
       for (int i = 0; i < width; ++i)
         values[n][i] = 0;
-      if (!isVector || block >= K::rowBlocks)
+      if (K::isFinishing || !isVector || block >= K::rowBlocks)
         continue;
       if (const int k = elementOf(block, 0); k >= 0)
         loadBlock(values[n], x + k);
     }
-    if (!isVector)
+    if constexpr (K::isFinishing) {
+      const SumRow<K> sums(a.v[0], a.v[6], a.v[7], m);
+      if constexpr (isVector) {
+#pragma unroll
+        for (int n = 0; n < count; ++n) {
+          const int block = n * threads + threadIdx.x;
+          if (const int k = block < K::rowBlocks ? elementOf(block, 0) : -1;
+              k >= 0)
+            takeBlock(values[n], sums, k);
+        }
+      } else {
+        each([&](int k, float &v) { v = sums[feature(k)]; });
+      }
+    } else if (!isVector) {
       each([&](int k, float &v) { v = x[feature(k)]; });
+    }
 
     float mean = 0, inverse = 1;
     if (K::norm == NormLayer) {
@@ -172,9 +198,14 @@ struct Stage {
       factor = largest > 1e-30F ? top / largest : 0.0F;
     }
     if (threadIdx.x == 0)
-      reinterpret_cast<float *>(staged + K::scalesAt)[m] =
+      (K::isRowMajor ? pointer<float>(a.v[5])
+                     : reinterpret_cast<float *>(staged + K::scalesAt))[m] =
           largest * (1.0F / top);
 
+    if constexpr (K::isRowMajor) {
+      storeRow(staged, m, values, factor);
+      return;
+    }
     if constexpr (K::isWide) {
       storeWide(staged, m, values, factor, shared);
       return;
@@ -235,6 +266,21 @@ private:
       to[i + 1] = v.y;
       to[i + 2] = v.z;
       to[i + 3] = v.w;
+    }
+  }
+
+  /// The same of what becomes of sums.
+  template <class Sums>
+  static __device__ __forceinline__ void takeBlock(float (&to)[width],
+                                                   const Sums &sums, int k) {
+#pragma unroll
+    for (int i = 0; i < width; i += 4) {
+      float v[4];
+      sums.template take<true>(v, k + i, 4);
+      to[i] = v[0];
+      to[i + 1] = v[1];
+      to[i + 2] = v[2];
+      to[i + 3] = v[3];
     }
   }
 
@@ -353,6 +399,26 @@ private:
                         << (i % 4 * 8);
       }
       blocks[block] = {0, 0, words[0], words[1]};
+    }
+  }
+
+  /// Writes a plain row.
+  static __device__ __forceinline__ void
+  storeRow(char *staged, int m, const float (&values)[count][width],
+           float factor) {
+    uint4 *row =
+        reinterpret_cast<uint4 *>(staged + int64_t(m) * K::slices * 128);
+#pragma unroll
+    for (int n = 0; n < count; ++n) {
+      const int block = n * threads + threadIdx.x;
+      if (block >= K::rowBlocks)
+        break;
+      uint32_t words[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        words[i] = packPair<K::code == BF16>(values[n][2 * i] * factor,
+                                             values[n][2 * i + 1] * factor);
+      row[block] = {words[0], words[1], words[2], words[3]};
     }
   }
 

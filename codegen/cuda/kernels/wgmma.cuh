@@ -12,6 +12,7 @@
 #define QCC_CODEGEN_CUDA_KERNELS_WGMMA_CUH
 
 #include "codegen/cuda/kernels/codes.cuh"
+#include "codegen/cuda/kernels/sums.cuh"
 
 namespace qcc::cuda {
 
@@ -225,10 +226,6 @@ QCC_DEVICE void takeRegisters() {
 // Packed rows as 16-bit floats
 //===----------------------------------------------------------------------===//
 
-/// Quantized weights become f16, times this: small ones keep their bits, and
-/// the largest may be 1000.
-constexpr float kHalfFactor = 64.0F;
-
 QCC_DEVICE uint32_t subtractPair(uint32_t a, uint32_t b) {
   uint32_t r;
   asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b));
@@ -277,6 +274,26 @@ struct RowFactor {
   uint32_t scale, zero; ///< zero: 1024 + the zero point
   uint32_t highZero;    ///< of int4: 64 + the zero point
 };
+
+/// A scale as it lies in the weight's plane.
+template <class K>
+QCC_DEVICE float storedScale(uint32_t raw) {
+  return K::scaleType == ElementF32   ? __uint_as_float(raw)
+         : K::scaleType == ElementF16 ? fromHalf(uint16_t(raw))
+                                      : fromBfloat(uint16_t(raw));
+}
+
+/// Of a scale and a zero point as they lie in the weight's planes.
+template <class K>
+QCC_DEVICE RowFactor rowFactorOf(uint32_t raw, uint32_t zeroPoint) {
+  if (isFloatCode(K::code))
+    return {};
+  // 1024 + the zero point: its bits are those of 1024 plus a number.
+  const uint32_t zero =
+      (K::hasZero ? zeroPoint : uint32_t(K::defaultZero)) * 0x00010001U;
+  return {bothHalves(storedScale<K>(raw) * kHalfFactor), zero | 0x64006400U,
+          zero << 4 | 0x54005400U};
+}
 
 /// The halves that a row of a lane's codes has in the `M`-th 16 elements of
 /// a step: first = k and k + 1, second = k + 8 and k + 9. Which elements of the

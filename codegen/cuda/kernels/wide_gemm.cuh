@@ -212,26 +212,15 @@ public:
   /// What products of row `r` of the lane's two are to be multiplied with, in
   /// step `s` of the chunk that was asked for.
   __device__ __forceinline__ float rowScale(int r, int s = 0) const {
-    const uint32_t raw = asked[s][r];
-    return kHalfFactor * (K::scaleType == ElementF32 ? __uint_as_float(raw)
-                          : K::scaleType == ElementF16
-                              ? fromHalf(uint16_t(raw))
-                              : fromBfloat(uint16_t(raw)));
+    return kHalfFactor * storedScale<K>(asked[s][r]);
   }
   /// Takes what was asked for.
   __device__ __forceinline__ void take() {
 #pragma unroll
     for (int s = 0; s < scaleSteps; ++s)
 #pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        factor[s][r].scale = bothHalves(rowScale(r, s));
-        // 1024 + the zero point: its bits are those of 1024 plus a number.
-        const uint32_t zero =
-            (K::hasZero ? askedZero[s][r] : uint32_t(K::defaultZero)) *
-            0x00010001U;
-        factor[s][r].zero = zero | 0x64006400U;
-        factor[s][r].highZero = zero << 4 | 0x54005400U;
-      }
+      for (int r = 0; r < 2; ++r)
+        factor[s][r] = rowFactorOf<K>(asked[s][r], askedZero[s][r]);
   }
 
   /// The operands of the chunk whose codes begin at `shared`. Unless they are
