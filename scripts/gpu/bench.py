@@ -2,8 +2,8 @@
 
 First the limits of the card (gpu_limits: bytes a second read, bf16 products a
 second), then for every model of the list: compiling with random weights,
-loading, decoding, batches, a prompt of 2048 tokens and long contexts, as asked
-for. Writes DIR/gpu_bench.json and DIR/gpu_bench.md; a model that fails is a row
+loading, decoding, batches, a prompt of 2048 tokens (with cuBLASLt, where it is
+present and used, and without) and long contexts, as asked for. Writes DIR/gpu_bench.json and DIR/gpu_bench.md; a model that fails is a row
 with its message. Needs disk for one artifact at a time (falcon-7b in bf16:
 15 GB) unless --keep is given.
 
@@ -110,11 +110,11 @@ class Bench:
             raise RuntimeError("qcc: " + common.last_line(err))
         return artifact, seconds
 
-    def qrt(self, *arguments):
+    def qrt(self, *arguments, environment=None):
         with common.ClockWatch() as watch:
             status, out, err, seconds = common.run(
                 [self.bin / "qrt", *arguments, "--device", "cuda", "--quiet"],
-                600)
+                600, environment)
         if status:
             raise RuntimeError("qrt: " + common.last_line(err))
         return out, err, seconds, watch
@@ -143,14 +143,17 @@ class Bench:
                 row["loads"].append({
                     "file": state, "process_seconds": seconds,
                     "timings": json.loads(out)["timings"]})
-        for part in self.options.parts:
-            if part not in PARTS:
-                continue
+        # Prompts also without the library that multiplies them.
+        parts = [(part, environment) for part in self.options.parts
+                 if part in PARTS for environment in
+                 ([{}, {"QRT_CUBLASLT": "0"}] if part == "prefill" else [{}])]
+        for part, environment in parts:
             arguments, repetitions = PARTS[part]
             try:
                 out, _, _, watch = self.qrt(
                     "bench", artifact, *arguments, "-r",
-                    self.options.repetitions or repetitions, "-o", "json")
+                    self.options.repetitions or repetitions, "-o", "json",
+                    environment=environment)
             except RuntimeError as error:
                 row["tests"].append({"part": part, "error": str(error)})
                 self.note(f"{name} {form} {part}: {error}")
@@ -168,6 +171,9 @@ class Bench:
                     test["avg_ns"] / 1e9 / seconds,
                     "memory_bytes": test["peak_memory"],
                     "clock_mhz": watch.clock, "power_w": watch.power}
+                library = test.get("prompt_library", "")
+                entry["library"] = \
+                    library if library.startswith("cuBLASLt") else ""
                 if self.limits:
                     entry["read_share"] = (
                         entry["bytes_per_second"] /
@@ -179,7 +185,7 @@ class Bench:
                             entry["tokens_per_second"] / flops)
                 row["tests"].append(entry)
                 self.note(f"{name} {form} {part} b{entry['batch']} "
-                          f"d{entry['depth']}: "
+                          f"d{entry['depth']} {entry['library']}: "
                           f"{entry['tokens_per_second']:.1f} tok/s")
         row["seconds"] = time.monotonic() - begin
         if not self.options.keep and artifact.parent == self.folder:
@@ -233,6 +239,7 @@ class Bench:
                     f"tg{e['generated']}"
                 test += f" b{e['batch']}" if e["batch"] > 1 else ""
                 test += f" @ {e['depth']}" if e["depth"] else ""
+                test += f", {e['library']}" if e["library"] else ""
                 lines.append(
                     f"{head} {test} | {e['tokens_per_second']:.1f} | "
                     f"{e['bytes_per_second'] / 1e9:.0f} | "

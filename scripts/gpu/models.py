@@ -55,6 +55,14 @@ SMALL = {
         "vocab_size": 321, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "max_position_embeddings": 4096, "rope_theta": 10000.0,
         "tie_word_embeddings": False, "torch_dtype": "bfloat16"},
+    # The same, large enough for a library; with biases.
+    "odd-large": {
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2",
+        "hidden_size": 1160, "intermediate_size": 2736, "num_hidden_layers": 1,
+        "num_attention_heads": 29, "num_key_value_heads": 29,
+        "vocab_size": 321, "rms_norm_eps": 1e-6, "hidden_act": "silu",
+        "max_position_embeddings": 4096, "rope_theta": 10000.0,
+        "tie_word_embeddings": False, "torch_dtype": "bfloat16"},
     "small": {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama",
         "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 2,

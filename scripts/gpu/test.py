@@ -176,6 +176,42 @@ class Tests:
                     f"{step} {error:.2e}" for step, error in errors.items()))
         return f"context/{name}/{format_name}", work
 
+    def library(self, name, format_name):
+        """Logits of prompts whose products a library computes, and without it,
+        against the CPU."""
+        def work():
+            folder, words = self.config(name)
+            artifact = self.compile(f"library-{name}-{format_name}", folder,
+                                    ["--random-weights", 7,
+                                     *FORMATS[format_name]])
+            status, out, err, _ = common.run(
+                [self.bin / "qrt", "bench", artifact, "-p", 128, "-n", 0, "-r",
+                 1, "-o", "json", "--device", "cuda", "--quiet"], 300,
+                {"QRT_CUBLASLT_FROM": "1"})
+            if status:
+                raise RuntimeError("qrt: " + common.last_line(err))
+            found = json.loads(out)[0].get("prompt_library",
+                                           "no product has two ways")
+            if not found.startswith("cuBLASLt"):
+                return None, found
+            errors, ids = {}, [(17 + 31 * i + i * i // 7) % words
+                               for i in range(300)]
+            expected, (_, width) = self.logits(artifact, ids, "cpu")
+            for count in (65, 128, 300):
+                for label, environment in (
+                        (found, {"QRT_CUBLASLT_FROM": "1"}),
+                        ("own", {"QRT_CUBLASLT": "0"})):
+                    values, _ = self.logits(artifact, ids[:count], "cuda",
+                                            None, environment)
+                    errors[f"{count} {label}"] = common.relative_error(
+                        values, expected[:count * width])
+            artifact.unlink()
+            limit = tolerance(format_name)
+            return max(errors.values()) <= limit, (
+                f"relative error (limit {limit:g}), tokens: " + ", ".join(
+                    f"{label} {error:.2e}" for label, error in errors.items()))
+        return f"library/{name}/{format_name}", work
+
     def golden_ids(self, architecture):
         folder = self.data / "goldens" / architecture
         ids, _ = common.read_tensor(folder / "golden.safetensors", "input_ids")
@@ -483,6 +519,12 @@ class Tests:
                 yield self.shape(model, name, [1, 7, 40, 300])
         for model in ["odd", "small", *models]:
             yield self.context(model, "int4")
+        yield from (self.library("odd-large", name) for name in FORMATS
+                    if not name.startswith(("int8-llm", "int3", "int2")))
+        for name in ("int4", "nf4-dq", "bf16"):
+            for model in ("falcon-7b", "llama-3-8b"):
+                if model in models:
+                    yield self.library(model, name)
         for name in ("int4", "nf4", "bf16"):
             yield self.shape("odd", name, COUNTS, "compute_80")
             yield self.shape("small", name, [1, 8, 64, 300], "compute_80")

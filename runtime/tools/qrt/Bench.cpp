@@ -264,6 +264,7 @@ void BenchVerb::run() {
   if (auto *gpu = dynamic_cast<CudaExecutor *>(&model.executor())) {
     about.backend = "CUDA";
     about.gpu = gpu->gpu().name();
+    about.promptLibrary = gpu->promptLibrary();
     about.readBandwidth = gpu->gpu().nominalBandwidth();
   } else {
     about.readBandwidth = readBandwidth(model.executor(), bench.bytesAStep());

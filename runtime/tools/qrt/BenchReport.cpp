@@ -87,6 +87,8 @@ static nlohmann::ordered_json toJson(const BenchModel &model,
   };
   if (!result.sampling.empty())
     row["sampling"] = result.sampling;
+  if (result.promptTokens && !model.promptLibrary.empty())
+    row["prompt_library"] = model.promptLibrary;
   if (model.checkPerplexity)
     row["check_perplexity"] = *model.checkPerplexity;
   return row;
@@ -114,6 +116,8 @@ static void printMarkdown(const BenchModel &model,
                   result.sampling.c_str());
       break;
     }
+  if (!model.promptLibrary.empty())
+    std::printf("\nlong prompts: %s\n", model.promptLibrary.c_str());
   std::printf("\nread bandwidth: %.2f GB/s\n", model.readBandwidth / 1e9);
   if (model.checkPerplexity)
     std::printf("check: perplexity %.4f\n", *model.checkPerplexity);
