@@ -191,8 +191,9 @@ CublasLt::makePlan(const fb::Product &product,
   return plan;
 }
 
-void CublasLt::multiply(const fb::Product &product,
-                        std::span<const uint64_t> operands, uint32_t tokens) {
+CublasLt::Plan &CublasLt::planFor(const fb::Product &product,
+                                  std::span<const uint64_t> operands,
+                                  uint32_t tokens) {
   const uint32_t padded =
       std::min((tokens + kTokenMultiple - 1) / kTokenMultiple * kTokenMultiple,
                std::max(tokens, product.most_tokens()));
@@ -206,11 +207,22 @@ void CublasLt::multiply(const fb::Product &product,
       product.output_stride(), padded, aligned}];
   if (!plan)
     plan = makePlan(product, operands, padded);
+  return *plan;
+}
+
+void CublasLt::prepare(const fb::Product &product,
+                       std::span<const uint64_t> operands, uint32_t tokens) {
+  planFor(product, operands, tokens);
+}
+
+void CublasLt::multiply(const fb::Product &product,
+                        std::span<const uint64_t> operands, uint32_t tokens) {
+  Plan &plan = planFor(product, operands, tokens);
   const float one = 1, beta = operands[2] ? 1 : 0;
   auto at = [&](size_t i) { return reinterpret_cast<void *>(operands[i]); };
-  check(matmul(handle, plan->description, &one, at(0), plan->weight, at(1),
-               plan->input, &beta, operands[2] ? at(2) : at(3), plan->addend,
-               at(3), plan->output, &plan->chosen.algorithm, at(4),
+  check(matmul(handle, plan.description, &one, at(0), plan.weight, at(1),
+               plan.input, &beta, operands[2] ? at(2) : at(3), plan.addend,
+               at(3), plan.output, &plan.chosen.algorithm, at(4),
                product.room_bytes(), device.stream()),
         "a product does not start");
 }

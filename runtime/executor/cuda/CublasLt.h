@@ -38,6 +38,11 @@ public:
   /// "13.1.0".
   std::string version() const;
 
+  /// Chooses how a product of a step of so many tokens is computed, as the
+  /// first multiply() of it would. Throws qrt::Error where the library has no
+  /// way.
+  void prepare(const fb::Product &product, std::span<const uint64_t> operands,
+               uint32_t tokens);
   /// Puts a product of a step of so many tokens on the device's stream;
   /// `operands` are the five addresses of its launch. Throws qrt::Error with
   /// the library's status where it fails.
@@ -54,6 +59,8 @@ private:
   explicit CublasLt(const Device &device);
   std::string load();
   static void check(Status status, const char *what);
+  Plan &planFor(const fb::Product &product, std::span<const uint64_t> operands,
+                uint32_t tokens);
   std::unique_ptr<Plan> makePlan(const fb::Product &product,
                                  std::span<const uint64_t> operands,
                                  uint32_t tokens) const;

@@ -305,7 +305,7 @@ void CudaExecutor::reservePromptArena() {
   resolveOperands();
 }
 
-void CudaExecutor::takeLibrary() {
+void CudaExecutor::takeLibrary(uint32_t tokens) {
   const uint64_t bytes = std::exchange(libraryBytes, 0);
   Opened opened = opening.get();
   library = std::move(opened.library);
@@ -320,6 +320,17 @@ void CudaExecutor::takeLibrary() {
   libraryArena = Buffer(device, bytes, "cuBLASLt");
   panels = std::make_unique<PanelStream>(device);
   resolveOperands();
+  try {
+    for (const Entry &entry : entries)
+      for (const Launch &launch : entry.launches)
+        if (const fb::Product *product = launch.description->product())
+          library->prepare(*product, {launch.args, 5}, tokens);
+  } catch (const Error &error) {
+    libraryText = error.what();
+    panels.reset();
+    libraryArena = Buffer();
+    library.reset();
+  }
 }
 
 OperandPlaces CudaExecutor::placesOf(const Launch &launch) const {

@@ -100,8 +100,9 @@ private:
   /// Makes room for what entries of many tokens work on.
   void reservePromptArena();
   /// Takes the library that long prompts can use, if there is memory for what
-  /// it needs; once.
-  void takeLibrary();
+  /// it needs and it can compute every product, in a step of so many tokens;
+  /// once.
+  void takeLibrary(uint32_t tokens);
   /// Makes room for the logits of so many rows.
   void reserveLogits(uint32_t rows);
   void uploadWeights(const Artifact &artifact);

@@ -251,7 +251,7 @@ void CudaExecutor::runParts(std::span<const Part> parts) {
   if (entry->maxTokens > kMostGraphTokens)
     reservePromptArena();
   if (libraryBytes && tokens >= leastLibraryTokens)
-    takeLibrary();
+    takeLibrary(tokens);
   bool isThere = false; // the logits, where they are wanted
   if (entry->isPersistent)
     isThere = setInlineStep(parts, tokens, rows);
