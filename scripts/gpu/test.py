@@ -15,7 +15,7 @@ import tempfile
 
 import common
 from models import (COUNTS, FORMATS, GPTQ, SCALED_BY_LENGTH, SMALL, UNSCALED,
-                    tolerance)
+                    TOLERANCE, tolerance)
 
 
 class Tests:
