@@ -30,8 +30,6 @@ constexpr int kBatchThreads = kBatchConsumers + 128;
 constexpr int kBatchTiles = kBatchGroups * 4;
 /// Threads that copy codes; the warp behind them copies tokens.
 constexpr int kBatchCopiers = 96;
-/// Registers of a thread: 640 threads have 96 each when the kernel begins.
-constexpr int kBatchConsumerRegisters = 104, kBatchProducerRegisters = 64;
 
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations,
 /// counters (u32 a warpgroup of a block of rows, zero between launches),
@@ -90,9 +88,10 @@ private:
         takesWgmma ? 0 : kBatchTiles * (N / 2) * 128;
     static constexpr int slots = smaller(8, (ring - handedBytes) / slotBytes);
     /// Sums of a group are multiplied with its scale, not the weights, where a
-    /// group is no shorter than a chunk and registers hold both sums.
-    static constexpr bool scalesSums =
-        !Rows::isFloat && !Rows::hasManyGroups && N <= 32;
+    /// group is no shorter than a chunk and registers hold both sums. (Lines of
+    /// gate and up are at two addresses.)
+    static constexpr bool scalesSums = !Rows::isFloat && !Rows::hasManyGroups &&
+                                       N <= 32 && (!K::glu || N == 32);
     static_assert(slots >= 2);
 
     struct Run {
@@ -127,7 +126,6 @@ private:
       startNext();
       const Run mine = runOf(blockIdx.x);
       if (threadIdx.x < kBatchConsumers) {
-        takeRegisters<kBatchConsumerRegisters>();
         waitForEarlier();
         if constexpr (takesWgmma)
           consume(a, base, table, full, empty, mine, tokens, arrived);
@@ -135,7 +133,6 @@ private:
           consumeFew(a, base, table, full, empty, mine, tokens, arrived);
         return;
       }
-      giveRegisters<kBatchProducerRegisters>();
       const int thread = int(threadIdx.x) - kBatchConsumers;
       if (thread < kBatchCopiers) {
         // Codes run ahead of the kernels in front, as far as there is room.

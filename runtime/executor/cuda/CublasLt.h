@@ -38,6 +38,9 @@ public:
   /// "13.1.0".
   std::string version() const;
 
+  /// Before all that follows: makes the handle, which takes some 0.15 GB of the
+  /// GPU's memory. Throws qrt::Error with the library's status where it fails.
+  void start();
   /// Chooses how a product of a step of so many tokens is computed, as the
   /// first multiply() of it would. Throws qrt::Error where the library has no
   /// way.

@@ -321,6 +321,7 @@ void CudaExecutor::takeLibrary(uint32_t tokens) {
   panels = std::make_unique<PanelStream>(device);
   resolveOperands();
   try {
+    library->start();
     for (const Entry &entry : entries)
       for (const Launch &launch : entry.launches)
         if (const fb::Product *product = launch.description->product())
