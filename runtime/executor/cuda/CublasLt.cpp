@@ -102,15 +102,12 @@ std::string CublasLt::load() {
   resolve(matmul, "cublasLtMatmul");
   if (missing)
     return std::string("cuBLASLt has no function ") + missing;
-  return "";
-}
-
-void CublasLt::start() {
   device.use();
   if (Status status = create(&handle)) {
     handle = nullptr;
-    throw Error("cuBLASLt does not start: status " + std::to_string(status));
+    return "cuBLASLt does not start: status " + std::to_string(status);
   }
+  return "";
 }
 
 std::unique_ptr<CublasLt> CublasLt::open(const Device &device,

@@ -29,7 +29,8 @@ namespace qrt::cuda {
 class CublasLt {
 public:
   /// The library, or null, and `why`, if there is none, it is of another
-  /// version, or QRT_CUBLASLT is 0. QRT_CUBLASLT may be the path of a file.
+  /// version, or QRT_CUBLASLT is 0. QRT_CUBLASLT may be the path of a file. To
+  /// open it takes some 0.15 GB of the GPU's memory.
   static std::unique_ptr<CublasLt> open(const Device &device, std::string &why);
   ~CublasLt();
   CublasLt(const CublasLt &) = delete;
@@ -38,9 +39,6 @@ public:
   /// "13.1.0".
   std::string version() const;
 
-  /// Before all that follows: makes the handle, which takes some 0.15 GB of the
-  /// GPU's memory. Throws qrt::Error with the library's status where it fails.
-  void start();
   /// Chooses how a product of a step of so many tokens is computed, as the
   /// first multiply() of it would. Throws qrt::Error where the library has no
   /// way.

@@ -100,12 +100,6 @@ CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
       loadSampler(*kernels);
       layOutMemory(artifact);
     }
-    if (libraryBytes)
-      opening = std::async(std::launch::async, [this] {
-        Opened opened;
-        opened.library = CublasLt::open(device, opened.why);
-        return opened;
-      });
     uploadWeights(artifact);
     TimedPart timed(times.graphs);
     reserveLogits(1);
@@ -307,9 +301,7 @@ void CudaExecutor::reservePromptArena() {
 
 void CudaExecutor::takeLibrary(uint32_t tokens) {
   const uint64_t bytes = std::exchange(libraryBytes, 0);
-  Opened opened = opening.get();
-  library = std::move(opened.library);
-  libraryText = opened.why;
+  library = CublasLt::open(device, libraryText);
   if (library && device.freeBytes() < bytes) {
     library.reset();
     libraryText = "there is no memory for what cuBLASLt needs";
@@ -321,7 +313,6 @@ void CudaExecutor::takeLibrary(uint32_t tokens) {
   panels = std::make_unique<PanelStream>(device);
   resolveOperands();
   try {
-    library->start();
     for (const Entry &entry : entries)
       for (const Launch &launch : entry.launches)
         if (const fb::Product *product = launch.description->product())

@@ -12,7 +12,6 @@
 #include "runtime/executor/cuda/PanelStream.h"
 #include "runtime/executor/cuda/TokenSampler.h"
 
-#include <future>
 #include <optional>
 #include <vector>
 
@@ -25,7 +24,7 @@ namespace qrt {
 /// persistent kernel where the GPU has one, unless QRT_CUDA_PERSISTENT is 0;
 /// other entries of few tokens are captured graphs. Tokens are chosen on the
 /// GPU unless QRT_CUDA_SAMPLING is 0. Long prompts are multiplied by cuBLASLt,
-/// opened while weights are loaded, where it is present and the artifact says
+/// opened with the first of them, where it is present and the artifact says
 /// that it is faster (QRT_CUBLASLT: CublasLt.h; QRT_CUBLASLT_FROM=N: from N
 /// tokens on, whatever the artifact says).
 class CudaExecutor : public Executor {
@@ -161,12 +160,6 @@ private:
   uint32_t leastLibraryTokens = UINT32_MAX;
   /// Not 0: tokens from which on it is used, whatever launches say.
   uint32_t libraryFrom = 0;
-  /// Opening it takes longer than a prompt.
-  struct Opened {
-    std::unique_ptr<cuda::CublasLt> library;
-    std::string why; ///< there is none
-  };
-  std::future<Opened> opening;
   std::unique_ptr<cuda::CublasLt> library;
   cuda::Buffer libraryArena;
   std::unique_ptr<cuda::PanelStream> panels; ///< with the library
