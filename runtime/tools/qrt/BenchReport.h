@@ -39,8 +39,8 @@ struct BenchModel {
   uint64_t size = 0, parameters = 0;
   uint32_t threads = 0;
   const char *backend = "CPU";
-  std::string cpu, gpu;  ///< names; `gpu` is empty where none is used
-  std::string kvDtype;   ///< "f32", "f16", "bf16"
+  std::string cpu, gpu; ///< names; `gpu` is empty where none is used
+  std::string kvDtype;  ///< "f32", "f16", "bf16"
   /// What multiplied long prompts: "cuBLASLt 13.1.0", or why it did not.
   std::string promptLibrary;
   std::string startTime; ///< in UTC, as ISO 8601 has it
