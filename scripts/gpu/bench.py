@@ -18,22 +18,11 @@ import tempfile
 import time
 
 import common
+import models
 
-FORMATS = {
-    "int4": ["--quantize", "rtn.int4"],
-    "int4-sym": ["--quantize", "rtn.int4", "--sym"],
-    "int4-g32": ["--quantize", "rtn.int4", "--group-size", "32"],
-    "int4-row": ["--quantize", "rtn.int4", "--group-size", "-1"],
-    "int3": ["--quantize", "rtn.int3"],
-    "int2": ["--quantize", "rtn.int2", "--group-size", "64"],
-    "int8": ["--quantize", "rtn.int8"],
-    "bnb-int8": ["--quantize", "bnb.int8"],
-    "nf4": ["--quantize", "bnb.nf4"],
-    "nf4-dq": ["--quantize", "bnb.nf4-dq"],
-    "fp4": ["--quantize", "bnb.fp4"],
-    "bf16": ["--dtype", "bf16"],
-    "f16": ["--dtype", "f16"],
-}
+# Two of them by shorter names.
+FORMATS = {**models.FORMATS, "int2": models.FORMATS["int2-g64"],
+           "bnb-int8": models.FORMATS["int8-llm"]}
 TABLE = ("falcon-7b:int4,falcon-7b:nf4,falcon-7b:int8,falcon-7b:bf16,"
          "llama-3-8b:int4,llama-3-8b:bf16")
 UNTUNED = ("llama-2-13b:int4,mistral-7b:int4,qwen3-8b:int4,falcon-7b:int4-g32,"

@@ -1,5 +1,5 @@
-"""The formats and the small models of the GPU tests, and how far their logits
-may be from the CPU's."""
+"""The formats and the small models of the GPU tests, whose formats the
+benchmarks have, too, and how far logits may be from the CPU's."""
 
 # Relative errors of logits, GPU against CPU: activations, keys and values are
 # 16-bit floats on the GPU (one rounding is 2^-12 in f16, 2^-9 in bf16), over a
