@@ -2,22 +2,13 @@
 
 #include "codegen/cuda/ToolkitLibrary.h"
 
+#include "runtime/support/DynamicLibrary.h"
+
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <dlfcn.h>
 
 namespace qcc::cuda {
-
-/// Where the toolkit may lie; an empty folder is the linker's own path.
-static std::vector<std::string> toolkitFolders() {
-  std::vector<std::string> folders{""};
-  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
-    if (const char *folder = std::getenv(variable))
-      folders.push_back(std::string(folder) + "/lib64/");
-  folders.emplace_back("/usr/local/cuda/lib64/");
-  return folders;
-}
 
 /// The folders in which python3 looks for packages.
 static const std::vector<std::string> &pythonFolders() {
@@ -46,19 +37,14 @@ static const std::vector<std::string> &pythonFolders() {
 
 void *openToolkitLibrary(const std::vector<std::string> &names,
                          const std::string &package, int flags) {
-  auto open = [&](const std::string &folder) -> void * {
-    for (const std::string &name : names)
-      if (void *handle = ::dlopen((folder + name).c_str(), flags))
-        return handle;
-    return nullptr;
-  };
-  for (const std::string &folder : toolkitFolders())
-    if (void *handle = open(folder))
-      return handle;
+  if (void *handle = qrt::openToolkitLibrary(names, flags))
+    return handle;
   for (const std::string &folder : pythonFolders())
     for (const std::string &inner : {std::string("cu13"), package})
-      if (void *handle = open(folder + "/nvidia/" + inner + "/lib/"))
-        return handle;
+      for (const std::string &name : names)
+        if (void *handle = ::dlopen(
+                (folder + "/nvidia/" + inner + "/lib/" + name).c_str(), flags))
+          return handle;
   return nullptr;
 }
 

@@ -13,11 +13,11 @@
 
 namespace qcc::cuda {
 
-/// Opens the first of `names` ("libnvrtc.so.13") that is found: on the dynamic
-/// linker's path, in the CUDA toolkit (CUDA_HOME, CUDA_PATH, /usr/local/cuda),
-/// or in the Python packages (nvidia/cu13, nvidia/<package>) of the python3 on
-/// the PATH. `flags` are dlopen's. The handle is never closed: such a library
-/// holds memory that only it can reach. Null if there is none.
+/// Opens the first of `names` ("libnvrtc.so.13") that is found: where
+/// qrt::openToolkitLibrary looks, or in the Python packages (nvidia/cu13,
+/// nvidia/<package>) of the python3 on the PATH. `flags` are dlopen's. The
+/// handle is never closed: such a library holds memory that only it can reach.
+/// Null if there is none.
 void *openToolkitLibrary(const std::vector<std::string> &names,
                          const std::string &package, int flags);
 

@@ -3,19 +3,20 @@
 #include "runtime/executor/cuda/CublasLt.h"
 
 #include "runtime/schema/qbin_generated.h"
+#include "runtime/support/DynamicLibrary.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <dlfcn.h>
-#include <vector>
 
 namespace qrt::cuda {
 
 namespace {
 
 constexpr int kF32 = 0, kF16 = 2, kBF16 = 14, kComputeF32 = 68;
-constexpr int kTransposeA = 3; ///< a description's attribute
+constexpr int kNotSupported = 15; ///< a status
+constexpr int kTransposeA = 3;    ///< a description's attribute
 /// Preferences; those of alignments are for A, B, C and D.
 constexpr int kWorkspaceBytes = 1, kAlignmentOfA = 5;
 
@@ -60,17 +61,8 @@ static void *openLibrary() {
   const char *given = std::getenv("QRT_CUBLASLT");
   if (given && *given)
     return ::dlopen(given, RTLD_NOW | RTLD_LOCAL);
-  std::vector<std::string> folders{""};
-  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
-    if (const char *folder = std::getenv(variable))
-      folders.push_back(std::string(folder) + "/lib64/");
-  folders.emplace_back("/usr/local/cuda/lib64/");
-  for (const std::string &folder : folders)
-    for (const char *name : {"libcublasLt.so.13", "libcublasLt.so.12"})
-      if (void *found =
-              ::dlopen((folder + name).c_str(), RTLD_NOW | RTLD_LOCAL))
-        return found;
-  return nullptr;
+  return openToolkitLibrary({"libcublasLt.so.13", "libcublasLt.so.12"},
+                            RTLD_NOW | RTLD_LOCAL);
 }
 
 std::string CublasLt::load() {
@@ -80,28 +72,22 @@ std::string CublasLt::load() {
   static void *const library = openLibrary();
   if (!library)
     return "no cuBLASLt (libcublasLt.so.13 or .12) here";
-  const char *missing = nullptr;
-  auto resolve = [&](auto &function, const char *name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(
-        ::dlsym(library, name));
-    if (!function && !missing)
-      missing = name;
-  };
-  resolve(create, "cublasLtCreate");
-  resolve(destroy, "cublasLtDestroy");
-  resolve(versionNumber, "cublasLtGetVersion");
-  resolve(createDescription, "cublasLtMatmulDescCreate");
-  resolve(destroyDescription, "cublasLtMatmulDescDestroy");
-  resolve(setDescription, "cublasLtMatmulDescSetAttribute");
-  resolve(createLayout, "cublasLtMatrixLayoutCreate");
-  resolve(destroyLayout, "cublasLtMatrixLayoutDestroy");
-  resolve(createPreference, "cublasLtMatmulPreferenceCreate");
-  resolve(destroyPreference, "cublasLtMatmulPreferenceDestroy");
-  resolve(setPreference, "cublasLtMatmulPreferenceSetAttribute");
-  resolve(choose, "cublasLtMatmulAlgoGetHeuristic");
-  resolve(matmul, "cublasLtMatmul");
-  if (missing)
-    return std::string("cuBLASLt has no function ") + missing;
+  Symbols symbols(library);
+  symbols.resolve(create, "cublasLtCreate");
+  symbols.resolve(destroy, "cublasLtDestroy");
+  symbols.resolve(versionNumber, "cublasLtGetVersion");
+  symbols.resolve(createDescription, "cublasLtMatmulDescCreate");
+  symbols.resolve(destroyDescription, "cublasLtMatmulDescDestroy");
+  symbols.resolve(setDescription, "cublasLtMatmulDescSetAttribute");
+  symbols.resolve(createLayout, "cublasLtMatrixLayoutCreate");
+  symbols.resolve(destroyLayout, "cublasLtMatrixLayoutDestroy");
+  symbols.resolve(createPreference, "cublasLtMatmulPreferenceCreate");
+  symbols.resolve(destroyPreference, "cublasLtMatmulPreferenceDestroy");
+  symbols.resolve(setPreference, "cublasLtMatmulPreferenceSetAttribute");
+  symbols.resolve(choose, "cublasLtMatmulAlgoGetHeuristic");
+  symbols.resolve(matmul, "cublasLtMatmul");
+  if (symbols.missing())
+    return std::string("cuBLASLt has no function ") + symbols.missing();
   device.use();
   if (Status status = create(&handle)) {
     handle = nullptr;
@@ -187,7 +173,7 @@ CublasLt::makePlan(const fb::Product &product,
                plan->addend, plan->output, preference.held, 1, &plan->chosen,
                &count),
         "no algorithm");
-  check(count ? plan->chosen.state : 15, "no algorithm"); // not supported
+  check(count ? plan->chosen.state : kNotSupported, "no algorithm");
   return plan;
 }
 

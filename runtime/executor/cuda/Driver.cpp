@@ -2,6 +2,7 @@
 
 #include "runtime/executor/cuda/Driver.h"
 
+#include "runtime/support/DynamicLibrary.h"
 #include "runtime/support/Error.h"
 
 #include <dlfcn.h>
@@ -12,61 +13,55 @@ std::string Driver::load() {
   void *library = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (!library)
     return "this machine has no NVIDIA driver (libcuda.so.1)";
-  const char *missing = nullptr;
-  auto resolve = [&](auto &function, const char *name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(
-        ::dlsym(library, name));
-    if (!function && !missing)
-      missing = name;
-  };
-  resolve(init, "cuInit");
-  resolve(driverVersion, "cuDriverGetVersion");
-  resolve(errorName, "cuGetErrorName");
-  resolve(errorString, "cuGetErrorString");
-  resolve(deviceCount, "cuDeviceGetCount");
-  resolve(deviceGet, "cuDeviceGet");
-  resolve(deviceName, "cuDeviceGetName");
-  resolve(deviceAttribute, "cuDeviceGetAttribute");
-  resolve(retainContext, "cuDevicePrimaryCtxRetain");
-  resolve(releaseContext, "cuDevicePrimaryCtxRelease_v2");
-  resolve(setContext, "cuCtxSetCurrent");
-  resolve(memoryInfo, "cuMemGetInfo_v2");
-  resolve(allocate, "cuMemAlloc_v2");
-  resolve(free, "cuMemFree_v2");
-  resolve(allocateHost, "cuMemHostAlloc");
-  resolve(freeHost, "cuMemFreeHost");
-  resolve(hostAddress, "cuMemHostGetDevicePointer_v2");
-  resolve(copyToDevice, "cuMemcpyHtoDAsync_v2");
-  resolve(copyToHost, "cuMemcpyDtoHAsync_v2");
-  resolve(copyOnDevice, "cuMemcpyDtoDAsync_v2");
-  resolve(fill, "cuMemsetD8Async");
-  resolve(createStream, "cuStreamCreateWithPriority");
-  resolve(waitInStream, "cuStreamWaitEvent");
-  resolve(destroyStream, "cuStreamDestroy_v2");
-  resolve(synchronize, "cuStreamSynchronize");
-  resolve(queryStream, "cuStreamQuery");
-  resolve(createEvent, "cuEventCreate");
-  resolve(destroyEvent, "cuEventDestroy_v2");
-  resolve(recordEvent, "cuEventRecord");
-  resolve(waitEvent, "cuEventSynchronize");
-  resolve(elapsedMilliseconds, "cuEventElapsedTime");
-  resolve(loadLibrary, "cuLibraryLoadData");
-  resolve(unloadLibrary, "cuLibraryUnload");
-  resolve(libraryKernel, "cuLibraryGetKernel");
-  resolve(kernelFunction, "cuKernelGetFunction");
-  resolve(setFunctionAttribute, "cuFuncSetAttribute");
-  resolve(blocksPerMultiprocessor,
-          "cuOccupancyMaxActiveBlocksPerMultiprocessor");
-  resolve(launch, "cuLaunchKernelEx");
-  resolve(beginCapture, "cuStreamBeginCapture_v2");
-  resolve(endCapture, "cuStreamEndCapture");
-  resolve(instantiate, "cuGraphInstantiateWithFlags");
-  resolve(destroyGraph, "cuGraphDestroy");
-  resolve(destroyGraphExec, "cuGraphExecDestroy");
-  resolve(launchGraph, "cuGraphLaunch");
+  Symbols symbols(library);
+  symbols.resolve(init, "cuInit");
+  symbols.resolve(driverVersion, "cuDriverGetVersion");
+  symbols.resolve(errorName, "cuGetErrorName");
+  symbols.resolve(errorString, "cuGetErrorString");
+  symbols.resolve(deviceCount, "cuDeviceGetCount");
+  symbols.resolve(deviceGet, "cuDeviceGet");
+  symbols.resolve(deviceName, "cuDeviceGetName");
+  symbols.resolve(deviceAttribute, "cuDeviceGetAttribute");
+  symbols.resolve(retainContext, "cuDevicePrimaryCtxRetain");
+  symbols.resolve(releaseContext, "cuDevicePrimaryCtxRelease_v2");
+  symbols.resolve(setContext, "cuCtxSetCurrent");
+  symbols.resolve(memoryInfo, "cuMemGetInfo_v2");
+  symbols.resolve(allocate, "cuMemAlloc_v2");
+  symbols.resolve(free, "cuMemFree_v2");
+  symbols.resolve(allocateHost, "cuMemHostAlloc");
+  symbols.resolve(freeHost, "cuMemFreeHost");
+  symbols.resolve(hostAddress, "cuMemHostGetDevicePointer_v2");
+  symbols.resolve(copyToDevice, "cuMemcpyHtoDAsync_v2");
+  symbols.resolve(copyToHost, "cuMemcpyDtoHAsync_v2");
+  symbols.resolve(copyOnDevice, "cuMemcpyDtoDAsync_v2");
+  symbols.resolve(fill, "cuMemsetD8Async");
+  symbols.resolve(createStream, "cuStreamCreateWithPriority");
+  symbols.resolve(waitInStream, "cuStreamWaitEvent");
+  symbols.resolve(destroyStream, "cuStreamDestroy_v2");
+  symbols.resolve(synchronize, "cuStreamSynchronize");
+  symbols.resolve(queryStream, "cuStreamQuery");
+  symbols.resolve(createEvent, "cuEventCreate");
+  symbols.resolve(destroyEvent, "cuEventDestroy_v2");
+  symbols.resolve(recordEvent, "cuEventRecord");
+  symbols.resolve(waitEvent, "cuEventSynchronize");
+  symbols.resolve(elapsedMilliseconds, "cuEventElapsedTime");
+  symbols.resolve(loadLibrary, "cuLibraryLoadData");
+  symbols.resolve(unloadLibrary, "cuLibraryUnload");
+  symbols.resolve(libraryKernel, "cuLibraryGetKernel");
+  symbols.resolve(kernelFunction, "cuKernelGetFunction");
+  symbols.resolve(setFunctionAttribute, "cuFuncSetAttribute");
+  symbols.resolve(blocksPerMultiprocessor,
+                  "cuOccupancyMaxActiveBlocksPerMultiprocessor");
+  symbols.resolve(launch, "cuLaunchKernelEx");
+  symbols.resolve(beginCapture, "cuStreamBeginCapture_v2");
+  symbols.resolve(endCapture, "cuStreamEndCapture");
+  symbols.resolve(instantiate, "cuGraphInstantiateWithFlags");
+  symbols.resolve(destroyGraph, "cuGraphDestroy");
+  symbols.resolve(destroyGraphExec, "cuGraphExecDestroy");
+  symbols.resolve(launchGraph, "cuGraphLaunch");
   if (driverVersion)
     driverVersion(&version);
-  if (missing || version < 12000)
+  if (symbols.missing() || version < 12000)
     return "the NVIDIA driver is for CUDA " + std::to_string(version / 1000) +
            "." + std::to_string(version % 1000 / 10) +
            ", older than the 12.0 that is needed";
