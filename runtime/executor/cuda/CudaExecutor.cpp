@@ -301,11 +301,11 @@ void CudaExecutor::reservePromptArena() {
 
 void CudaExecutor::takeLibrary(uint32_t tokens) {
   const uint64_t bytes = std::exchange(libraryBytes, 0);
-  library = CublasLt::open(device, libraryText);
-  if (library && device.freeBytes() < bytes) {
-    library.reset();
+  if (device.freeBytes() < bytes) {
     libraryText = "there is no memory for what cuBLASLt needs";
+    return;
   }
+  library = CublasLt::open(device, libraryText);
   if (!library)
     return;
   libraryText = "cuBLASLt " + library->version();
