@@ -74,6 +74,8 @@ private:
   StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,
                              double threshold) const;
   void add(krn::GemmOp op);
+  /// What becomes of a gemm's sums, but for the residual.
+  static void addEpilogueConstants(krn::GemmOp op, ConfigText &c);
   /// Outliers have no wide kernels.
   static bool canTakeWide(krn::GemmOp gemm) {
     return gemm.getInput().getType().getActivations() != "split8";

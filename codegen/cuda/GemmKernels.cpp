@@ -129,6 +129,15 @@ void EntryGenerator::add(krn::StageOp op) {
   setWay(0, false);
 }
 
+void EntryGenerator::addEpilogueConstants(krn::GemmOp op, ConfigText &c) {
+  c.flag("hasBias", bool(op.getBias()));
+  c.integer("activation",
+            op.getActivation() ? activationOf(*op.getActivation()) : 0);
+  c.flag("glu", op.getGlu());
+  c.real("multiplier", op.getMultiplier().convertToFloat());
+  c.real("softCap", op.getSoftCap().convertToFloat());
+}
+
 void EntryGenerator::add(krn::GemmOp op) {
   qnt::PackedType weight = op.getWeight().getType();
   const qrt::Format &format = weight.getFormat().getValue();
@@ -174,12 +183,7 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("listAt", isSplit ? split.listAt : 0);
   c.integer("valuesAt", isSplit ? split.valuesAt : 0);
   c.flag("gather", op.getGather());
-  c.flag("hasBias", bool(op.getBias()));
-  c.integer("activation",
-            op.getActivation() ? activationOf(*op.getActivation()) : 0);
-  c.flag("glu", op.getGlu());
-  c.real("multiplier", op.getMultiplier().convertToFloat());
-  c.real("softCap", op.getSoftCap().convertToFloat());
+  addEpilogueConstants(op, c);
   c.flag("hasResidual", bool(op.getResidual()));
   c.integer("residualStride",
             op.getResidual() ? strideOf(op.getResidual()) : 0);

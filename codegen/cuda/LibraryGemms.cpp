@@ -181,12 +181,7 @@ EntryGenerator::finishedBy(krn::StageOp stage) const {
 void EntryGenerator::addFinishConstants(krn::GemmOp op, ConfigText &c) {
   const qrt::Format &format = op.getWeight().getType().getFormat().getValue();
   c.integer("sumCode", codeOf(format.code));
-  c.flag("hasBias", bool(op.getBias()));
-  c.integer("activation",
-            op.getActivation() ? activationOf(*op.getActivation()) : 0);
-  c.flag("glu", op.getGlu());
-  c.real("multiplier", op.getMultiplier().convertToFloat());
-  c.real("softCap", op.getSoftCap().convertToFloat());
+  addEpilogueConstants(op, c);
   c.integer("sumStride", planLibrary(op).sumStride);
 }
 
@@ -205,8 +200,8 @@ void EntryGenerator::addLibraryStage(krn::StageOp op, qrt::Code code) {
 
 void EntryGenerator::addLibraryStage(krn::StageOp op, qrt::Code code,
                                      krn::GemmOp source) {
-  ConfigText c = stageConstants(op, code, /*needsSums=*/false, 0).text;
-  const int64_t threads = stageConstants(op, code, false, 0).threads;
+  auto [c, threads] =
+      stageConstants(op, code, /*needsSums=*/false, /*threshold=*/0);
   c.flag("findsOnly", false);
   c.flag("findsOutliers", false);
   c.integer("linears", 0);
