@@ -50,6 +50,12 @@ EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   c.integer("slices", layout.wideSlices());
   c.integer("sliceBytes", layout.wideSliceBytes(tokens));
   c.integer("stepBlocks", layout.stepElements / 8);
+  c.flag("isRaw", wide && tokens <= kMostBatchTokens && qrt::isIntCode(code) &&
+                      layout.isRaw());
+  c.flag("hasUpperNibbles", code == qrt::Code::Int4);
+  c.integer("chunkBlocks", layout.chunkBlocks());
+  c.integer("tokenSumsAt", layout.tokenSumsAt(tokens));
+  c.integer("tokenSumsStride", layout.tokenSumsStride(tokens));
   c.flag("isTable", !isFloat && !qrt::isIntCode(code));
   SplitLayout split = splitLayout(layout, tokens, staged.getColumns());
   c.flag("isSplit", isSplit);
@@ -223,18 +229,20 @@ void EntryGenerator::add(krn::GemmOp op) {
                                       residual.offset() % 8 == 0)));
   if (wide && tokens <= kMostBatchTokens) {
     c.integer("xSliceStride", layout.wideSliceBytes(tokens));
+    c.integer("mostBlocks", kMostBatchBlocks);
+    c.flag("isRaw", qrt::isIntCode(format.code) && layout.isRaw());
+    c.integer("tokenSumsAt", layout.tokenSumsAt(tokens));
+    c.integer("tokenSumsStride", layout.tokenSumsStride(tokens));
     qrt::fb::LaunchT &l =
         launch("BatchGemm", "batch_gemm.cuh",
                "batch_gemm_" + std::string(qrt::codeName(format.code)), c,
                kBatchThreads, 1, kBatchSharedBytes,
-               {codes, scales, zeros, bias, residual, output, input, counters,
-                partials});
+               {codes, scales, zeros, bias, residual, output, input, counters});
     l.per_sm = 1;
     explain(op, "batch_gemm_" + std::string(qrt::codeName(format.code)),
             "2 to 64 tokens of 16-bit floats: bound by the weight's bytes; mma "
             "with 16 columns, wgmma with 32 or 64");
-    l.counters = uint32_t((tiles * 16 + kBatchRows - 1) / kBatchRows * 4);
-    l.partial_bytes = uint64_t(kBatchPartialBytes);
+    l.counters = uint32_t(kBatchWords);
     l.gather = op.getGather();
     return;
   }

@@ -61,8 +61,27 @@ struct GemmLayout {
   int64_t wideScalesAt(int64_t tokens) const {
     return wideSlices() * wideSliceBytes(tokens);
   }
-  int64_t wideBytes(int64_t tokens) const {
+  /// Whether batch_gemm.cuh may multiply codes as they are: no chunk of a row
+  /// has parts of several groups.
+  bool isRaw() const {
+    return unitSteps % (chunkBlocks() * 8 / stepElements) == 0;
+  }
+  /// Behind them, for such codes: the sum of each token's elements in each
+  /// chunk (f32, [chunk][wideTokens]).
+  int64_t chunkBlocks() const {
+    return (stepElements > 64 ? stepElements : 64) / 8;
+  }
+  int64_t tokenSumsAt(int64_t tokens) const {
     return wideScalesAt(tokens) + krn::roundUp(tokens * 4, 64);
+  }
+  static int64_t tokenSumsStride(int64_t tokens) {
+    return wideTokens(tokens) * 4;
+  }
+  int64_t wideBytes(int64_t tokens) const {
+    return tokenSumsAt(tokens) +
+           (tokens > 64
+                ? 0
+                : wideSlices() * 8 / chunkBlocks() * tokenSumsStride(tokens));
   }
 };
 
@@ -221,8 +240,11 @@ constexpr int64_t kWideThreads = 384, kWideRows = 128;
 constexpr int64_t kMostBatchTokens = 64;
 constexpr int64_t kBatchThreads = 640, kBatchRows = 256;
 constexpr int64_t kBatchSharedBytes = 227 * 1024;
-/// Partial sums of a block: of its first and of its last block of rows.
-constexpr int64_t kBatchPartialBytes = 2 * kBatchRows * kMostBatchTokens * 4;
+/// Blocks that have work: as many as any GPU with wgmma has multiprocessors;
+/// and words for the sums that they leave each other, of a block of rows each.
+constexpr int64_t kMostBatchBlocks = 144;
+constexpr int64_t kBatchWords =
+    kMostBatchBlocks * kBatchRows * kMostBatchTokens;
 
 /// What wide_gemm.cuh takes of shared memory with tiles of `blockTokens`.
 constexpr int64_t wideSharedBytes(int64_t stepElements, int bits, bool isTable,

@@ -43,10 +43,27 @@ enum ActivationKind {
   ActGelu10
 };
 
+/// threadIdx.x, read here: what is made of it takes no registers before.
+QCC_DEVICE int ownThread() {
+  int thread;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+  return thread;
+}
 template <typename T>
 QCC_DEVICE T *pointer(uint64_t address) {
   return reinterpret_cast<T *>(address);
 }
+template <bool First, typename A, typename B>
+struct Select {
+  using Type = A;
+};
+template <typename A, typename B>
+struct Select<false, A, B> {
+  using Type = B;
+};
+/// One of two types.
+template <bool First, typename A, typename B>
+using select = typename Select<First, A, B>::Type;
 template <typename T>
 __host__ __device__ constexpr T smaller(T a, T b) {
   return a < b ? a : b;

@@ -17,6 +17,9 @@
 // largest magnitude. A slice is 64 elements (128 bytes) of every row: atoms of
 // 8 rows, the 16-byte piece p of row r of an atom at p ^ r. For a library
 // (K::isRowMajor) the same numbers, in the order of the weight, are plain rows.
+// For codes that are multiplied as they are (K::isRaw, up to kMostRawTokens
+// rows) what meets upper nibbles is 16 times smaller, and the sums of chunks
+// follow, times the smallest f16, which is a code's 1.
 //
 //===----------------------------------------------------------------------===//
 
@@ -207,7 +210,8 @@ struct Stage {
       return;
     }
     if constexpr (K::isWide) {
-      storeWide(staged, m, values, factor, shared);
+      storeWide(staged, m, values, factor, shared,
+                K::isRaw && rows <= kMostRawTokens);
       return;
     }
     uint4 *blocks =
@@ -422,37 +426,65 @@ private:
     }
   }
 
+  /// Writes a block of a row's slices, what meets upper nibbles times
+  /// `upperFactor`; the sum of what it wrote.
+  static __device__ __forceinline__ float
+  storeBlock(char *shared, int block, const float (&values)[width],
+             float factor, float upperFactor) {
+    // Lane t of the GEMM has every laneBlocks-th block of a step, and of its
+    // own blocks two runs of 16 elements (wideOrder in wgmma.cuh).
+    constexpr int laneCount = K::isFloat ? 1 : K::stepBlocks / 4;
+    const int inStep = block % K::stepBlocks, t = inStep / laneCount,
+              j = inStep % laneCount;
+    char *to = shared + (block - inStep) * 16 + j * 64 + t * 4;
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      constexpr int apart = K::isTable ? 4 : 2;
+      const int first = K::isFloat   ? 2 * i
+                        : K::isTable ? i / 2 * 2 + i % 2
+                                     : i / 2 * 4 + i % 2;
+      const float f = i < 2 ? factor : factor * upperFactor;
+      const float v = values[first] * f,
+                  w = values[first + (K::isFloat ? 1 : apart)] * f;
+      const uint32_t pair = packPair<K::code == BF16>(v, w);
+      if (K::isFloat)
+        *reinterpret_cast<uint32_t *>(shared + block * 16 + i * 4) = pair;
+      else
+        *reinterpret_cast<uint32_t *>(to + i * 16) = pair;
+      if (K::isRaw)
+        sum += (fromHalf(uint16_t(pair)) + fromHalf(uint16_t(pair >> 16))) *
+               (i < 2 ? 1.0F : 1.0F / upperFactor);
+    }
+    return sum;
+  }
+
   /// Writes a row's slices, what no block fills as zeros.
   static __device__ __forceinline__ void
   storeWide(char *staged, int m, const float (&values)[count][width],
-            float factor, char *shared) {
+            float factor, char *shared, bool isRaw) {
+    const float upperFactor = K::hasUpperNibbles && isRaw ? 1.0F / 16 : 1.0F;
     for (int i = K::rowBlocks * 16 + threadIdx.x * 4; i < K::slices * 128;
          i += threads * 4)
       *reinterpret_cast<uint32_t *>(shared + i) = 0;
 #pragma unroll
     for (int n = 0; n < count; ++n) {
       const int block = n * threads + threadIdx.x;
-      if (block >= K::rowBlocks)
+      if (block - int(threadIdx.x % 32) >= K::rowBlocks)
         break;
-      // Lane t of the GEMM has every laneBlocks-th block of a step, and of its
-      // own blocks two runs of 16 elements (wideOrder in wgmma.cuh).
-      constexpr int laneCount = K::isFloat ? 1 : K::stepBlocks / 4;
-      const int inStep = block % K::stepBlocks, t = inStep / laneCount,
-                j = inStep % laneCount;
-      char *to = shared + (block - inStep) * 16 + j * 64 + t * 4;
+      float sum = 0;
+      if (block < K::rowBlocks)
+        sum = storeBlock(shared, block, values[n], factor, upperFactor);
+      if constexpr (K::isRaw) {
+        // Those of a chunk's blocks, which are for lanes next to each other.
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        constexpr int apart = K::isTable ? 4 : 2;
-        const int first = K::isFloat   ? 2 * i
-                          : K::isTable ? i / 2 * 2 + i % 2
-                                       : i / 2 * 4 + i % 2;
-        const float v = values[n][first] * factor,
-                    w = values[n][first + (K::isFloat ? 1 : apart)] * factor;
-        const uint32_t pair = packPair<K::code == BF16>(v, w);
-        if (K::isFloat)
-          *reinterpret_cast<uint32_t *>(shared + block * 16 + i * 4) = pair;
-        else
-          *reinterpret_cast<uint32_t *>(to + i * 16) = pair;
+        for (int o = K::chunkBlocks / 2; o; o /= 2)
+          sum += __shfl_xor_sync(~0U, sum, o);
+        if (block % K::chunkBlocks == 0 && block < K::rowBlocks)
+          *reinterpret_cast<float *>(
+              staged + K::tokenSumsAt +
+              int64_t(block / K::chunkBlocks) * K::tokenSumsStride + m * 4) =
+              sum * (1.0F / (1 << 24));
       }
     }
     __syncthreads();

@@ -11,6 +11,9 @@ namespace qcc::cuda {
 /// the largest may be 1000.
 constexpr float kHalfFactor = 64.0F;
 
+/// Up to so many tokens are multiplied with codes as they are (batch_ring.cuh).
+constexpr int kMostRawTokens = 32;
+
 /// x / y within 2 ulp: 0 for a y that is infinite.
 QCC_DEVICE float quotient(float x, float y) { return __fdividef(x, y); }
 

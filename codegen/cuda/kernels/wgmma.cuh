@@ -295,16 +295,25 @@ QCC_DEVICE RowFactor rowFactorOf(uint32_t raw, uint32_t zeroPoint) {
           zero << 4 | 0x54005400U};
 }
 
+/// Codes as subnormal numbers, whose 1 is the smallest f16: what sums of their
+/// products are to be multiplied with, next to the scale. Values of tables are
+/// what they are.
+__host__ __device__ constexpr float rawFactor(int code) {
+  return isTableCode(code) ? kHalfFactor : kHalfFactor * (1 << 24);
+}
+
 /// The halves that a row of a lane's codes has in the `M`-th 16 elements of
 /// a step: first = k and k + 1, second = k + 8 and k + 9. Which elements of the
 /// lane's block (8 of them) these are, wideOrder says. `table` is the lane's.
-/// Unless they are IsScaled, products are still to be multiplied with the
-/// scale.
+/// Unless they are IsScaled, codes become subnormal numbers, code 1 the
+/// smallest (the upper nibbles of int4 16 times that): products lack zero point
+/// and scale. Values of tables lack the scale.
 template <int Code, int M, bool IsScaled>
 QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
                          const RowFactor &factor, uint32_t table,
                          uint32_t &first, uint32_t &second) {
-  constexpr uint32_t magic = 0x64006400U; // 1024, whose last bits count ones
+  // 1024, whose last bits count ones.
+  constexpr uint32_t magic = IsScaled ? 0x64006400U : 0;
   if constexpr (isFloatCode(Code)) {
     first = line[0];
     second = line[1];
@@ -327,7 +336,7 @@ QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
       // The upper nibble of a byte stays where it is: 64, whose bits 4 and up
       // count ones.
       constexpr uint32_t mask = M ? 0x00f000f0U : 0x000f000fU,
-                         bits = M ? 0x54005400U : magic;
+                         bits = M && IsScaled ? 0x54005400U : magic;
       low = maskedOr(line[0], mask, bits);
       high = maskedOr(line[0] >> 8, mask, bits);
       zero = M ? factor.highZero : factor.zero;
@@ -336,8 +345,8 @@ QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
       low = maskedOr(line[0] >> (2 * M), mask, magic);
       high = maskedOr(line[0] >> (2 * M + 8), mask, magic);
     }
-    first = subtractPair(low, zero);
-    second = subtractPair(high, zero);
+    first = IsScaled ? subtractPair(low, zero) : low;
+    second = IsScaled ? subtractPair(high, zero) : high;
   }
   if constexpr (IsScaled && !isFloatCode(Code)) {
     first = multiplyPair(first, factor.scale);

@@ -159,26 +159,26 @@ public:
   }
   /// One of `Threads` threads copies its share of the scales and zero points of
   /// `count` chunks of `Tiles` tiles into shared memory: [tile][MostGroups]
-  /// lines of scales, then of zero points.
+  /// lines of scales, then of zero points, those of group `base` first.
   template <int Tiles, int Threads, int MostGroups>
-  static __device__ __forceinline__ void copyScales(const Args &a, uint32_t to,
-                                                    int firstTile, int chunk,
-                                                    int count, int thread) {
+  static __device__ __forceinline__ void
+  copyScales(const Args &a, uint32_t to, int firstTile, int chunk, int count,
+             int thread, int base) {
     if (isFloat)
       return;
-    const int first = groupOf(chunk * Chunks::chunkSteps),
-              groups =
-                  groupOf((chunk + count) * Chunks::chunkSteps - 1) + 1 - first;
+    const int first = firstGroupOf(chunk) - base,
+              end =
+                  groupOf((chunk + count) * Chunks::chunkSteps - 1) + 1 - base;
     constexpr int pieces = (scaleLine + zeroLine) / 16;
     for (int i = thread; i < Tiles * MostGroups * pieces; i += Threads) {
       const int line = i / pieces, piece = i % pieces;
       const int tile = line / MostGroups, group = line % MostGroups;
-      if (group >= groups)
+      if (group < first || group >= end)
         continue;
       const bool isZero = piece * 16 >= scaleLine;
       const bool inside = firstTile + tile < K::tiles;
       const int64_t from =
-          inside ? int64_t(firstTile + tile) * K::groups + first + group : 0;
+          inside ? int64_t(firstTile + tile) * K::groups + base + group : 0;
       copyAsync16(isZero ? to + Tiles * MostGroups * scaleLine + line * 16
                          : to + line * scaleLine + piece * 16,
                   pointer<const char>(a.v[isZero ? 2 : 1]) +
@@ -209,10 +209,16 @@ public:
     }
     take();
   }
-  /// What products of row `r` of the lane's two are to be multiplied with, in
-  /// step `s` of the chunk that was asked for.
-  __device__ __forceinline__ float rowScale(int r, int s = 0) const {
-    return kHalfFactor * storedScale<K>(asked[s][r]);
+  /// Of the lane's two rows and the chunk that was asked for, whose operands
+  /// are not scaled: what products are to be multiplied with, after the tokens'
+  /// elements times these zeros have been subtracted.
+  __device__ __forceinline__ void takeRaw(float (&scale)[2],
+                                          float (&zero)[2]) const {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      scale[r] = storedScale<K>(asked[0][r]);
+      zero[r] = float(K::hasZero ? askedZero[0][r] : uint32_t(K::defaultZero));
+    }
   }
   /// Takes what was asked for.
   __device__ __forceinline__ void take() {
@@ -223,8 +229,8 @@ public:
         factor[s][r] = rowFactorOf<K>(asked[s][r], askedZero[s][r]);
   }
 
-  /// The operands of the chunk whose codes begin at `shared`. Unless they are
-  /// IsScaled, products are still to be multiplied with what rowScale says.
+  /// The operands of the chunk whose codes begin at `shared`, as halvesOf makes
+  /// them.
   template <bool IsScaled = true>
   __device__ __forceinline__ void load(uint32_t shared,
                                        RowsOperand (&w)[products]) const {
@@ -279,43 +285,47 @@ private:
   RowFactor factor[scaleSteps][2] = {};
 };
 
-/// Finishes what lane 4 g + t of a warp holds, rows of `tile` times N tokens,
-/// as Epilogue does. The code of every value is unrolled: a long one would not
-/// stay in the instruction cache.
-template <class K, int N>
-QCC_DEVICE void storeWide(const Args &a, const float (&sums)[N / 2], int tile,
-                          int firstToken, int tokens) {
+/// Two rows of a weight that a lane finishes (the gate's and up's, with glu),
+/// and the first one's column of the output.
+struct StoredRows {
+  int row, other, column;
+};
+
+/// Finishes what a lane holds of Items times two rows and of N tokens, as
+/// Epilogue does: tokens 8 j + 2 t + p are sums[4 j + p] and sums[4 j + 2 + p].
+/// The code of every value is unrolled: a long one would not stay in the
+/// instruction cache.
+template <class K, int N, int Items>
+QCC_DEVICE void storeRows(const Args &a, const float (&sums)[Items][N / 2],
+                          const StoredRows (&rows)[Items], int firstToken,
+                          int tokens) {
   constexpr bool isPair = !K::glu && K::rows % 2 == 0 && K::canPair;
   constexpr float inverse = isFloatCode(K::code) ? 1.0F : 1.0F / kHalfFactor;
-  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-  // Rows of the weight, and columns of the output.
-  const int row = K::glu ? (tile & ~1) * 16 + (tile & 1) * 8 + g
-                         : tile * 16 + 2 * g,
-            other = K::glu ? row + 16 : row + 1;
-  const int column = K::glu ? tile / 2 * 16 + (tile & 1) * 8 + g : row;
-  if (row >= K::rows)
-    return;
-  float bias[2] = {};
+  const int first = firstToken + ownThread() % 4 * 2;
+  const auto hasOther = [&](int item) {
+    return !K::glu && rows[item].other < K::rows;
+  };
+  float bias[Items][2] = {};
   if (K::hasBias) {
-    bias[0] = pointer<const float>(a.v[3])[row];
-    if (other < K::rows)
-      bias[1] = pointer<const float>(a.v[3])[other];
+#pragma unroll
+    for (int item = 0; item < Items; ++item) {
+      const auto [row, other, column] = rows[item];
+      if (row < K::rows)
+        bias[item][0] = pointer<const float>(a.v[3])[row];
+      if (other < K::rows)
+        bias[item][1] = pointer<const float>(a.v[3])[other];
+    }
   }
-  const int first = firstToken + 2 * t;
-  float *out =
-      pointer<float>(a.v[5]) + int64_t(first) * K::outputStride + column;
-  const float *residual = pointer<const float>(a.v[4]) +
-                          int64_t(first) * K::residualStride + column;
   const float *scales = reinterpret_cast<const float *>(
                             pointer<const char>(a.v[6]) + K::scalesAt) +
                         first;
   // What some tokens need is asked for at once, before their results are
   // stored; many sums leave few registers for it.
-  constexpr int atOnce = N <= 16 ? 2 : 1;
+  constexpr int atOnce = N == 16 ? 2 : 1;
 #pragma unroll
   for (int begin = 0; begin < N / 8; begin += atOnce) {
     float scale[2 * atOnce];
-    float2 more[2 * atOnce];
+    float2 more[Items][2 * atOnce];
 #pragma unroll
     for (int i = 0; i < 2 * atOnce; ++i) {
       const int token = 8 * (begin + i / 2) + i % 2;
@@ -323,13 +333,18 @@ QCC_DEVICE void storeWide(const Args &a, const float (&sums)[N / 2], int tile,
       scale[i] = K::code == BF16 ? 1.0F
                  : exists        ? scales[token] * inverse
                                  : 0.0F;
-      more[i] = {0, 0};
-      const float *from = residual + int64_t(token) * K::residualStride;
-      if (K::hasResidual && exists) {
+#pragma unroll
+      for (int item = 0; item < Items; ++item) {
+        more[item][i] = {0, 0};
+        if (!K::hasResidual || !exists || rows[item].row >= K::rows)
+          continue;
+        const float *from = pointer<const float>(a.v[4]) +
+                            int64_t(first + token) * K::residualStride +
+                            rows[item].column;
         if (isPair)
-          more[i] = *reinterpret_cast<const float2 *>(from);
+          more[item][i] = *reinterpret_cast<const float2 *>(from);
         else
-          more[i] = {from[0], !K::glu && other < K::rows ? from[1] : 0.0F};
+          more[item][i] = {from[0], hasOther(item) ? from[1] : 0.0F};
       }
     }
 #pragma unroll
@@ -337,38 +352,58 @@ QCC_DEVICE void storeWide(const Args &a, const float (&sums)[N / 2], int tile,
       const int j = begin + i / 2, p = i % 2, token = 8 * j + p;
       if (first + token >= tokens)
         continue;
-      float2 v = {sums[4 * j + p] * scale[i], sums[4 * j + 2 + p] * scale[i]};
-      if (K::hasBias) {
-        v.x += bias[0];
-        v.y += bias[1];
+#pragma unroll
+      for (int item = 0; item < Items; ++item) {
+        if (rows[item].row >= K::rows)
+          continue;
+        float2 v = {sums[item][4 * j + p] * scale[i],
+                    sums[item][4 * j + 2 + p] * scale[i]};
+        if (K::hasBias) {
+          v.x += bias[item][0];
+          v.y += bias[item][1];
+        }
+        v.x = activate<K::activation>(v.x);
+        if (K::glu)
+          v.x *= v.y;
+        else
+          v.y = activate<K::activation>(v.y);
+        if (K::multiplier != 1.0F) {
+          v.x *= K::multiplier;
+          v.y *= K::multiplier;
+        }
+        if (K::softCap > 0.0F) {
+          v.x = softCap(v.x, K::softCap);
+          v.y = softCap(v.y, K::softCap);
+        }
+        if (K::hasResidual) {
+          v.x += more[item][i].x;
+          v.y += more[item][i].y;
+        }
+        float *to = pointer<float>(a.v[5]) +
+                    int64_t(first + token) * K::outputStride +
+                    rows[item].column;
+        if (isPair) {
+          *reinterpret_cast<float2 *>(to) = v;
+          continue;
+        }
+        to[0] = v.x;
+        if (hasOther(item))
+          to[1] = v.y;
       }
-      v.x = activate<K::activation>(v.x);
-      if (K::glu)
-        v.x *= v.y;
-      else
-        v.y = activate<K::activation>(v.y);
-      if (K::multiplier != 1.0F) {
-        v.x *= K::multiplier;
-        v.y *= K::multiplier;
-      }
-      if (K::softCap > 0.0F) {
-        v.x = softCap(v.x, K::softCap);
-        v.y = softCap(v.y, K::softCap);
-      }
-      if (K::hasResidual) {
-        v.x += more[i].x;
-        v.y += more[i].y;
-      }
-      float *to = out + int64_t(token) * K::outputStride;
-      if (isPair) {
-        *reinterpret_cast<float2 *>(to) = v;
-        continue;
-      }
-      to[0] = v.x;
-      if (!K::glu && other < K::rows)
-        to[1] = v.y;
     }
   }
+}
+
+/// The same of what lane 4 g + t of a warp holds of `tile`.
+template <class K, int N>
+QCC_DEVICE void storeWide(const Args &a, const float (&sums)[1][N / 2],
+                          int tile, int firstToken, int tokens) {
+  const int g = ownThread() % 32 / 4;
+  const int row = K::glu ? (tile & ~1) * 16 + (tile & 1) * 8 + g
+                         : tile * 16 + 2 * g,
+            column = K::glu ? tile / 2 * 16 + (tile & 1) * 8 + g : row;
+  const StoredRows rows[1] = {{row, K::glu ? row + 16 : row + 1, column}};
+  storeRows<K, N, 1>(a, sums, rows, firstToken, tokens);
 }
 
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations.
@@ -517,7 +552,7 @@ private:
     ask();
     prepare(0);
     for (int tile = first; tile < tiles; tile += stride) {
-      float sums[N / 2];
+      float sums[1][N / 2];
 #pragma unroll 1
       for (int chunk = 0; chunk < Chunks::chunks; ++chunk, ++i) {
         place(w, next, threadIdx.z);
@@ -525,7 +560,7 @@ private:
         const uint64_t x = tokensDescriptor(base + i % stages * stageBytes);
 #pragma unroll
         for (int p = 0; p < WideRows<K>::products; ++p)
-          wgmma<N, code == BF16>(sums, w[p],
+          wgmma<N, code == BF16>(sums[0], w[p],
                                  x + p / 4 * (xSliceBytes / 16) + p % 4 * 2,
                                  chunk > 0 || p > 0);
         wgmmaCommit();
