@@ -32,7 +32,7 @@ KernelUnit cuda::samplingUnit(const std::string &function, int64_t vocabulary) {
               "__launch_bounds__(" +
               std::to_string(kThreads) + (isSmall ? ", 2" : ", 1") + ")\n" +
               function +
-              "(const __grid_constant__ qcc::cuda::Sampling sampling) {\n"
+              "(const __grid_constant__ qcc::cuda::Samplings sampling) {\n"
               "  using Kernel = qcc::cuda::Sample<Config>;\n"
               "  __shared__ Kernel::Shared shared;\n"
               "  Kernel::run(sampling, reinterpret_cast<char *>(&shared));\n"

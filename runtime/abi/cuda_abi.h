@@ -11,7 +11,7 @@
 |* operands (runtime/schema/qbin.fbs), resolved when the model is loaded.     *|
 |* A cooperative kernel, which is a whole step, is `f(qrt_cuda_inline_step,   *|
 |* qrt_cuda_args)`: its step comes with the launch. The kernel that chooses    *|
-|* tokens is `f(qrt_cuda_sampling)`.                                          *|
+|* tokens is `f(qrt_cuda_samplings)`.                                         *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
@@ -30,7 +30,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 7u
+#define QRT_CUDA_ABI_VERSION 8u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {
@@ -99,8 +99,8 @@ typedef struct qrt_cuda_sampling {
   uint64_t seen;   /* uint32 [vocabulary / 32, rounded up]: a bit for each token
                       that stands in the text, to which the choice is added; read
                       where penalty is not 1 */
-  uint64_t state;  /* qrt_cuda_sampling_state, and behind it
-                      uint64 [2][vocabulary]; zeros before the first launch */
+  uint64_t state;  /* qrt_cuda_sampling_state; zeros before the first launch */
+  uint64_t lists;  /* uint64 [2][vocabulary]; not used where temperature is 0 */
   uint64_t token;  /* int32: gets the choice, 0 if no logit is a number */
   uint64_t result; /* uint64 in the host's memory: gets ticket << 32 | choice,
                       whose low half is all ones if no logit is a number */
@@ -115,10 +115,17 @@ typedef struct qrt_cuda_sampling {
   uint32_t reserved;
 } qrt_cuda_sampling;
 
-/* What the blocks that choose a token share. */
+/* What a launch chooses: a token from each of up to so many rows of logits, by
+   blocks of its own, blockIdx.y the row. */
+#define QRT_CUDA_SAMPLING_ROWS 32
+typedef struct qrt_cuda_samplings {
+  qrt_cuda_sampling rows[QRT_CUDA_SAMPLING_ROWS];
+} qrt_cuda_samplings;
+
+/* What the blocks that choose a token of a row share. */
 #define QRT_CUDA_SAMPLING_BINS 1024
 typedef struct qrt_cuda_sampling_state {
-  uint64_t arrivals; /* at the grid's barriers, in all launches */
+  uint64_t arrivals; /* at the row's barriers, in all launches */
   uint64_t best[2];  /* of each turn */
   uint32_t listed[2][4];
   uint32_t counts[QRT_CUDA_SAMPLING_BINS];

@@ -108,13 +108,14 @@ GenerateResult generate(Session &session, std::span<const int32_t> prompt,
   auto start = Clock::now();
   session.feed(prompt);
   auto afterPrompt = start;
-  TokenSource tokens(session, sampler, options.maxNewTokens);
+  TokenSource tokens(model);
+  tokens.add(session, sampler, options.maxNewTokens);
   while (true) {
     if (result.ids.size() == options.maxNewTokens) {
       result.reason = FinishReason::Length;
       break;
     }
-    int32_t token = tokens.next();
+    int32_t token = tokens.next()[0];
     if (afterPrompt == start) {
       result.promptSeconds = seconds(start);
       afterPrompt = Clock::now();

@@ -41,8 +41,15 @@ static auto timed(double &seconds, Make make) {
 }
 
 Model::Model(const std::string &path, const ModelOptions &options)
+    : Model(path, [&](const Artifact &artifact) {
+        return makeExecutor(artifact, options);
+      }) {}
+
+Model::Model(
+    const std::string &path,
+    const std::function<std::unique_ptr<Executor>(const Artifact &)> &make)
     : file(timed(times.file, [&] { return Artifact(path); })),
-      device(timed(times.device, [&] { return makeExecutor(file, options); })) {
+      device(timed(times.device, [&] { return make(file); })) {
   // What the executor measured, and for `device` what is left.
   LoadTimes parts = device->loadTimes();
   parts.file = times.file;

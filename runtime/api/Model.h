@@ -9,6 +9,7 @@
 #include "runtime/tokenizer/Tokenizer.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,6 +33,9 @@ public:
   /// Throws qrt::Error if the artifact is damaged, has no code for the device,
   /// or there is not enough memory; qrt::UsageError for an unknown device.
   explicit Model(const std::string &path, const ModelOptions &options = {});
+  /// On the executor that `make` returns for the artifact.
+  Model(const std::string &path,
+        const std::function<std::unique_ptr<Executor>(const Artifact &)> &make);
 
   const Artifact &artifact() const { return file; }
   Executor &executor() const { return *device; }

@@ -36,13 +36,16 @@ Sampler::Sampler(const SamplerOptions &options, uint32_t vocabulary)
   require(options.repetitionPenalty > 0 &&
               std::isfinite(options.repetitionPenalty),
           "repetition penalty", options.repetitionPenalty, "above 0");
-  candidates.reserve(vocabulary);
-  sums.reserve(vocabulary);
 }
 
 void Sampler::accept(int32_t token) {
   if (token >= 0 && uint32_t(token) < vocabulary)
     seen[size_t(token) / 32] |= 1U << token % 32;
+}
+
+void Sampler::took(int32_t token) {
+  draws += options.temperature != 0;
+  accept(token);
 }
 
 float Sampler::penalized(float logit, size_t id) const {
@@ -76,6 +79,7 @@ int32_t Sampler::sample(std::span<const float> logits) {
   if (options.temperature == 0)
     return greedy(logits);
   candidates.clear();
+  candidates.reserve(vocabulary);
   for (size_t i = 0; i < logits.size(); ++i) {
     float logit = penalized(logits[i], i);
     if (logit > -INFINITY) // and no NaN

@@ -49,6 +49,8 @@ public:
   /// Tells that `token` stands in the text; what the repetition penalty goes
   /// by. Ids outside the vocabulary have no effect.
   void accept(int32_t token);
+  /// The same for a token that a device chose by state().
+  void took(int32_t token);
   /// What a device goes by that chooses on from here. Valid until the next
   /// accept().
   SamplingState state() const;

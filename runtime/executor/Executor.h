@@ -66,18 +66,32 @@ struct StepSequence {
   }
 };
 
-/// The steps of one sequence whose tokens the device chooses and goes on with
-/// by itself: the next step is on its way before the host has seen the token
-/// that it takes. What is under way when this is destroyed is dropped: it lies
-/// behind the cache's length. Other steps of the executor may come between, but
-/// none of the same cache.
+/// A sequence whose tokens the device chooses.
+struct SampledSequence {
+  KvCache *cache = nullptr;
+  SamplingState sampling;
+  int32_t first = 0; ///< the token that comes behind what the cache has
+};
+
+/// The steps of sequences whose tokens the device chooses and goes on with by
+/// itself, one of each sequence in a step: the next step is on its way before
+/// the host has seen the tokens that it takes. What is under way when this is
+/// destroyed is dropped: it lies behind the caches' lengths. Other steps of the
+/// executor may come between, but none of the same caches.
 class TokenSteps {
 public:
   virtual ~TokenSteps() = default;
-  /// Appends the token chosen last to the cache, as Executor::step() would, and
-  /// returns the next. Throws qrt::Error if no logit is a number or the device
-  /// failed.
-  virtual int32_t next() = 0;
+  /// Appends the token chosen last of each sequence to its cache, as
+  /// Executor::step() would, and stores the next of each in `tokens`. Throws
+  /// qrt::Error, and changes no cache, if a sequence has no logit that is a
+  /// number or the device failed.
+  virtual void next(std::span<int32_t> tokens) = 0;
+  /// The same for what is under way, with which the steps end. False, and no
+  /// change, if nothing is.
+  virtual bool finish(std::span<int32_t> tokens) = 0;
+  /// From now on, the sequence's cache is left alone and its tokens mean
+  /// nothing. Only finish() may follow.
+  virtual void leave(size_t sequence) = 0;
 };
 
 /// What LLM.int8 split off, in all steps so far.
@@ -123,12 +137,12 @@ public:
   /// several threads; steps run one after the other.
   void step(std::span<const StepSequence> sequences, std::span<float> logits);
 
-  /// Steps from `first` on, the token that `sampling` chose last; next() is
-  /// called at most `most` times, for which the cache has room. Null if this
-  /// executor leaves the choice to the host.
+  /// Steps of different sequences, at least one. next() is called at most
+  /// `most` times, for which all caches have room. Null if this executor leaves
+  /// the choice, or that of so many sequences, to the host.
   virtual std::unique_ptr<TokenSteps>
-  tokenSteps(KvCache & /*cache*/, const SamplingState & /*sampling*/,
-             int32_t /*first*/, uint32_t /*most*/) {
+  tokenSteps(std::span<const SampledSequence> /*sequences*/,
+             uint32_t /*most*/) {
     return nullptr;
   }
 

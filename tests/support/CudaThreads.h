@@ -36,7 +36,7 @@ inline float4 make_float4(float x, float y, float z, float w) {
 }
 
 struct CudaIndex {
-  unsigned x;
+  unsigned x, y;
 };
 inline thread_local CudaIndex threadIdx, blockIdx;
 
@@ -145,12 +145,12 @@ inline void storeForHost(uint64_t *p, uint64_t v) {
 
 /// Begins a block of threads, each of which runs kernel().
 template <class Kernel>
-void beginBlock(unsigned block, CudaBlock &shared,
+void beginBlock(CudaIndex block, CudaBlock &shared,
                 std::vector<std::jthread> &team, const Kernel &kernel) {
   for (unsigned thread = 0; thread < shared.slots.size(); ++thread)
     team.emplace_back([&shared, &kernel, block, thread] {
       threadIdx.x = thread;
-      blockIdx.x = block;
+      blockIdx = block;
       cudaBlock = &shared;
       kernel();
       // Those that are still at it do not wait for this one.
@@ -165,19 +165,22 @@ void runKernel(int64_t blocks, unsigned threads, const Kernel &kernel) {
   for (unsigned block = 0; block < unsigned(blocks); ++block) {
     CudaBlock shared(threads);
     std::vector<std::jthread> team;
-    beginBlock(block, shared, team, kernel);
+    beginBlock({block, 0}, shared, team, kernel);
   }
 }
 
-/// The same with all blocks at once, which may wait for each other.
+/// The same in `rows` times `blocks` blocks, all of them at once, which may
+/// wait for each other.
 template <class Kernel>
-void runCooperative(unsigned blocks, unsigned threads, const Kernel &kernel) {
+void runCooperative(unsigned blocks, unsigned rows, unsigned threads,
+                    const Kernel &kernel) {
   std::vector<std::unique_ptr<CudaBlock>> all;
   std::vector<std::jthread> team;
-  for (unsigned block = 0; block < blocks; ++block) {
-    all.push_back(std::make_unique<CudaBlock>(threads));
-    beginBlock(block, *all.back(), team, kernel);
-  }
+  for (unsigned row = 0; row < rows; ++row)
+    for (unsigned block = 0; block < blocks; ++block) {
+      all.push_back(std::make_unique<CudaBlock>(threads));
+      beginBlock({block, row}, *all.back(), team, kernel);
+    }
 }
 
 } // namespace qcc::cuda

@@ -8,8 +8,8 @@
 // choice itself. Sums of weights are exact, so no result hangs on which thread
 // comes first.
 //
-// The greedy choice is one pass. Otherwise blocks meet at barriers of the grid,
-// so all of them must run at once.
+// A launch has blocks for each of several rows. The greedy choice is one pass.
+// Otherwise blocks of a row meet at barriers, so all of them must run at once.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,6 +22,7 @@
 namespace qcc::cuda {
 
 typedef qrt_cuda_sampling Sampling;
+typedef qrt_cuda_samplings Samplings;
 typedef qrt_cuda_sampling_state SamplingState;
 
 QCC_DEVICE float lowest() { return __uint_as_float(0xFF800000U); } // -infinity
@@ -64,8 +65,8 @@ struct Sample {
     int id;
   };
 
-  static __device__ __forceinline__ void run(const Sampling &s, char *memory) {
-    Sample sample(s, *reinterpret_cast<Shared *>(memory));
+  static __device__ __forceinline__ void run(const Samplings &s, char *memory) {
+    Sample sample(s.rows[blockIdx.y], *reinterpret_cast<Shared *>(memory));
     sample.choose();
   }
 
@@ -281,8 +282,8 @@ private:
   __device__ __forceinline__ Part find(bool byCount, uint64_t want) {
     const int n = finds++; // the last list may still be read
     const int bin = reaching(shared.all, byCount, want);
-    uint64_t *list = pointer<uint64_t>(s.state + sizeof(SamplingState)) +
-                     int64_t(n & 1) * K::vocabulary;
+    uint64_t *list =
+        pointer<uint64_t>(s.lists) + int64_t(n & 1) * K::vocabulary;
     gather(bin, list, &state.listed[s.turn][n]);
     meet();
     const int count = int(__ldcg(&state.listed[s.turn][n]));
@@ -431,7 +432,7 @@ private:
     publish(best ? int(uint32_t(~best)) : -1);
   }
 
-  /// A barrier of the grid.
+  /// A barrier of the row's blocks.
   __device__ __forceinline__ void meet() {
     __syncthreads();
     if (tid == 0) {

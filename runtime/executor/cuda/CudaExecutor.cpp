@@ -200,11 +200,7 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
   countersAt = place(counterBytes);
   syncAt = place(sizeof(uint64_t));
   partialsAt = place(partialBytes);
-  uint64_t tokens = maxTokens();
-  uint64_t stepBytes =
-      sizeof(qrt_cuda_step) + kAlignment +
-      tokens * (4 * sizeof(int32_t) + sizeof(qrt_cuda_sequence));
-  stepAt = place(stepBytes);
+  stepAt = place(stepBytes(maxTokens()));
   statisticsAt = place(2 * sizeof(uint64_t));
   char hint[160];
   std::snprintf(hint, sizeof(hint),
@@ -213,10 +209,7 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
                 double(weightBytes) / (1 << 30),
                 double(total - weightBytes) / (1 << 30));
   memory = Buffer(device, total, "weights and working memory", hint);
-  stepImage = PinnedBuffer(device, stepBytes);
-  for (PinnedBuffer &image : sampledImages)
-    image = PinnedBuffer(device, 2 * kAlignment + sizeof(qrt_cuda_step) +
-                                     sizeof(qrt_cuda_sequence));
+  stepImage = PinnedBuffer(device, stepBytes(maxTokens()));
   driver.check(driver.fill(memory.address() + countersAt, 0,
                            aligned(counterBytes), device.stream()),
                "cannot clear memory");

@@ -46,9 +46,9 @@ public:
   OutlierStatistics outlierStatistics() const override;
   std::unique_ptr<KvCache> createCache(uint32_t capacity) override;
   LogitMemory allocateLogits(size_t count) override;
-  std::unique_ptr<TokenSteps> tokenSteps(KvCache &cache,
-                                         const SamplingState &sampling,
-                                         int32_t first, uint32_t most) override;
+  std::unique_ptr<TokenSteps>
+  tokenSteps(std::span<const SampledSequence> sequences,
+             uint32_t most) override;
 
   /// The target of the artifact in use: "sm_90".
   const std::string &target() const { return targetName; }
@@ -110,6 +110,11 @@ private:
   cuda::GraphExec capture(const Entry &entry, uint32_t tokens) const;
   void captureAll(Entry &entry) const;
   void destroyGraphs(Entry &entry) const;
+  /// Of what a step of so many tokens says.
+  static uint64_t stepBytes(uint64_t tokens) {
+    return sizeof(qrt_cuda_step) + kAlignment +
+           tokens * (4 * sizeof(int32_t) + sizeof(qrt_cuda_sequence));
+  }
   /// Where a step's tables are filled.
   struct StepTables;
   static void fillTables(std::span<const Part> parts, const StepTables &to);
@@ -124,17 +129,27 @@ private:
   /// where the caller wants them if that is pinned memory, and says so.
   bool setInlineStep(std::span<const Part> parts, uint32_t tokens,
                      uint32_t rows);
+  /// The entry for a step, with the memory that it needs.
+  const Entry &entryFor(uint32_t tokens, uint32_t logitRows);
   /// Puts the step's kernels on the stream.
   void launchStep(const Entry &entry, uint32_t tokens,
                   uint32_t logitRows) const;
   class Steps;
   /// Makes `sampler`, if the artifact has a kernel for it that fits.
   void loadSampler(const fb::Kernels &kernels);
-  /// Puts a step of one token and the choice of the next on the stream; the
-  /// choice's ticket. The token is that at `token`, if it is not null. `image`
-  /// is 0 and 1 in turn.
-  uint32_t putSampledStep(const Part &part, cuda::DevicePointer token,
-                          uint32_t image, cuda::Choices &choices);
+  /// What steps that are put on the stream ahead use.
+  struct Ahead {
+    cuda::Choices choices;
+    cuda::PinnedBuffer images[2]; ///< of steps, in turn
+  };
+  /// Something for steps of so many texts that nothing uses.
+  Ahead takeAhead(uint32_t texts);
+  /// Puts a step of a token a sequence and the choice of the next ones on the
+  /// stream; the choice's ticket. The tokens are those at `tokens`, if that is
+  /// not null. `image` is one of `ahead`.
+  uint32_t putSampledStep(std::span<const Part> parts,
+                          cuda::DevicePointer tokens,
+                          const cuda::PinnedBuffer &image, Ahead &ahead);
   /// Frees graphs; everything else frees itself.
   void release();
 
@@ -164,10 +179,9 @@ private:
   cuda::Buffer libraryArena;
   std::unique_ptr<cuda::PanelStream> panels; ///< with the library
   std::string libraryText;
-  /// Of a step, and of those that are put on the stream ahead.
-  cuda::PinnedBuffer stepImage, sampledImages[2];
+  cuda::PinnedBuffer stepImage;
   std::optional<cuda::TokenSampler> sampler;
-  std::vector<cuda::Choices> idleChoices; ///< of no text
+  std::vector<Ahead> idle; ///< of no texts
   qrt_cuda_inline_step inlineStep = {};
 };
 

@@ -237,6 +237,19 @@ void CudaExecutor::launchStep(const Entry &entry, uint32_t tokens,
     enqueue(entry, tokens, logitRows);
 }
 
+const CudaExecutor::Entry &CudaExecutor::entryFor(uint32_t tokens,
+                                                  uint32_t logitRows) {
+  reserveLogits(logitRows);
+  const Entry *entry = entries.data();
+  while (entry->maxTokens < tokens)
+    ++entry;
+  if (entry->maxTokens > kMostGraphTokens)
+    reservePromptArena();
+  if (libraryBytes && tokens >= leastLibraryTokens)
+    takeLibrary(tokens);
+  return *entry;
+}
+
 void CudaExecutor::runParts(std::span<const Part> parts) {
   device.use();
   uint32_t tokens = 0, rows = 0;
@@ -244,20 +257,13 @@ void CudaExecutor::runParts(std::span<const Part> parts) {
     tokens += uint32_t(part.tokens.size());
     rows += part.logitRows;
   }
-  reserveLogits(rows);
-  Entry *entry = entries.data();
-  while (entry->maxTokens < tokens)
-    ++entry;
-  if (entry->maxTokens > kMostGraphTokens)
-    reservePromptArena();
-  if (libraryBytes && tokens >= leastLibraryTokens)
-    takeLibrary(tokens);
+  const Entry &entry = entryFor(tokens, rows);
   bool isThere = false; // the logits, where they are wanted
-  if (entry->isPersistent)
+  if (entry.isPersistent)
     isThere = setInlineStep(parts, tokens, rows);
   else
     sendStep(parts, tokens, rows, stepImage);
-  launchStep(*entry, tokens, rows);
+  launchStep(entry, tokens, rows);
   // One copy a sequence: memory of two may be neighbours, but a copy must not
   // reach from one allocation into the next.
   uint64_t from = logitRows.address();

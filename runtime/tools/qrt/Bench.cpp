@@ -52,9 +52,9 @@ private:
   void measure(BenchResult &result, uint32_t tokens, Work work);
   void step(std::span<Session *const> sessions,
             std::span<const std::vector<int32_t>> tokens);
-  /// `tokens` steps of one session, as generate() makes them; how tokens were
-  /// chosen.
-  std::string generateOne(Session &session, uint32_t tokens);
+  /// `tokens` steps of a token a session, with the choice of the next ones;
+  /// where tokens were chosen.
+  std::string generate(std::span<Session *const> sessions, uint32_t tokens);
 
   Model &model;
   const uint32_t repetitions;
@@ -138,10 +138,13 @@ BenchResult Bench::prompt(uint32_t tokens, uint32_t depth, uint32_t batch) {
   return result;
 }
 
-std::string Bench::generateOne(Session &session, uint32_t tokens) {
-  Sampler sampler(sampling, model.vocabulary());
-  session.feed(randomTokens(1));
-  TokenSource source(session, sampler, tokens);
+std::string Bench::generate(std::span<Session *const> sessions,
+                            uint32_t tokens) {
+  std::vector<Sampler> samplers(sessions.size(),
+                                Sampler(sampling, model.vocabulary()));
+  TokenSource source(model);
+  for (size_t i = 0; i < sessions.size(); ++i)
+    source.add(*sessions[i], samplers[i], tokens, randomTokens(1)[0]);
   for (uint32_t i = 0; i < tokens; ++i)
     source.next();
   return std::string(sampling.temperature == 0 ? "greedy" : "sampled") +
@@ -153,18 +156,8 @@ BenchResult Bench::generation(uint32_t tokens, uint32_t depth, uint32_t batch) {
   result.newTokens = tokens;
   result.depth = depth;
   result.batch = batch;
-  result.sampling = "none";
-  std::vector<std::vector<int32_t>> ids(batch);
   measure(result, tokens, [&](std::span<Session *const> sessions) {
-    if (batch == 1) {
-      result.sampling = generateOne(*sessions[0], tokens);
-      return;
-    }
-    for (uint32_t i = 0; i < tokens; ++i) {
-      for (std::vector<int32_t> &one : ids)
-        one = randomTokens(1);
-      step(sessions, ids);
-    }
+    result.sampling = generate(sessions, tokens);
   });
   uint64_t positions =
       uint64_t(tokens) * depth + uint64_t(tokens) * (uint64_t(tokens) + 1) / 2;
@@ -287,7 +280,8 @@ void addBench(CLI::App &app) {
   };
   addList("-p,--n-prompt", verb->prompts, "Tokens of prompts; 0: no such test",
           0);
-  addList("-n,--n-gen", verb->news, "Tokens to generate; 0: no such test", 0);
+  addList("-n,--n-gen", verb->news,
+          "Tokens to generate, each of them chosen; 0: no such test", 0);
   addList("-d,--n-depth", verb->depths, "Tokens in the cache before", 0);
   addList("-b,--n-batch", verb->batches, "Sequences at once", 1);
   command->add_option("-r,--repetitions", verb->repetitions, "Of each test")

@@ -20,13 +20,13 @@ using namespace qrt::cuda;
 
 namespace {
 
-/// The kernel for one size of vocabulary, loaded.
+/// The kernel for one size of vocabulary, loaded, and some rows of logits.
 class GpuSampler {
 public:
-  GpuSampler(const Device &device, uint32_t vocabulary)
-      : device(device), driver(device.driver()),
-        logits(device, uint64_t(vocabulary) * 4, "logits"),
-        choices(device, vocabulary) {
+  GpuSampler(const Device &device, uint32_t vocabulary, uint32_t rows = 1)
+      : device(device), driver(device.driver()), vocabulary(vocabulary),
+        logits(device, uint64_t(vocabulary) * 4 * rows, "logits"),
+        choices(device, vocabulary, rows) {
     const uint32_t threads = 512,
                    blocks = std::clamp((vocabulary + 4095) / 4096, 1U, 64U);
     const std::string source =
@@ -35,7 +35,7 @@ public:
         std::to_string(vocabulary) + ", blocks = " + std::to_string(blocks) +
         ", threads = 512;\n};\nextern \"C\" __global__ void "
         "__launch_bounds__(512, 2)\nsample(const __grid_constant__ "
-        "qcc::cuda::Sampling sampling) {\n  using Kernel = "
+        "qcc::cuda::Samplings sampling) {\n  using Kernel = "
         "qcc::cuda::Sample<Config>;\n  __shared__ Kernel::Shared shared;\n"
         "  Kernel::run(sampling, reinterpret_cast<char *>(&shared));\n}\n";
     code = qcc::cuda::Nvrtc::load()->compile(
@@ -50,6 +50,7 @@ public:
     driver.check(driver.kernelFunction(&function, kernel), "no kernel");
     EXPECT_TRUE(TokenSampler::fits(device, function, blocks, threads));
     sampler.emplace(device, function, blocks, threads, vocabulary);
+    sampler->reserve(rows);
   }
   ~GpuSampler() {
     driver.synchronize(device.stream());
@@ -58,15 +59,29 @@ public:
 
   int32_t choose(const std::vector<float> &values,
                  const qrt::SamplingState &state, bool isNewText) {
-    if (isNewText) {
-      driver.check(driver.copyToDevice(logits.address(), values.data(),
-                                       values.size() * 4, device.stream()),
-                   "no copy");
-      choices.begin(state);
-    }
-    return choices.wait(sampler->choose(logits.address(), choices));
+    if (isNewText)
+      begin({&values}, {&state, 1});
+    return chooseAll()[0];
   }
-  /// Microseconds a launch.
+  /// New texts.
+  void begin(const std::vector<const std::vector<float> *> &values,
+             std::span<const qrt::SamplingState> states) {
+    for (size_t i = 0; i < values.size(); ++i)
+      driver.check(driver.copyToDevice(logits.address() + i * vocabulary * 4,
+                                       values[i]->data(), vocabulary * 4,
+                                       device.stream()),
+                   "no copy");
+    choices.begin(states);
+  }
+  /// A token of every row.
+  std::vector<int32_t> chooseAll() {
+    const uint32_t ticket = sampler->choose(logits.address(), choices);
+    std::vector<int32_t> tokens;
+    for (uint32_t i = 0; i < choices.room(); ++i)
+      tokens.push_back(choices.wait(ticket, i));
+    return tokens;
+  }
+  /// Microseconds a choice for all rows.
   double time(int launches) {
     driver.check(driver.synchronize(device.stream()), "failed");
     const auto begin = std::chrono::steady_clock::now();
@@ -82,6 +97,7 @@ public:
 private:
   const Device &device;
   const Driver &driver;
+  const uint32_t vocabulary;
   std::vector<char> code;
   Library library = nullptr;
   Buffer logits;
@@ -135,6 +151,49 @@ TEST_F(CudaSamplingTest, ChoosesWhatTheSamplerDoes) {
     }
     std::fputs(times.c_str(), stdout);
   }
+}
+
+TEST_F(CudaSamplingTest, ChoosesFromManyRows) {
+  std::string times;
+  for (uint32_t vocabulary : {321U, 65024U, 152067U}) {
+    const auto options = samplingOptions();
+    const auto cases = samplingCases(vocabulary);
+    SCOPED_TRACE(vocabulary);
+    for (uint32_t rows : {2U, 16U, 45U}) {
+      GpuSampler gpu(*device, vocabulary, rows);
+      // The same options for all, and others for each.
+      for (size_t same : {0U, 3U, 5U, 99U}) {
+        std::vector<qrt::Sampler> samplers;
+        std::vector<const std::vector<float> *> logits;
+        std::vector<qrt::SamplingState> states;
+        for (uint32_t i = 0; i < rows; ++i) {
+          // Not those without a number.
+          logits.push_back(&cases[same < 99 ? 0 : i % 10].logits);
+          qrt::SamplerOptions option =
+              options[same < 99 ? same : i % options.size()];
+          option.seed = i;
+          samplers.emplace_back(option, vocabulary);
+        }
+        for (qrt::Sampler &sampler : samplers)
+          states.push_back(sampler.state());
+        gpu.begin(logits, states);
+        for (int draw = 0; draw < 2; ++draw) {
+          const std::vector<int32_t> tokens = gpu.chooseAll();
+          for (uint32_t i = 0; i < rows; ++i) {
+            ASSERT_EQ(tokens[i], samplers[i].sample(*logits[i]))
+                << rows << " rows, options " << same << ", row " << i;
+            samplers[i].accept(tokens[i]);
+          }
+        }
+        char text[100];
+        std::snprintf(text, sizeof(text),
+                      "%u words, %u rows, options %zu: %.1f us\n", vocabulary,
+                      rows, same, gpu.time(50));
+        times += text;
+      }
+    }
+  }
+  std::fputs(times.c_str(), stdout);
 }
 
 /// 1/2, 1/4, 1/8, 1/16, 1/16 in 10,000 draws.
