@@ -3,8 +3,9 @@
 // usage: cpp_batch MODEL.qbin PROMPT...
 //
 // Goes on from every prompt at once, as a server does: the weights are read
-// once a step, however many texts there are. Texts may end at different times;
-// the step then goes on with the others.
+// once a step, however many texts there are, and the tokens are chosen where
+// the model runs. Texts may end at different times; the batch then goes on with
+// the others.
 //
 //===----------------------------------------------------------------------===//
 
@@ -15,6 +16,8 @@
 #include <vector>
 
 namespace {
+constexpr uint32_t newTokens = 32;
+
 struct Text {
   Text(qrt::api::Model &model, const std::string &prompt,
        const qrt::api::SamplerOptions &options)
@@ -24,36 +27,44 @@ struct Text {
   }
 
   std::vector<int32_t> ids; ///< the prompt and what was made
-  size_t fed = 0;           ///< how many of them the session holds
   qrt::api::Session session;
   qrt::api::Sampler sampler;
-  bool isDone = false;
+  uint32_t made = 0;
 };
 } // namespace
 
-/// One step: every text that is not done gets its next token.
-static bool step(qrt::api::Model &model, std::vector<Text> &texts) {
+/// Puts all prompts but their last tokens, from which the batch goes on, into
+/// the sessions, in one step.
+static void begin(qrt::api::Model &model, std::vector<Text> &texts,
+                  qrt::api::Batch &batch) {
   std::vector<qrt_step_item> items;
-  std::vector<Text *> stepped;
-  for (Text &text : texts) {
-    size_t count = text.ids.size() - text.fed;
-    if (text.isDone || text.session.length() + count > text.session.capacity())
-      continue;
-    items.push_back(
-        {text.session.get(), text.ids.data() + text.fed, count, QRT_ROWS_LAST});
-    stepped.push_back(&text);
+  for (Text &text : texts)
+    if (text.ids.size() > 1)
+      items.push_back({text.session.get(), text.ids.data(), text.ids.size() - 1,
+                       QRT_ROWS_NONE});
+  if (!items.empty())
+    model.step(items);
+  for (Text &text : texts)
+    batch.add(text.session, text.sampler, text.ids.back(), newTokens);
+}
+
+/// Every text that is not done gets its next token.
+static void step(qrt::api::Model &model, std::vector<Text *> &texts,
+                 qrt::api::Batch &batch) {
+  const std::vector<int32_t> tokens = batch.next();
+  std::vector<Text *> goOn;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    Text &text = *texts[i];
+    const bool isEnd = model.isEos(tokens[i]);
+    if (!isEnd)
+      text.ids.push_back(tokens[i]);
+    if (!isEnd && ++text.made < newTokens &&
+        text.session.length() < text.session.capacity())
+      goOn.push_back(&text);
+    else
+      batch.remove(text.session);
   }
-  if (items.empty())
-    return false;
-  model.step(items);
-  for (Text *text : stepped) {
-    text->fed = text->ids.size();
-    int32_t token = text->sampler.sample(text->session.logits().first);
-    text->isDone = model.isEos(token);
-    if (!text->isDone)
-      text->ids.push_back(token);
-  }
-  return true;
+  texts = std::move(goOn);
 }
 
 int main(int argc, char **argv) {
@@ -72,9 +83,13 @@ int main(int argc, char **argv) {
         throw std::runtime_error("prompt " + std::to_string(i - 1) +
                                  " has no tokens");
     }
-    constexpr int newTokens = 32;
-    for (int i = 0; i < newTokens && step(model, texts); ++i) {
-    }
+    qrt::api::Batch batch(model);
+    begin(model, texts, batch);
+    std::vector<Text *> running;
+    for (Text &text : texts)
+      running.push_back(&text);
+    while (!running.empty())
+      step(model, running, batch);
     for (const Text &text : texts)
       std::cout << model.decode(text.ids, QRT_TEXT_NO_SPECIAL) << "\n---\n";
   } catch (const std::exception &error) {

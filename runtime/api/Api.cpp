@@ -5,6 +5,7 @@
 #include "runtime/api/Generate.h"
 #include "runtime/api/Model.h"
 #include "runtime/api/Sampler.h"
+#include "runtime/api/TokenSource.h"
 #include "runtime/chat/Json.h"
 #include "runtime/support/Error.h"
 
@@ -25,6 +26,9 @@ struct qrt_session {
 struct qrt_sampler {
   Sampler sampler;
   size_t vocabulary;
+};
+struct qrt_batch {
+  TokenSource tokens;
 };
 
 /// The last failure on this thread. A fixed size, so that noting a failed
@@ -365,6 +369,51 @@ qrt_status qrt_sampler_sample(qrt_sampler *sampler, const float *logits,
 void qrt_sampler_accept(qrt_sampler *sampler, int32_t token) {
   if (sampler)
     sampler->sampler.accept(token);
+}
+
+//===- Batches ------------------------------------------------------------===//
+
+qrt_status qrt_batch_create(qrt_model *model, qrt_batch **batch) {
+  return guarded([&] {
+    require(model && batch, "model and batch must not be NULL");
+    *batch = new qrt_batch{TokenSource(model->model)};
+  });
+}
+
+void qrt_batch_free(qrt_batch *batch) { delete batch; }
+
+qrt_status qrt_batch_add(qrt_batch *batch, qrt_session *session,
+                         qrt_sampler *sampler, int32_t token,
+                         uint32_t max_new_tokens) {
+  return guarded([&] {
+    require(batch && session && sampler,
+            "batch, session and sampler must not be NULL");
+    require(token >= -1, "token is neither an id nor -1");
+    batch->tokens.add(session->session, sampler->sampler, max_new_tokens,
+                      token);
+  });
+}
+
+void qrt_batch_remove(qrt_batch *batch, qrt_session *session) {
+  if (batch && session)
+    batch->tokens.remove(session->session);
+}
+
+qrt_status qrt_batch_next(qrt_batch *batch, int32_t *tokens, size_t capacity,
+                          size_t *count) {
+  bool fits = true;
+  qrt_status status = guarded([&] {
+    require(batch && tokens && count, "batch, tokens and count must not be "
+                                      "NULL");
+    require(batch->tokens.size() > 0, "the batch has no session");
+    fits = batch->tokens.size() <= capacity;
+    if (fits)
+      std::ranges::copy(batch->tokens.next(), tokens);
+    *count = batch->tokens.size();
+  });
+  return status == QRT_OK && !fits
+             ? fail(QRT_TOO_SMALL, "the buffer for the tokens is too small")
+             : status;
 }
 
 //===- Generation ---------------------------------------------------------===//

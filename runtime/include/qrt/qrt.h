@@ -36,7 +36,7 @@ extern "C" {
 
 /* Raised when a function is added; a change that breaks programs changes the
    library's soname instead. */
-#define QRT_API_VERSION 2u
+#define QRT_API_VERSION 3u
 
 typedef enum qrt_status {
   QRT_OK = 0,
@@ -155,7 +155,7 @@ QRT_API qrt_status qrt_model_render_chat(const qrt_model *model,
 
 /* One text in the making: the model's memory of the tokens so far. Sessions of
    a model may be used by different threads; their steps run one after the
-   other, so qrt_model_step on many of them is faster. */
+   other, so a qrt_batch, or qrt_model_step, of many of them is faster. */
 typedef struct qrt_session qrt_session;
 
 typedef struct qrt_session_options {
@@ -201,7 +201,7 @@ QRT_API qrt_status qrt_model_step(qrt_model *model, const qrt_step_item *items,
                                   size_t count);
 /* The logits of the session's last step: *rows rows of `vocabulary` floats
    each. They are the session's and valid until its next step. None, *rows 0,
-   after a generation whose tokens the device chose. */
+   after a generation or a batch whose tokens the device chose. */
 QRT_API qrt_status qrt_session_logits(const qrt_session *session,
                                       const float **logits, size_t *rows);
 
@@ -233,6 +233,38 @@ QRT_API qrt_status qrt_sampler_sample(qrt_sampler *sampler, const float *logits,
                                       int32_t *token);
 /* Takes note of a token of the prompt. */
 QRT_API void qrt_sampler_accept(qrt_sampler *sampler, int32_t token);
+
+/*===- Batches -------------------------------------------------------------===*/
+
+/* Sessions that get a token each in every step. A GPU chooses the tokens by
+   itself and goes on with them, so that neither logits travel nor a step waits
+   for the host: of several texts that is faster than qrt_model_step and
+   qrt_sampler_sample, whose tokens are the same. */
+typedef struct qrt_batch qrt_batch;
+
+/* The caller frees *batch, before the model. */
+QRT_API qrt_status qrt_batch_create(qrt_model *model, qrt_batch **batch);
+QRT_API void qrt_batch_free(qrt_batch *batch);
+/* The session, which is in no other batch, takes part from now on. It goes on
+   from `token`, which it lacks yet: the last of its prompt. -1: from its logits
+   of the last row, which joins a batch that is under way without a step of its
+   own. At most `max_new_tokens` are wanted. Until the session is removed or
+   the batch freed, session and sampler must live and be used by nothing else,
+   except for qrt_session_cancel, qrt_session_length and _capacity. */
+QRT_API qrt_status qrt_batch_add(qrt_batch *batch, qrt_session *session,
+                                 qrt_sampler *sampler, int32_t token,
+                                 uint32_t max_new_tokens);
+/* The session, which has a text's end or enough, takes part no more; it holds
+   all tokens but the last one chosen. No effect if it does not take part. */
+QRT_API void qrt_batch_remove(qrt_batch *batch, qrt_session *session);
+/* One step: appends the token chosen last of each session, or the one that it
+   was added with, to the session, and stores the next of each in the order in
+   which they were added. *count is how many that are, at least 1; if `capacity`
+   is less, QRT_TOO_SMALL. Samplers take note of the tokens. If it fails,
+   nothing is lost: it may be called again, without a session that is full or
+   was cancelled if that is why. */
+QRT_API qrt_status qrt_batch_next(qrt_batch *batch, int32_t *tokens,
+                                  size_t capacity, size_t *count);
 
 /*===- Generation ----------------------------------------------------------===*/
 

@@ -231,13 +231,49 @@ public:
     check(qrt_sampler_sample(handle.get(), logits, &token));
     return token;
   }
-  void accept(int32_t token) { qrt_sampler_accept(handle.get(), token); }
+  void accept(int32_t token) { qrt_sampler_accept(get(), token); }
+
+  qrt_sampler *get() const { return handle.get(); }
 
 private:
   struct Free {
     void operator()(qrt_sampler *sampler) const { qrt_sampler_free(sampler); }
   };
   std::unique_ptr<qrt_sampler, Free> handle;
+};
+
+/// Sessions that get a token each in every step. Must be destroyed before its
+/// model.
+class Batch {
+public:
+  explicit Batch(Model &model) {
+    qrt_batch *batch = nullptr;
+    check(qrt_batch_create(model.get(), &batch));
+    handle.reset(batch);
+  }
+
+  void add(Session &session, Sampler &sampler, int32_t token,
+           uint32_t maxNewTokens) {
+    check(qrt_batch_add(get(), session.get(), sampler.get(), token,
+                        maxNewTokens));
+    tokens.resize(tokens.size() + 1);
+  }
+  void remove(Session &session) { qrt_batch_remove(get(), session.get()); }
+  /// The next token of each session, in the order in which they were added.
+  std::vector<int32_t> next() {
+    size_t count = 0;
+    check(qrt_batch_next(get(), tokens.data(), tokens.size(), &count));
+    return {tokens.begin(), tokens.begin() + std::ptrdiff_t(count)};
+  }
+
+  qrt_batch *get() const { return handle.get(); }
+
+private:
+  struct Free {
+    void operator()(qrt_batch *batch) const { qrt_batch_free(batch); }
+  };
+  std::unique_ptr<qrt_batch, Free> handle;
+  std::vector<int32_t> tokens; ///< room for all sessions that were added
 };
 
 } // namespace qrt::api

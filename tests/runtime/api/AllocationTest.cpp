@@ -15,6 +15,25 @@
 /// How many allocations still succeed; negative: all (FailingNew.cpp).
 extern std::atomic<long> allocationBudget;
 
+/// Some steps of a batch of one session.
+static qrt_status runBatch(qrt_model *model, qrt_session *session) {
+  qrt_sampler *sampler = nullptr;
+  qrt_batch *batch = nullptr;
+  qrt_status status = qrt_sampler_create(model, nullptr, &sampler);
+  if (status == QRT_OK)
+    status = qrt_batch_create(model, &batch);
+  if (status == QRT_OK)
+    status = qrt_batch_add(batch, session, sampler, 1, 3);
+  for (int i = 0; status == QRT_OK && i < 3; ++i) {
+    int32_t token = -1;
+    size_t count = 0;
+    status = qrt_batch_next(batch, &token, 1, &count);
+  }
+  qrt_batch_free(batch);
+  qrt_sampler_free(sampler);
+  return status;
+}
+
 static qrt_status loadAndRun(const char *path) {
   qrt_model_options options;
   qrt_model_options_init(&options);
@@ -34,6 +53,8 @@ static qrt_status loadAndRun(const char *path) {
     status = qrt_session_generate_text(session, "hello", &generate, nullptr,
                                        nullptr, nullptr);
   }
+  if (status == QRT_OK)
+    status = runBatch(model, session);
   qrt_session_free(session);
   qrt_model_free(model);
   return status;

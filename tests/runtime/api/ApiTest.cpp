@@ -214,6 +214,69 @@ TEST_F(ApiTest, stepsSeveralSessions) {
   EXPECT_EQ(first.length(), 3u);
 }
 
+TEST_F(ApiTest, goesOnWithABatch) {
+  api::SamplerOptions options;
+  options.temperature = 0;
+  api::Session first(*model), second(*model), third(*model);
+  api::Sampler a(*model, options), b(*model, options), c(*model, options);
+  const std::vector<int32_t> prompts[] = {{1, 2, 3}, {9}, {4, 5, 6, 7}};
+  model->step({{first.get(), prompts[0].data(), 2, QRT_ROWS_NONE}});
+  api::Batch batch(*model);
+  batch.add(first, a, prompts[0].back(), 8);
+  batch.add(second, b, prompts[1].back(), 3);
+  std::vector<std::vector<int32_t>> made(3);
+  auto step = [&](std::vector<size_t> texts) {
+    const std::vector<int32_t> tokens = batch.next();
+    ASSERT_EQ(tokens.size(), texts.size());
+    for (size_t i = 0; i < texts.size(); ++i)
+      made[texts[i]].push_back(tokens[i]);
+  };
+  step({0, 1});
+  // One joins, whose logits are there; one leaves.
+  model->step({{third.get(), prompts[2].data(), 4, QRT_ROWS_LAST}});
+  batch.add(third, c, -1, 8);
+  step({0, 1, 2});
+  step({0, 1, 2});
+  batch.remove(second);
+  step({0, 2});
+  // The one that is cancelled stops all once, and nothing is lost.
+  third.cancel();
+  EXPECT_THROW(batch.next(), api::Failure);
+  step({0, 2});
+  EXPECT_EQ(made[0], fakeGreedy(prompts[0], 5));
+  EXPECT_EQ(made[1], fakeGreedy(prompts[1], 3));
+  EXPECT_EQ(made[2], fakeGreedy(prompts[2], 4));
+  EXPECT_EQ(first.length(), 7u);
+  EXPECT_EQ(second.length(), 3u);
+  EXPECT_EQ(third.length(), 7u);
+}
+
+TEST_F(ApiTest, refusesWrongBatches) {
+  api::Session session(*model), empty(*model);
+  api::Sampler sampler(*model);
+  api::Batch batch(*model);
+  int32_t token = 5;
+  size_t count = 7;
+  EXPECT_EQ(qrt_batch_next(batch.get(), &token, 1, &count), QRT_USAGE);
+  auto add = [&](api::Session &one, int32_t from) {
+    return qrt_batch_add(batch.get(), one.get(), sampler.get(), from, 8);
+  };
+  EXPECT_EQ(add(session, -2), QRT_USAGE);
+  EXPECT_EQ(add(session, int32_t(kFakeVocabulary)), QRT_USAGE);
+  EXPECT_EQ(add(empty, -1), QRT_USAGE); // no logits
+  EXPECT_EQ(add(session, 3), QRT_OK);
+  EXPECT_EQ(add(session, 3), QRT_USAGE); // twice
+  api::Model other(folder / "model.qbin");
+  api::Session foreign(other);
+  EXPECT_EQ(add(foreign, 3), QRT_USAGE);
+  EXPECT_EQ(qrt_batch_next(batch.get(), &token, 0, &count), QRT_TOO_SMALL);
+  EXPECT_EQ(count, 1u);
+  EXPECT_EQ(token, 5);
+  EXPECT_EQ(session.length(), 0u);
+  EXPECT_EQ(qrt_batch_next(batch.get(), &token, 1, &count), QRT_OK);
+  EXPECT_EQ(session.length(), 1u);
+}
+
 TEST_F(ApiTest, refusesSessionsOfOtherModels) {
   api::Model other(folder / "model.qbin");
   api::Session session(other);
@@ -279,6 +342,9 @@ TEST_F(ApiTest, acceptsNothing) {
   qrt_session_cancel(nullptr);
   qrt_session_truncate(nullptr, 0);
   qrt_sampler_accept(nullptr, 0);
+  qrt_batch_free(nullptr);
+  qrt_batch_remove(nullptr, nullptr);
+  EXPECT_EQ(qrt_batch_next(nullptr, nullptr, 0, nullptr), QRT_USAGE);
   EXPECT_EQ(qrt_session_length(nullptr), 0u);
   EXPECT_EQ(qrt_model_is_eos(nullptr, 0), 0);
   EXPECT_EQ(qrt_session_generate(nullptr, nullptr, 0, nullptr, nullptr, nullptr,

@@ -21,7 +21,7 @@ set(flags "${FLAGS}")
 if(SANITIZE)
   string(APPEND flags " -fsanitize=${SANITIZE}")
 endif()
-foreach(example IN ITEMS c_generate cpp_generate)
+foreach(example IN ITEMS c_generate cpp_generate cpp_batch)
   run(${CMAKE_COMMAND} -S ${EXAMPLES}/${example} -B ${WORK}/${example}
     -D CMAKE_PREFIX_PATH=${WORK}/prefix
     "-DCMAKE_C_FLAGS=${flags}" "-DCMAKE_CXX_FLAGS=${flags}")
