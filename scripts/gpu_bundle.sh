@@ -44,14 +44,15 @@ say() { echo "gpu_bundle: $*"; }
 if [[ $build == yes ]]; then
   cmake --preset portable >/dev/null
   cmake --build build/portable --parallel "$jobs" --target qcc qrt_tool \
-    gpu_limits gpu_prompts gpu_gptq gpu_gptq_test gpu_sampling_test
+    gpu_limits gpu_prompts gpu_gptq gpu_gptq_test gpu_sampling_test \
+    gpu_batch_test
 fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 root=$folder/qcc-gpu
 mkdir -p "$root/bin" "$root/data/text"
-cp build/portable/bin/{qcc,qrt,gpu_{limits,prompts,gptq,gptq_test,sampling_test}} \
+cp build/portable/bin/{qcc,qrt,gpu_{limits,prompts,gptq,{gptq,sampling,batch}_test}} \
   "$root/bin/"
 strip --strip-all "$root"/bin/*
 cp -r scripts/gpu scripts/gpu_{test,bench,calibration}.sh "$folder/"

@@ -358,6 +358,21 @@ class Tests(TextTests):
             return status == 0, common.last_line(err + out)
         return f"{name}-kernel", work
 
+    def batches(self):
+        """Tokens of several sequences, chosen on the GPU and by the host."""
+        def work():
+            program = self.bin / "gpu_batch_test"
+            if not program.exists():
+                return None, "no gpu_batch_test here"
+            artifact = self.compile("batches", self.config("small")[0],
+                                    ["--random-weights", 5, *FORMATS["int4"]])
+            status, out, err, _ = common.run([program, artifact], 300)
+            wrong = [line for line in out.splitlines()
+                     if not line.endswith("the same")]
+            return status == 0, "; ".join(wrong) or err.strip() or \
+                f"{len(out.splitlines())} comparisons"
+        return "batches", work
+
     def gptq(self):
         """GPTQ's Hessian, factor and kernels against the CPU's: a program of
         GoogleTest that only bundles have."""
@@ -396,6 +411,13 @@ class Tests(TextTests):
                 good &= status == 0
                 notes.append(f"{count} tokens: " + (
                     summary[-1] if summary else common.last_line(err + out)))
+            batch = self.bin / "gpu_batch_test"
+            if tool == "memcheck" and batch.exists():
+                status, out, err, _ = common.run(
+                    [program, "--tool", tool, "--error-exitcode", "99", batch,
+                     artifact, "3"], 280)
+                good &= status == 0
+                notes.append("batches: " + common.last_line(err + out))
             return good, "; ".join(notes)
         return f"sanitizer/{tool}/{format_name}", work
 
@@ -463,6 +485,7 @@ class Tests(TextTests):
             yield self.seeds()
             yield self.sampling("int4")
         yield self.program("sampling")
+        yield self.batches()
         for model in self.options.model:
             yield self.text(model, "int4")
         if not self.options.no_sanitizer:
