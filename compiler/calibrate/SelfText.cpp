@@ -2,11 +2,10 @@
 
 #include "compiler/calibrate/SelfText.h"
 
-#include "compiler/quantize/Parallel.h"
 #include "runtime/api/Model.h"
 #include "runtime/api/Sampler.h"
+#include "runtime/api/TokenSource.h"
 #include "runtime/support/Cancel.h"
-#include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <memory>
@@ -39,12 +38,12 @@ CalibrationTokens writeSelfText(const std::string &path,
   for (int64_t first = 0; first < samples; first += together) {
     int64_t count = std::min(together, samples - first);
     std::vector<std::unique_ptr<qrt::Session>> sessions;
-    std::vector<qrt::Session *> pointers;
     std::vector<qrt::Sampler> samplers;
+    samplers.reserve(size_t(count));
+    qrt::TokenSource source(model);
     for (int64_t i = 0; i < count; ++i) {
       sessions.push_back(
           std::make_unique<qrt::Session>(model, uint32_t(length)));
-      pointers.push_back(sessions.back().get());
       qrt::SamplerOptions how;
       how.temperature = 1;
       how.topK = 0;
@@ -54,36 +53,22 @@ CalibrationTokens writeSelfText(const std::string &path,
       if (start < 0)
         start = int32_t(starts.uniform() * double(model.vocabulary()));
       tokens.ids[size_t((first + i) * length)] = start;
+      source.add(*sessions.back(), samplers.back(), uint32_t(length - 1),
+                 start);
     }
-    for (int64_t at = 0; at + 1 < length; ++at) {
+    for (int64_t at = 1; at < length; ++at) {
       qrt::throwIfCancelled(cancelled);
-      std::vector<qrt::StepSequence> sequences(static_cast<size_t>(count));
+      std::span<const int32_t> next;
+      try {
+        next = source.next();
+      } catch (const qrt::NoFiniteLogits &) {
+        break; // the rest stays 0; calibration will report it
+      }
       for (int64_t i = 0; i < count; ++i)
-        sequences[size_t(i)].tokens =
-            std::span(tokens.ids.data() + (first + i) * length + at, size_t(1));
-      qrt::stepSessions(model, pointers, sequences);
-      // Each has a sampler of its own: they do not depend on each other.
-      auto sample = [&](int64_t i) {
-        auto logits = sessions[size_t(i)]->logits();
-        try {
-          tokens.ids[size_t((first + i) * length + at + 1)] =
-              samplers[size_t(i)].sample(logits);
-        } catch (const qrt::Error &) {
-          // No finite logit: start anew. Calibration will report it.
-          tokens.ids[size_t((first + i) * length + at + 1)] = 0;
-        }
-      };
-      if (isCpu)
-        model.executor().parallel([&](uint32_t thread) {
-          for (int64_t i = thread; i < count; i += model.executor().threads())
-            sample(i);
-        });
-      else
-        parallelFor(threads, count, sample);
+        tokens.ids[size_t((first + i) * length + at)] = next[size_t(i)];
       if (progress)
-        progress(
-            (double(first) + double(count) * double(at + 1) / double(length)) /
-            double(samples));
+        progress((double(first) + double(count) * double(at) / double(length)) /
+                 double(samples));
     }
   }
   return tokens;

@@ -71,7 +71,7 @@ int32_t Sampler::greedy(std::span<const float> logits) const {
     }
   }
   if (best < 0)
-    throw Error("the model gave no finite logits");
+    throw NoFiniteLogits();
   return best;
 }
 
@@ -86,7 +86,7 @@ int32_t Sampler::sample(std::span<const float> logits) {
       candidates.push_back({logit, int32_t(i)});
   }
   if (candidates.empty())
-    throw Error("the model gave no finite logits");
+    throw NoFiniteLogits();
   // A total order, so that the result does not hang on the library's sort.
   auto likelier = [](const Candidate &a, const Candidate &b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;

@@ -3,10 +3,18 @@
 #ifndef QRT_EXECUTOR_SAMPLING_H
 #define QRT_EXECUTOR_SAMPLING_H
 
+#include "runtime/support/Error.h"
+
 #include <cstdint>
 #include <span>
 
 namespace qrt {
+
+/// What there is to choose from has no logit that is a number above -infinity.
+class NoFiniteLogits : public Error {
+public:
+  NoFiniteLogits() : Error("the model gave no finite logits") {}
+};
 
 /// A sampler's options, checked, and how far it has come
 /// (runtime/api/Sampler.h).

@@ -90,7 +90,7 @@ private:
     for (size_t i = 0; i < texts.size(); ++i) {
       tokens[i] = ahead->choices.wait(ticket, uint32_t(i));
       if (tokens[i] < 0 && texts[i].cache)
-        throw Error("the model gave no finite logits");
+        throw NoFiniteLogits();
     }
     ++taken;
     for (const Text &text : texts)
