@@ -81,7 +81,8 @@ QCC_DEVICE void syncConsumers() {
 // the rounding of a sum, changes each time that the element is written. Readers
 // ask for elements until they have the bit that the next writing gives them.
 // Rows and their tags come in one access, so a hand-over takes one way through
-// the L2 cache instead of four.
+// the L2 cache instead of four. What is read is used without the bit: results
+// do not depend on how often a row has been written before.
 
 QCC_DEVICE float withTag(float v, uint32_t tag) {
   return __uint_as_float((__float_as_uint(v) & ~1U) | tag);
@@ -89,6 +90,7 @@ QCC_DEVICE float withTag(float v, uint32_t tag) {
 QCC_DEVICE bool hasTag(float v, uint32_t tag) {
   return (__float_as_uint(v) & 1U) == tag;
 }
+QCC_DEVICE float withoutTag(float v) { return withTag(v, 0); }
 QCC_DEVICE void storeTagged(float *p, float v, uint32_t tag) {
   asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(p),
                "f"(withTag(v, tag))

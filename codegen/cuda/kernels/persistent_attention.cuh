@@ -322,7 +322,9 @@ private:
       });
     }
     eachElement([&](int i, int j) {
-      to[i * K::headDim + j * 32 + lane] = first[i][j] + second[i][j];
+      to[i * K::headDim + j * 32 + lane] =
+          K::isTagged ? withoutTag(first[i][j]) + withoutTag(second[i][j])
+                      : first[i][j] + second[i][j];
     });
     __syncwarp();
   }

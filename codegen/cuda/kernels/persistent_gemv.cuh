@@ -509,7 +509,10 @@ private:
       }
       while (!isHere<K>(addend, ends.residualTag))
         addend = loadAddend<K>(round, i, ends);
-      const float more = addend.value + addend.rest;
+      const float more =
+          K::hasResidual && K::isResidualTagged
+              ? withoutTag(addend.value) + withoutTag(addend.rest)
+              : addend.value + addend.rest;
       if (K::hasBias)
         v += K::hasResidual ? pointer<const float>(ends.bias)[row] : more;
       v = activate<K::activation>(v);

@@ -169,11 +169,17 @@ struct PersistentStage {
       if constexpr (isPair)
         isMissing |= loadMissing(thread, rest, order, tag, second);
     }
+    if constexpr (K::isTagged)
+      each(thread, values, [&](int, float *v) {
+#pragma unroll
+        for (int i = 0; i < pieceElements; ++i)
+          v[i] = withoutTag(v[i]);
+      });
     if constexpr (isPair) {
       zip(thread, values, second, [&](float *v, float *w) {
 #pragma unroll
         for (int i = 0; i < pieceElements; ++i)
-          v[i] += w[i];
+          v[i] += withoutTag(w[i]);
       });
     } else if constexpr (K::hasRest)
       each(thread, values, [&](int k, float *v) {
