@@ -9,7 +9,9 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <string_view>
 #include <utility>
 
 namespace qrt {
@@ -189,8 +191,14 @@ void CudaExecutor::layOutMemory(const Artifact &artifact) {
       partialBytes = std::max(partialBytes,
                               d.partial_bytes() * launch.partialBlocks(device));
     }
-  if (const char *from = std::getenv("QRT_CUBLASLT_FROM"))
-    libraryFrom = uint32_t(std::strtoul(from, nullptr, 10));
+  if (const char *from = std::getenv("QRT_CUBLASLT_FROM")) {
+    const std::string_view text = from;
+    const auto end = text.data() + text.size();
+    if (auto [rest, error] = std::from_chars(text.data(), end, libraryFrom);
+        error != std::errc() || rest != end)
+      throw UsageError("QRT_CUBLASLT_FROM=" + std::string(text) +
+                       " is not a number of tokens");
+  }
   if (libraryFrom)
     leastLibraryTokens = libraryFrom;
   arenaAt = place(arena);
