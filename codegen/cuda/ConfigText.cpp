@@ -31,6 +31,11 @@ void ConfigText::value(const char *name, const std::string &enumerator) {
            ";\n";
 }
 
+void ConfigText::nested(const char *name, const ConfigText &constants) {
+  lines +=
+      std::string("  struct ") + name + " {\n" + constants.text() + "  };\n";
+}
+
 int cuda::codeOf(qrt::Code code) { return int(code); }
 
 int cuda::placeCodeOf(qrt::Code code) {

@@ -22,6 +22,8 @@ public:
   void real(const char *name, float value);
   /// An enumerator, by its qualified name.
   void value(const char *name, const std::string &enumerator);
+  /// A struct of constants.
+  void nested(const char *name, const ConfigText &constants);
   const std::string &text() const { return lines; }
 
 private:

@@ -13,9 +13,6 @@ using namespace qcc::cuda;
 using qrt::fb::Operand;
 using qrt::fb::OperandKind;
 
-/// Blocks of positions are split over so many blocks of threads.
-static constexpr int64_t kSplits = 16;
-
 qrt::fb::LaunchT &EntryGenerator::launch(
     const std::string &type, const char *file, const std::string &name,
     const ConfigText &constants, int64_t threads, int64_t blocksPerSm,
@@ -88,101 +85,6 @@ void EntryGenerator::add(krn::RopeTableOp op) {
          {vector(op, op.getFrequencies()), address(op.getOutput())});
 }
 
-/// The constants that rope and rope_append share.
-static ConfigText ropeConstants(int64_t heads, int64_t headDim, int64_t rotary,
-                                bool isInterleaved, int64_t stride) {
-  ConfigText c;
-  c.integer("heads", heads);
-  c.integer("headDim", headDim);
-  c.integer("rotary", rotary);
-  c.flag("isInterleaved", isInterleaved);
-  c.integer("qStride", stride);
-  return c;
-}
-
-static void checkCache(Operation *op, tfm::CacheType cache) {
-  if (!cache.getElement().isF16() && !cache.getElement().isBF16())
-    refuse(op, "keeps keys and values in " + textOf(cache.getElement()) +
-                   "; on CUDA --kv-dtype is f16 or bf16");
-  if (cache.getDim() % 8 || cache.getDim() > 256)
-    refuse(op, "has heads of " + std::to_string(cache.getDim()) +
-                   " dimensions; on CUDA they are a multiple of 8, at most "
-                   "256");
-}
-
-void EntryGenerator::add(krn::RopeAppendOp op, int64_t kvOffset) {
-  auto cache = cast<tfm::CacheType>(op.getCache());
-  checkCache(op, cache);
-  int64_t heads = op.getHeads();
-  ConfigText c = ropeConstants(heads, cache.getDim(), op.getRotary(),
-                               op.getInterleaved(), strideOf(op.getQuery()));
-  c.integer("kvHeads", cache.getHeads());
-  c.integer("kStride", strideOf(op.getKey()));
-  c.integer("vStride", strideOf(op.getValue()));
-  c.flag("kvIsBfloat", cache.getElement().isBF16());
-  c.flag("normQk", bool(op.getQNorm()));
-  c.real("epsilon", op.getEps().convertToFloat());
-  c.real("normOffset", op.getNormOffset().convertToFloat());
-  qrt::fb::LaunchT &l = launch(
-      "RopeAppend", "elementwise.cuh", "rope_append", c, 128, 1, 0,
-      {address(op.getQuery()), address(op.getKey()), address(op.getValue()),
-       address(op.getTable()), vector(op, op.getQNorm()),
-       vector(op, op.getKNorm()), immediate(kvOffset)});
-  l.multiple = uint32_t(heads + cache.getHeads());
-  l.per_block = 4;
-}
-
-void EntryGenerator::add(krn::AttentionOp op, int64_t kvOffset) {
-  auto cache = cast<tfm::CacheType>(op.getCache());
-  checkCache(op, cache);
-  bool isSplit = tokens <= kMostSplitTokens;
-  int64_t heads = op.getHeads(), kvHeads = cache.getHeads();
-  AttentionLayout layout = attentionLayout(heads, kvHeads, isSplit);
-  ConfigText c;
-  c.integer("heads", heads);
-  c.integer("kvHeads", kvHeads);
-  c.integer("headDim", cache.getDim());
-  c.integer("qStride", strideOf(op.getQuery()));
-  c.integer("outputStride", strideOf(op.getOutput()));
-  c.integer("window", cache.getWindow());
-  c.flag("kvIsBfloat", cache.getElement().isBF16());
-  c.integer("alibi", !op.getSlopes() ? 0 : op.getBf16Bias() ? 2 : 1);
-  c.real("scale", op.getScale().convertToFloat());
-  c.real("softCap", op.getSoftCap().convertToFloat());
-  c.integer("splits", isSplit ? kSplits : 0);
-  if (!isSplit && cache.getDim() <= kMostPromptDim) {
-    int64_t warps = promptWarps(cache.getDim());
-    c.integer("warps", warps);
-    qrt::fb::LaunchT &l =
-        launch("PromptAttention", "prompt_attention.cuh", "prompt_attention", c,
-               warps * 32, cache.getDim() > 64 ? 1 : 2,
-               promptSharedBytes(cache.getDim()),
-               {address(op.getQuery()), vector(op, op.getSlopes()),
-                address(op.getOutput()), immediate(kvOffset)});
-    l.row_block = uint32_t(warps * 16);
-    l.multiple = uint32_t(heads);
-    return;
-  }
-  int64_t rowBlocks = kvHeads * layout.headBlocks;
-  qrt::fb::LaunchT &l =
-      launch("Attention", "attention.cuh", "attention", c, kAttentionThreads, 1,
-             attentionSharedBytes(cache.getDim(), isSplit),
-             {address(op.getQuery()), vector(op, op.getSlopes()),
-              address(op.getOutput()), immediate(kvOffset),
-              Operand(OperandKind::Counters, 0, 0),
-              Operand(OperandKind::Partials, 0, 0)});
-  l.row_block = uint32_t(layout.rowTokens);
-  l.multiple = uint32_t(rowBlocks);
-  if (isSplit) {
-    l.grid_y = kSplits;
-    l.counters = uint32_t(tokens * rowBlocks);
-    l.partial_bytes =
-        uint64_t(tokens * rowBlocks * kSplits * 16 * (cache.getDim() + 2) * 4);
-  } else {
-    l.per_block = kAttentionThreads / 32;
-  }
-}
-
 void EntryGenerator::add(krn::NormOp op) {
   ConfigText c = normConstants(op);
   const int64_t heads = op.getHeads();
@@ -198,9 +100,12 @@ void EntryGenerator::add(krn::RopeOp op) {
   int64_t heads = op.getHeads();
   if (strideOf(op.getInput()) != strideOf(op.getOutput()))
     refuse(op, "reads and writes rows of different strides");
-  ConfigText c =
-      ropeConstants(heads, columnsOf(op.getInput()) / heads, op.getRotary(),
-                    op.getInterleaved(), strideOf(op.getInput()));
+  ConfigText c;
+  c.integer("heads", heads);
+  c.integer("headDim", columnsOf(op.getInput()) / heads);
+  c.integer("rotary", op.getRotary());
+  c.flag("isInterleaved", op.getInterleaved());
+  c.integer("qStride", strideOf(op.getInput()));
   qrt::fb::LaunchT &l = launch("Rope", "elementwise.cuh", "rope", c, 128, 1, 0,
                                {address(op.getInput()), address(op.getTable()),
                                 address(op.getOutput())});

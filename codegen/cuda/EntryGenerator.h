@@ -14,13 +14,11 @@
 #include "codegen/cuda/kernels/Layout.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace qcc::cuda {
-
-/// Up to so many tokens, attention takes every token for itself.
-inline constexpr int64_t kMostSplitTokens = 64;
 
 /// Generates the launches of one entry.
 class EntryGenerator {
@@ -69,10 +67,10 @@ private:
     ConfigText text;
     int64_t threads;
   };
-  /// `code` is the weight's.
+  /// `code` is the weight's. `threads` 0: as many as suit the row.
   template <typename Op>
   StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,
-                             double threshold) const;
+                             double threshold, int64_t threads = 0) const;
   void add(krn::GemmOp op);
   /// What becomes of a gemm's sums, but for the residual.
   static void addEpilogueConstants(krn::GemmOp op, ConfigText &c);
@@ -145,6 +143,14 @@ private:
   }
   void add(krn::RopeAppendOp op, int64_t kvOffset);
   void add(krn::AttentionOp op, int64_t kvOffset);
+  /// The rope_append that the attention's kernel does, and the staging of its
+  /// output, with the code of the weight; or null.
+  krn::RopeAppendOp appendedBy(krn::AttentionOp op) const;
+  struct StagedOutput {
+    krn::StageOp stage;
+    qrt::Code code;
+  };
+  StagedOutput stagedBy(krn::AttentionOp op) const;
   void add(krn::NormOp op);
   void add(krn::RopeOp op);
   void addElementwise(const char *kind, mlir::Value a, mlir::Value b,
@@ -204,6 +210,8 @@ private:
   int64_t wayFrom = 0, wayBelow = 0;
   bool isWayOfLibrary = false;
   llvm::DenseMap<mlir::Value, qrt::fb::Operand> addresses;
+  /// Phases that a kernel in front of them does.
+  llvm::DenseSet<mlir::Operation *> done;
   std::vector<qrt::fb::LaunchT> launches;
 };
 

@@ -18,7 +18,7 @@ using qrt::fb::OperandKind;
 template <typename Op>
 EntryGenerator::StageConfig
 EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
-                               double threshold) const {
+                               double threshold, int64_t threads) const {
   krn::StagedType staged = op.getOutput().getType();
   bool isSplit = staged.getActivations() == "split8";
   if (isSplit && orderOf(op))
@@ -36,8 +36,9 @@ EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
   int64_t unitBlocks = layout.unitSteps * layout.stepElements / blockElements;
   c.integer("unitBlocks", unitBlocks);
   c.integer("rowBlocks", layout.units * unitBlocks);
-  const int64_t threads =
-      stageThreads(layout.units * unitBlocks, tokens > kMostBatchTokens);
+  if (!threads)
+    threads =
+        stageThreads(layout.units * unitBlocks, tokens > kMostBatchTokens);
   c.integer("threads", threads);
   c.flag("isPadded",
          layout.units * unitBlocks * blockElements != staged.getColumns());
@@ -68,7 +69,7 @@ EntryGenerator::stageConstants(Op op, qrt::Code code, bool needsSums,
 
 template EntryGenerator::StageConfig
 EntryGenerator::stageConstants(krn::StageOp op, qrt::Code code, bool needsSums,
-                               double threshold) const;
+                               double threshold, int64_t threads) const;
 
 void EntryGenerator::add(krn::FindOutliersOp op) {
   auto [c, threads] =
@@ -89,6 +90,8 @@ void EntryGenerator::add(krn::FindOutliersOp op) {
 }
 
 void EntryGenerator::add(krn::StageOp op) {
+  if (done.contains(op))
+    return;
   // The weight that reads it says how elements are ordered.
   std::optional<qrt::Code> code;
   bool needsSums = false;

@@ -8,6 +8,7 @@
 #define QCC_PASSES_LOWER_ENTRYBUILDER_H
 
 #include "codegen/cpu/kernels/Layout.h"
+#include "codegen/cuda/kernels/Layout.h"
 #include "dialects/KRN/KRN.h"
 #include "dialects/QNT/QNT.h"
 #include "dialects/TFM/TFM.h"
@@ -85,8 +86,10 @@ private:
                         float attentionFactor,
                         tfm::LengthScalingAttr lengthScaling);
   llvm::FailureOr<int64_t> indexOf(mlir::Value weight);
+  /// Whether rope_append is left to the attention behind it.
   mlir::UnitAttr fusedAttr() {
-    return bucket.isPersistent ? b.getUnitAttr() : mlir::UnitAttr();
+    const bool isStep = isCuda && bucket.maxTokens <= cuda::kMostSplitTokens;
+    return bucket.isPersistent || isStep ? b.getUnitAttr() : mlir::UnitAttr();
   }
 
   mlir::SymbolTable symbols;

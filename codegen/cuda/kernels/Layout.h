@@ -10,6 +10,7 @@
 
 #include "codegen/cpu/kernels/Layout.h"
 
+#include <initializer_list>
 #include <stdint.h>
 
 namespace qcc::cuda {
@@ -275,6 +276,11 @@ constexpr int64_t wideBlockTokens(int64_t rows, int64_t tokens,
   return best;
 }
 
+/// Up to so many tokens, attention takes every token for itself.
+inline constexpr int64_t kMostSplitTokens = 64;
+/// Blocks that there are for a token's positions where a step has many tokens
+/// or few, shared between tokens by need (kernels/step_parts.cuh).
+constexpr int64_t splitsOf(int64_t maxTokens) { return maxTokens > 8 ? 4 : 16; }
 /// Rows of a warp of attention.cuh are (token, head of a kv head's group).
 struct AttentionLayout {
   int64_t rowTokens;  ///< tokens of 16 rows
@@ -286,9 +292,15 @@ constexpr AttentionLayout attentionLayout(int64_t heads, int64_t kvHeads,
   return {isSplit || group >= 16 ? 1 : 16 / group,
           group <= 16 ? 1 : (group + 15) / 16};
 }
-constexpr int64_t attentionSharedBytes(int64_t headDim, bool isSplit) {
-  return isSplit ? 4 * 16 * (headDim + 2) * 4 : 0;
+/// `rowBytes`: of a row that it stages.
+constexpr int64_t attentionSharedBytes(int64_t headDim, bool isSplit,
+                                       int64_t rowBytes = 0) {
+  const int64_t joining = isSplit ? 4 * 16 * (headDim + 2) * 4 : 0;
+  return joining > rowBytes ? joining : rowBytes;
 }
+/// Blocks of 8 elements of a row that attention.cuh stages: what a thread of it
+/// can keep.
+constexpr int64_t kMostStagedBlocks = 8 * kAttentionThreads;
 
 /// Heads of up to so many dimensions are for prompt_attention.cuh.
 constexpr int64_t kMostPromptDim = 128;

@@ -110,6 +110,16 @@ QCC_DEVICE uint64_t loadAcquire(const uint64_t *p) {
                : "memory");
   return v;
 }
+/// Adds, after what the block wrote before (its other threads, before a
+/// barrier) and before what it reads; what stood there.
+QCC_DEVICE uint32_t addAcquireRelease(uint32_t *p, uint32_t v) {
+  uint32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
+               : "=r"(before)
+               : "l"(p), "r"(v)
+               : "memory");
+  return before;
+}
 /// For the host, which polls it.
 QCC_DEVICE void storeForHost(uint64_t *p, uint64_t v) {
   asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v)

@@ -89,36 +89,115 @@ struct RopeTable {
   }
 };
 
-/// A warp's head of a row, rotated: element d of `from`, normalized by
-/// `inverse` and `weight` first where there is a norm.
+/// Dimension d of a head is turned by angle `pair`, together with `other`.
+struct Turn {
+  int pair, other;
+  bool isFirst;
+};
+template <class K>
+QCC_DEVICE Turn turnOf(int d) {
+  constexpr int half = K::rotary / 2;
+  if (K::isInterleaved)
+    return {d / 2, d ^ 1, d % 2 == 0};
+  const bool isFirst = d < half;
+  return {d % (half ? half : 1), isFirst ? d + half : d - half, isFirst};
+}
+
+/// A warp's head of a row, rotated: element d of what `load` has.
 template <class K, typename Load>
 QCC_DEVICE float rotated(const float *table, int d, Load load) {
   if (d >= K::rotary)
     return load(d);
-  constexpr int half = K::rotary / 2;
-  int i, other;
-  bool first;
-  if (K::isInterleaved) {
-    i = d / 2;
-    other = d ^ 1;
-    first = d % 2 == 0;
-  } else {
-    i = d % (half ? half : 1);
-    first = d < half;
-    other = first ? d + half : d - half;
-  }
-  const float cosine = table[2 * i], sine = table[2 * i + 1];
-  const float x = load(d), y = load(other);
-  return first ? x * cosine - y * sine : x * cosine + y * sine;
+  const Turn turn = turnOf<K>(d);
+  const float cosine = table[2 * turn.pair], sine = table[2 * turn.pair + 1];
+  const float x = load(d), y = load(turn.other);
+  return turn.isFirst ? x * cosine - y * sine : x * cosine + y * sine;
 }
+
+/// A head, which a warp norms and rotates: dimension 32 i + lane.
+template <class K>
+struct RotatedHead {
+  static constexpr int perLane = (K::headDim + 31) / 32;
+  float x[perLane], other[perLane], cosine[perLane], sine[perLane];
+
+  __device__ __forceinline__ void load(const float *from, const float *table,
+                                       int lane) {
+#pragma unroll
+    for (int i = 0; i < perLane; ++i) {
+      const int d = i * 32 + lane;
+      x[i] = d < K::headDim ? from[d] : 0.0F;
+      if (d < K::rotary) {
+        const Turn turn = turnOf<K>(d);
+        other[i] = from[turn.other];
+        cosine[i] = table[2 * turn.pair];
+        sine[i] = table[2 * turn.pair + 1];
+      }
+    }
+  }
+  __device__ __forceinline__ void finish(const float *norm, int lane) {
+    float inverse = 1;
+    if (K::normQk) {
+      float squares = 0;
+#pragma unroll
+      for (int i = 0; i < perLane; ++i)
+        squares += x[i] * x[i];
+      inverse = rsqrtf(warpSum(squares) * (1.0F / K::headDim) + K::epsilon);
+    }
+    auto scale = [&](float v, int d) {
+      return K::normQk ? v * inverse * (norm[d] + K::normOffset) : v;
+    };
+#pragma unroll
+    for (int i = 0; i < perLane; ++i) {
+      const int d = i * 32 + lane;
+      if (d < K::headDim)
+        x[i] = scale(x[i], d);
+      if (d < K::rotary) {
+        const Turn turn = turnOf<K>(d);
+        const float y = scale(other[i], turn.other) * sine[i];
+        x[i] = turn.isFirst ? x[i] * cosine[i] - y : x[i] * cosine[i] + y;
+      }
+    }
+  }
+};
+
+/// The k and v of a token and kv head on their way into the cache; a warp.
+template <class K>
+struct NewPosition {
+  RotatedHead<K> key;
+  float value[RotatedHead<K>::perLane];
+
+  __device__ __forceinline__ void load(const float *k, const float *v,
+                                       const float *table, int lane) {
+    key.load(k, table, lane);
+#pragma unroll
+    for (int i = 0; i < RotatedHead<K>::perLane; ++i)
+      if (int d = i * 32 + lane; d < K::headDim)
+        value[i] = v[d];
+  }
+  /// `norm`: that of k. `keys`, `values`: the head's part of the cache.
+  __device__ __forceinline__ void store(const float *norm, int position,
+                                        uint16_t *keys, uint16_t *values,
+                                        int lane) {
+    key.finish(norm, lane);
+    keys += int64_t(position) * K::headDim;
+    values += valueOffset<K::headDim>(position);
+    auto convert = [](float x) {
+      return K::kvIsBfloat ? toBfloat(x) : toHalf(x);
+    };
+#pragma unroll
+    for (int i = 0; i < RotatedHead<K>::perLane; ++i)
+      if (int d = i * 32 + lane; d < K::headDim) {
+        keys[d] = convert(key.x[i]);
+        values[d * QRT_CUDA_KV_TILE] = convert(value[i]);
+      }
+  }
+};
 
 /// Norms and rotates q in place and k, appends k and v. A warp a head of a
 /// token, those of q before those of k and v. Operands: q, k, v, rope table,
 /// norm of q, norm of k, bytes a token of the layers before this one.
 template <class K>
 struct RopeAppend {
-  static constexpr int perLane = (K::headDim + 31) / 32;
-
   static __device__ __forceinline__ void run(const Step *step, const Args &a) {
     startNext();
     waitForEarlier();
@@ -129,61 +208,37 @@ struct RopeAppend {
     if (m >= step->tokens)
       return;
     const float *table = pointer<const float>(a.v[3]) + int64_t(m) * K::rotary;
-    const bool isQuery = head < K::heads;
-    const int kvHead = head - K::heads;
-    float *q =
-        pointer<float>(a.v[0]) + int64_t(m) * K::qStride + head * K::headDim;
-    const float *from = isQuery
-                            ? q
-                            : pointer<const float>(a.v[1]) +
-                                  int64_t(m) * K::kStride + kvHead * K::headDim;
-    const float *norm =
-        K::normQk ? pointer<const float>(isQuery ? a.v[4] : a.v[5]) : nullptr;
-    float inverse = 1;
-    if (K::normQk) {
-      float squares = 0;
-      for (int d = lane; d < K::headDim; d += 32)
-        squares += from[d] * from[d];
-      inverse = rsqrtf(warpSum(squares) * (1.0F / K::headDim) + K::epsilon);
-    }
-    auto load = [&](int d) {
-      return K::normQk ? from[d] * inverse * (norm[d] + K::normOffset)
-                       : from[d];
-    };
-    float v[perLane];
+    if (head < K::heads) {
+      float *q =
+          pointer<float>(a.v[0]) + int64_t(m) * K::qStride + head * K::headDim;
+      if (!K::normQk && !K::rotary)
+        return;
+      RotatedHead<K> query;
+      query.load(q, table, lane);
+      query.finish(pointer<const float>(a.v[4]), lane);
+      __syncwarp();
 #pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      if (int d = i * 32 + lane; d < K::headDim)
-        v[i] = rotated<K>(table, d, load);
-    __syncwarp();
-    if (isQuery) {
-      if (K::normQk || K::rotary)
-#pragma unroll
-        for (int i = 0; i < perLane; ++i)
-          if (int d = i * 32 + lane; d < K::headDim)
-            q[d] = v[i];
+      for (int i = 0; i < query.perLane; ++i)
+        if (int d = i * 32 + lane; d < K::headDim)
+          q[d] = query.x[i];
       return;
     }
+    const int kvHead = head - K::heads;
     const Sequence &sequence = pointer<const Sequence>(
         step->sequences)[pointer<const uint32_t>(step->token_sequence)[m]];
     const int64_t capacity = sequence.capacity;
-    const int64_t position = int64_t(sequence.past) + m - sequence.first_token;
     uint16_t *layer = reinterpret_cast<uint16_t *>(pointer<char>(sequence.kv) +
                                                    capacity * int64_t(a.v[6]));
-    uint16_t *keys = layer + (kvHead * capacity + position) * K::headDim;
-    uint16_t *values = layer + (K::kvHeads + kvHead) * capacity * K::headDim +
-                       valueOffset<K::headDim>(position);
-    const float *value = pointer<const float>(a.v[2]) +
-                         int64_t(m) * K::vStride + kvHead * K::headDim;
-    auto convert = [](float x) {
-      return K::kvIsBfloat ? toBfloat(x) : toHalf(x);
-    };
-#pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      if (int d = i * 32 + lane; d < K::headDim) {
-        keys[d] = convert(v[i]);
-        values[d * QRT_CUDA_KV_TILE] = convert(value[d]);
-      }
+    NewPosition<K> added;
+    added.load(pointer<const float>(a.v[1]) + int64_t(m) * K::kStride +
+                   kvHead * K::headDim,
+               pointer<const float>(a.v[2]) + int64_t(m) * K::vStride +
+                   kvHead * K::headDim,
+               table, lane);
+    added.store(pointer<const float>(a.v[5]),
+                int(sequence.past) + m - int(sequence.first_token),
+                layer + kvHead * capacity * K::headDim,
+                layer + (K::kvHeads + kvHead) * capacity * K::headDim, lane);
   }
 };
 

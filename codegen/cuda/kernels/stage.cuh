@@ -259,6 +259,48 @@ struct Stage {
     }
   }
 
+  /// Wide, row `m` of `rows`, which other blocks have just written, without a
+  /// norm.
+  static __device__ __forceinline__ void
+  stageWritten(char *staged, int m, int rows, const float *x, char *shared) {
+    static_assert(K::isWide && !K::isRowMajor && isVector && !K::norm);
+    __shared__ float room[32];
+    float values[count][width], largest = 0;
+#pragma unroll
+    for (int n = 0; n < count; ++n) {
+      const int block = n * threads + threadIdx.x;
+      const int k = block < K::rowBlocks ? elementOf(block, 0) : -1;
+#pragma unroll
+      for (int i = 0; i < width; i += 4) {
+        float4 v = {0, 0, 0, 0};
+        if (k >= 0)
+          v = __ldcg(reinterpret_cast<const float4 *>(x + k + i));
+        values[n][i] = v.x;
+        values[n][i + 1] = v.y;
+        values[n][i + 2] = v.z;
+        values[n][i + 3] = v.w;
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < count; ++n)
+#pragma unroll
+      for (int i = 0; i < width; ++i)
+        largest = fmaxf(largest, fabsf(values[n][i]));
+    constexpr float top = 256.0F;
+    float factor = 1;
+    if (K::code == BF16) {
+      largest = top;
+    } else {
+      largest = blockReduce<true>(largest, room);
+      factor = largest > 1e-30F ? top / largest : 0.0F;
+    }
+    if (threadIdx.x == 0)
+      reinterpret_cast<float *>(staged + K::scalesAt)[m] =
+          largest * (1.0F / top);
+    storeWide(staged, m, values, factor, shared,
+              K::isRaw && rows <= kMostRawTokens);
+  }
+
 private:
   /// A block of elements in a row, 16 bytes at a time.
   static __device__ __forceinline__ void loadBlock(float (&to)[width],
