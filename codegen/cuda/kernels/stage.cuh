@@ -95,9 +95,18 @@ struct Stage {
     if (!K::isFloat)
       for (int u = threadIdx.x; u < K::units; u += threads)
         unitSums[u] = 0;
-    waitForEarlier();
+    // Numbers of the step, and weights, were there before the first kernel ran.
     const int m = blockIdx.x;
     const int rows = K::gather ? step->logit_count : step->tokens;
+    constexpr bool isEarly = isVector && count == 1 && K::norm != NormNone;
+    float early[2][width] = {};
+    if (const int k = elementOf(threadIdx.x, 0);
+        isEarly && int(threadIdx.x) < K::rowBlocks && k >= 0) {
+      loadBlock(early[0], pointer<const float>(a.v[1]) + k);
+      if (K::hasNormBias)
+        loadBlock(early[1], pointer<const float>(a.v[2]) + k);
+    }
+    waitForEarlier();
     if (m >= rows)
       return;
     const int row = K::gather ? pointer<const int>(step->logit_rows)[m] : m;
@@ -151,16 +160,39 @@ struct Stage {
     }
 
     float mean = 0, inverse = 1;
-    if (K::norm == NormLayer) {
-      float sum = 0;
-      each([&](int, float &v) { sum += v; });
-      mean = blockReduce<false>(sum, room) * (1.0F / K::columns);
-    }
     if (K::norm != NormNone) {
-      float squares = 0;
-      each([&](int, float &v) { squares += (v - mean) * (v - mean); });
-      inverse = rsqrtf(blockReduce<false>(squares, room) * (1.0F / K::columns) +
-                       K::epsilon);
+      // The squares of a warp's elements are about its own mean, so that one
+      // reduction of the block is enough, and nothing cancels.
+      float own = 0, squares = 0;
+      int had = 0;
+      if (K::norm == NormLayer) {
+        each([&](int, float &v) {
+          own += v;
+          ++had;
+        });
+        own = warpSum(own);
+        had = __reduce_add_sync(~0U, had);
+      }
+      const float ownMean = had ? own / float(had) : 0.0F;
+      each([&](int, float &v) { squares += (v - ownMean) * (v - ownMean); });
+      squares = warpSum(squares);
+      __shared__ float warps[3][32];
+      if (threadIdx.x % 32 == 0) {
+        warps[0][threadIdx.x / 32] = squares;
+        warps[1][threadIdx.x / 32] = ownMean;
+        warps[2][threadIdx.x / 32] = float(had);
+      }
+      __syncthreads();
+      const int lane = threadIdx.x % 32;
+      const bool exists = lane < threads / 32;
+      squares = exists ? warps[0][lane] : 0.0F;
+      if (K::norm == NormLayer) {
+        const float ofWarp = exists ? warps[1][lane] : 0.0F,
+                    weight = exists ? warps[2][lane] : 0.0F;
+        mean = warpSum(ofWarp * weight) * (1.0F / K::columns);
+        squares += weight * (ofWarp - mean) * (ofWarp - mean);
+      }
+      inverse = rsqrtf(warpSum(squares) * (1.0F / K::columns) + K::epsilon);
       if constexpr (isVector) {
 #pragma unroll
         for (int n = 0; n < count; ++n) {
@@ -168,10 +200,12 @@ struct Stage {
           const int k = block < K::rowBlocks ? elementOf(block, 0) : -1;
           if (k < 0)
             continue;
-          float w[width], b[width] = {};
-          loadBlock(w, weight + k);
-          if (K::hasNormBias)
-            loadBlock(b, bias + k);
+          float (&w)[width] = early[0], (&b)[width] = early[1];
+          if (!isEarly) {
+            loadBlock(w, weight + k);
+            if (K::hasNormBias)
+              loadBlock(b, bias + k);
+          }
 #pragma unroll
           for (int i = 0; i < width; ++i)
             values[n][i] =
