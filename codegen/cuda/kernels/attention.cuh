@@ -44,6 +44,8 @@ struct Attention {
   static constexpr int rowTokens = isSplit || group >= 16 ? 1 : 16 / group;
   static constexpr int headBlocks = group <= 16 ? 1 : (group + 15) / 16;
   static constexpr float log2e = 1.44269504F;
+  /// The upper rows, 8 and on, are none where heads are few.
+  static constexpr int rowHalves = isSplit && group <= 8 ? 1 : 2;
   /// Blocks (blockIdx.x) of a token.
   static constexpr int tokenBlocks = K::kvHeads * headBlocks;
   static constexpr int width = K::headDim + 2; ///< of a partial result
@@ -226,10 +228,10 @@ private:
   loadQuery(const Args &a, const Rows &rows, const float *table, int lane,
             uint32_t (&query)[chunks][2][4], float (&slope)[2]) {
     const float factor = K::softCap > 0 ? K::scale : K::scale * log2e;
-    const float *heads[2];
-    float x[2][chunks][8];
+    const float *heads[rowHalves];
+    float x[rowHalves][chunks][8];
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < rowHalves; ++i) {
       heads[i] = pointer<const float>(a.v[0]) +
                  int64_t(larger(rows.token[i], 0)) * K::qStride +
                  rows.head[i] * K::headDim;
@@ -247,8 +249,11 @@ private:
       for (int c = 0; c < chunks; ++c)
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          query[c][i][j] = packPair<K::kvIsBfloat>(x[i][c][2 * j] * factor,
-                                                   x[i][c][2 * j + 1] * factor);
+          query[c][i][j] = i < rowHalves
+                               ? packPair<K::kvIsBfloat>(
+                                     x[i % rowHalves][c][2 * j] * factor,
+                                     x[i % rowHalves][c][2 * j + 1] * factor)
+                               : 0;
   }
 
   /// Dimensions d .. d + 7 of a head; zeros outside of it.
@@ -268,8 +273,8 @@ private:
   /// `heads`. Eight of them are rotated all or not at all, and with eight
   /// others, which are the same lane's where they are 32 n away.
   static __device__ __forceinline__ void
-  rotateQueries(const float *const (&heads)[2], const float *norm,
-                const float *table, int t, float (&x)[2][chunks][8]) {
+  rotateQueries(const float *const (&heads)[rowHalves], const float *norm,
+                const float *table, int t, float (&x)[rowHalves][chunks][8]) {
     static_assert(K::rotary % (K::isInterleaved ? 8 : 16) == 0);
     constexpr int half = K::rotary / 2;
     float inverse[2] = {1, 1};
@@ -281,7 +286,7 @@ private:
     };
     if (K::normQk)
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
+      for (int i = 0; i < rowHalves; ++i) {
         float squares = 0;
 #pragma unroll
         for (int c = 0; c < chunks; ++c)
@@ -303,7 +308,7 @@ private:
         float turns[16];
         loadTurns(turns, table + 2 * (c * 32 + t * 8));
 #pragma unroll
-        for (int i = 0; i < 2; ++i)
+        for (int i = 0; i < rowHalves; ++i)
 #pragma unroll
           for (int j = 0; j < 8; ++j)
             turn(x[i][c][j], x[i][c + apart][j], turns + 2 * j);
@@ -321,7 +326,7 @@ private:
                                   : isFirst        ? 2 * d
                                                    : 2 * far));
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
+        for (int i = 0; i < rowHalves; ++i) {
           float other[8];
           if (!K::isInterleaved) {
             loadEight(other, heads[i], far);
