@@ -85,6 +85,27 @@ TEST(Cuda, StepsOfFewTokensTakeTheKernelsOfBatches) {
   EXPECT_TRUE(hasKernelsOfEight("bnb.int8", "sm_90"));
 }
 
+// What is short goes with attention: rope_append in steps of up to 64 tokens,
+// and where the output is staged for wgmma, the staging.
+TEST(Cuda, AttentionTakesItsNeighbours) {
+  TemporaryFolder folder;
+  const std::string model = writeConfig(folder);
+  const auto has = [&](const char *scheme, const char *target,
+                       const char *text) {
+    Outcome outcome =
+        qcc({"compile", model, "--random-weights", "1", "--quantize", scheme,
+             "--target", target, "--emit", "cuda", "--quiet"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return outcome.out.find(text) != std::string::npos;
+  };
+  EXPECT_TRUE(has("rtn.int4", "sm_90", "appends = true;"));
+  EXPECT_TRUE(has("rtn.int4", "sm_90", "stages = true;"));
+  EXPECT_TRUE(has("rtn.int4", "sm_80", "appends = true;"));
+  EXPECT_FALSE(has("rtn.int4", "sm_80", "stages = true;"));
+  EXPECT_TRUE(has("bnb.int8", "sm_90", "appends = true;"));
+  EXPECT_FALSE(has("bnb.int8", "sm_90", "stages = true;"));
+}
+
 /// The kernels of a llama of so many dimensions, and three layers.
 static std::string emitLlama(int hidden, int intermediate, const char *scheme) {
   TemporaryFolder folder;
