@@ -91,31 +91,58 @@ int32_t Sampler::sample(std::span<const float> logits) {
   auto likelier = [](const Candidate &a, const Candidate &b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };
-  size_t keep = candidates.size();
-  if (options.topK)
-    keep = std::min<size_t>(keep, options.topK);
-  std::partial_sort(candidates.begin(),
-                    candidates.begin() + std::ptrdiff_t(keep), candidates.end(),
-                    likelier);
-  candidates.resize(keep);
-
-  const float highest = candidates[0].logit;
-  auto scaled = [&](size_t i) {
-    return sampling::scaled(candidates[i].logit, highest, options.temperature);
+  auto scaled = [&](const Candidate &candidate) {
+    return sampling::scaled(candidate.logit, candidates[0].logit,
+                            options.temperature);
   };
+  // Few of the likeliest tokens decide, mostly: the first candidates are in
+  // order, as many as `sums` has running sums of weights.
+  constexpr size_t kSortedAtFirst = 256;
   sums.clear();
-  uint64_t total = 0;
-  for (size_t i = 0; i < keep; ++i)
-    sums.push_back(total += sampling::weight(scaled(i)));
+  sums.reserve(vocabulary);
+  auto sortUpTo = [&](size_t count) {
+    const auto from = candidates.begin() + std::ptrdiff_t(sums.size()),
+               to = candidates.begin() + std::ptrdiff_t(count);
+    // A few are quickly found by a heap of them.
+    if (candidates.end() - to > 64 * (to - from)) {
+      std::partial_sort(from, to, candidates.end(), likelier);
+    } else {
+      if (to != candidates.end())
+        std::nth_element(from, to, candidates.end(), likelier);
+      std::sort(from, to, likelier);
+    }
+    for (size_t i = sums.size(); i < count; ++i)
+      sums.push_back((i ? sums[i - 1] : 0) +
+                     sampling::weight(scaled(candidates[i])));
+  };
   auto firstThatReaches = [&](uint64_t sum) {
+    while (sums.back() < sum && sums.size() < candidates.size())
+      sortUpTo(std::min(candidates.size(), 4 * sums.size()));
     return size_t(std::ranges::lower_bound(sums, sum) - sums.begin());
   };
+  sortUpTo(std::min<size_t>(candidates.size(),
+                            options.topK ? options.topK : kSortedAtFirst));
+  uint64_t total = sums.back();
+  if (options.topK)
+    candidates.resize(sums.size());
+  for (size_t i = sums.size(); i < candidates.size(); ++i)
+    total += sampling::weight(scaled(candidates[i]));
+
+  size_t keep = candidates.size();
   if (options.topP < 1)
     keep = firstThatReaches(sampling::reach(options.topP, total)) + 1;
-  while (scaled(keep - 1) < leastScaled)
-    --keep;
+  if (options.minP > 0)
+    keep = std::min(keep, size_t(std::ranges::count_if(
+                              candidates, [&](const Candidate &candidate) {
+                                return !(scaled(candidate) < leastScaled);
+                              })));
+  if (keep < candidates.size()) {
+    if (sums.size() < keep)
+      sortUpTo(keep);
+    total = sums[keep - 1];
+  }
   uint64_t target =
-      sampling::target(sampling::random(options.seed, draws++), sums[keep - 1]);
+      sampling::target(sampling::random(options.seed, draws++), total);
   return candidates[firstThatReaches(target)].id;
 }
 

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -113,6 +114,63 @@ TEST(SamplerTest, minPLeavesOutTheUnlikely) {
   EXPECT_TRUE(counts.count(1) && counts.count(2) && counts.count(3));
   options.minP = 1;
   EXPECT_EQ(draw(options, kHalves).size(), 1u);
+}
+
+/// The choice of draw `n` by its definition: all tokens in order.
+static int32_t chooseBySorting(const SamplerOptions &options,
+                               const std::vector<float> &logits, uint64_t n) {
+  std::vector<int32_t> ids(logits.size());
+  for (size_t i = 0; i < ids.size(); ++i)
+    ids[i] = int32_t(i);
+  std::ranges::stable_sort(ids, [&](int32_t a, int32_t b) {
+    return logits[size_t(a)] > logits[size_t(b)];
+  });
+  if (options.topK && options.topK < ids.size())
+    ids.resize(options.topK);
+  const float highest = logits[size_t(ids[0])];
+  std::vector<uint64_t> sums;
+  std::vector<float> scaled;
+  for (int32_t id : ids) {
+    scaled.push_back(
+        sampling::scaled(logits[size_t(id)], highest, options.temperature));
+    sums.push_back((sums.empty() ? 0 : sums.back()) +
+                   sampling::weight(scaled.back()));
+  }
+  auto reaches = [&](uint64_t sum) {
+    return size_t(std::ranges::lower_bound(sums, sum) - sums.begin());
+  };
+  size_t keep = ids.size();
+  if (options.topP < 1)
+    keep = reaches(sampling::reach(options.topP, sums.back())) + 1;
+  while (options.minP > 0 &&
+         scaled[keep - 1] < float(std::log(double(options.minP))))
+    --keep;
+  return ids[reaches(
+      sampling::target(sampling::random(options.seed, n), sums[keep - 1]))];
+}
+
+TEST(SamplerTest, choosesWhatSortingAllTokensDoes) {
+  Random random(5);
+  for (float deviation : {0.0F, 0.5F, 4.0F}) {
+    std::vector<float> logits(3001);
+    for (float &logit : logits) // many are equal
+      logit = deviation * std::round(float(random.uniform()) * 40 - 20) / 8;
+    for (uint32_t topK : {0U, 1U, 40U, 2999U, 5000U})
+      for (float topP : {1.0F, 0.999F, 0.5F, 0.01F})
+        for (float minP : {0.0F, 0.05F, 1.0F}) {
+          SamplerOptions options = plain(0.7F);
+          options.topK = topK;
+          options.topP = topP;
+          options.minP = minP;
+          options.seed = 11;
+          Sampler sampler(options, uint32_t(logits.size()));
+          for (uint64_t n = 0; n < 20; ++n)
+            ASSERT_EQ(sampler.sample(logits),
+                      chooseBySorting(options, logits, n))
+                << "deviation " << deviation << ", top-k " << topK << ", top-p "
+                << topP << ", min-p " << minP << ", draw " << n;
+        }
+  }
 }
 
 TEST(SamplerTest, penaltyMovesBothSigns) {
