@@ -119,7 +119,7 @@ struct BatchFew {
                                                  const typename Ring::Run &mine,
                                                  int tokens) {
     const int pair = threadIdx.x / 32 % pairs, half = threadIdx.x / 32 / pairs;
-    using Products = select<Ring::scalesSums, ScaledSums, ScaledWeights>;
+    using Products = Select<Ring::scalesSums, ScaledSums, ScaledWeights>;
     Products products(a, pair, table + threadIdx.x % 32 * 4);
     for (int unit = mine.begin; unit < mine.end;) {
       const int rowBlock = unit / Chunks::chunks;

@@ -53,17 +53,18 @@ template <typename T>
 QCC_DEVICE T *pointer(uint64_t address) {
   return reinterpret_cast<T *>(address);
 }
-template <bool First, typename A, typename B>
-struct Select {
-  using Type = A;
+template <bool IsFirst, typename First, typename Second>
+struct Selection {
+  using Type = First;
 };
-template <typename A, typename B>
-struct Select<false, A, B> {
-  using Type = B;
+template <typename First, typename Second>
+struct Selection<false, First, Second> {
+  using Type = Second;
 };
 /// One of two types.
-template <bool First, typename A, typename B>
-using select = typename Select<First, A, B>::Type;
+template <bool IsFirst, typename First, typename Second>
+using Select = typename Selection<IsFirst, First, Second>::Type;
+
 template <typename T>
 __host__ __device__ constexpr T smaller(T a, T b) {
   return a < b ? a : b;
