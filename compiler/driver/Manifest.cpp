@@ -105,34 +105,41 @@ static std::string targetsText(const CompileOptions &options) {
   return text;
 }
 
+/// Options that say which passes run.
+static void addPassOptions(std::vector<std::string> &options,
+                           const LoadedModel &loaded, const CompileOptions &o) {
+  options.push_back("dtype=" + (o.dtype.empty() ? loaded.dtype : o.dtype));
+  options.push_back("quantize=" + parseScheme(o.scheme, o.schemeOptions));
+  if (!o.activations.empty())
+    options.push_back("activations=" + o.activations);
+  if (!o.lmHead.empty())
+    options.push_back("lm-head=" + o.lmHead);
+  if (o.outlierThreshold)
+    options.push_back("outlier-threshold=" +
+                      std::to_string(*o.outlierThreshold));
+  for (size_t i = 0; i < o.modules.size(); ++i)
+    options.push_back("modules." + std::to_string(i) + "=" + o.modules[i]);
+}
+
 /// Options that change the artifact, in one spelling, sorted.
 static std::vector<std::string> normalizedOptions(const LoadedModel &loaded,
                                                   const CompileOptions &o) {
   std::vector<std::string> options = {
-      "dtype=" + (o.dtype.empty() ? loaded.dtype : o.dtype),
       "kv-dtype=" + kvDtypeOf(o),
-      "quantize=" + parseScheme(o.scheme, o.schemeOptions),
       "target=" + targetsText(o),
   };
-  if (!o.activations.empty())
-    options.push_back("activations=" + o.activations);
+  if (o.pipeline.empty())
+    addPassOptions(options, loaded, o);
+  else
+    options.push_back("pipeline=" + o.pipeline);
   if (!o.cpuVariants.empty()) {
     std::string names;
     for (qrt_cpu_level level : cpuVariantsOf(o))
       names.append(names.empty() ? "" : ",").append(qrt::cpuLevelName(level));
     options.push_back("cpu-variants=" + names);
   }
-  if (!o.lmHead.empty())
-    options.push_back("lm-head=" + o.lmHead);
-  if (o.outlierThreshold)
-    options.push_back("outlier-threshold=" +
-                      std::to_string(*o.outlierThreshold));
-  if (!o.pipeline.empty())
-    options.push_back("pipeline=" + o.pipeline);
   if (o.randomSeed)
     options.push_back("random-weights=" + std::to_string(*o.randomSeed));
-  for (size_t i = 0; i < o.modules.size(); ++i)
-    options.push_back("modules." + std::to_string(i) + "=" + o.modules[i]);
   std::ranges::sort(options);
   return options;
 }

@@ -108,6 +108,23 @@ TEST_F(Pipeline, FusionChangesPhasesButNotLogits) {
   }
 }
 
+TEST_F(Pipeline, ProvenanceSaysWhatRan) {
+  std::string passes = compile({"--print-pipeline"}).out;
+  passes = passes.substr(0, passes.find('\n'));
+  auto optionsOf = [&](std::vector<std::string> more) {
+    more.insert(more.end(),
+                {"--target", "cpu", "-o", folder.path("model.qbin")});
+    Outcome compiled = compile(more);
+    EXPECT_EQ(compiled.status, 0) << compiled.err;
+    return qcc::test::qcc({"inspect", folder.path("model.qbin"), "--json"}).out;
+  };
+  EXPECT_NE(optionsOf({}).find("\"quantize=rtn:int4.g32.z\""),
+            std::string::npos);
+  const std::string replaced = optionsOf({"--pipeline", passes});
+  EXPECT_NE(replaced.find("\"pipeline=builtin.module("), std::string::npos);
+  EXPECT_EQ(replaced.find("\"quantize="), std::string::npos);
+}
+
 TEST_F(Pipeline, QuantLogHasALineForEachModule) {
   ASSERT_EQ(compile({"-o", folder.path("model.qbin"), "--quant-log",
                      folder.path("log.csv")})
