@@ -69,7 +69,7 @@ private:
   std::vector<uint32_t> seen; ///< a bit a token
   uint32_t vocabulary;
   std::vector<Candidate> candidates;
-  std::vector<uint64_t> sums; ///< of the weights up to each candidate
+  std::vector<uint64_t> sums; ///< of weights, of those candidates in order
 };
 
 } // namespace qrt
