@@ -254,8 +254,8 @@ struct BatchRing {
         for (int i = 0; i < atOnce; ++i)
 #pragma unroll
           for (int q = 0; q < Count / 4; ++q) {
-            more[i][q] = loadWords(
-                from + (i < left ? i * wordStride<Count> : 0) + q * 32);
+            more[i][q] = loadNow4(reinterpret_cast<const float *>(
+                from + (i < left ? i * wordStride<Count> : 0) + q * 32));
             isThere &= areThere(more[i][q]);
           }
       } while (!isThere);
@@ -299,14 +299,6 @@ private:
         "st.relaxed.gpu.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to),
         "f"(w[0]), "f"(w[1]), "f"(w[2]), "f"(w[3])
         : "memory");
-  }
-  static __device__ __forceinline__ float4 loadWords(const float4 *from) {
-    float4 v;
-    asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-                 : "l"(from)
-                 : "memory");
-    return v;
   }
   static __device__ __forceinline__ bool areThere(const float4 &v) {
     return __float_as_uint(v.x) != 0 && __float_as_uint(v.y) != 0 &&

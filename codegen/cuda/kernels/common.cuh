@@ -121,6 +121,31 @@ QCC_DEVICE uint32_t addAcquireRelease(uint32_t *p, uint32_t v) {
                : "memory");
   return before;
 }
+/// Elements as they are now, while other blocks write them.
+QCC_DEVICE float loadNow(const float *p) {
+  float v;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];"
+               : "=f"(v)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+QCC_DEVICE float2 loadNow2(const float *p) {
+  float2 v;
+  asm volatile("ld.relaxed.gpu.global.v2.f32 {%0, %1}, [%2];"
+               : "=f"(v.x), "=f"(v.y)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+QCC_DEVICE float4 loadNow4(const float *p) {
+  float4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "l"(p)
+               : "memory");
+  return v;
+}
 /// For the host, which polls it.
 QCC_DEVICE void storeForHost(uint64_t *p, uint64_t v) {
   asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v)

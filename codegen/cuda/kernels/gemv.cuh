@@ -477,10 +477,7 @@ private:
     __syncwarp();
     uint32_t before = 0;
     if (lane == 0)
-      asm volatile("atom.acq_rel.gpu.add.u32 %0, [%1], %2;"
-                   : "=r"(before)
-                   : "l"(counter), "r"(mine)
-                   : "memory");
+      before = addAcquireRelease(counter, uint32_t(mine));
     before = __shfl_sync(~0U, before, 0);
     if (int(before) + mine != itemUnits)
       return;

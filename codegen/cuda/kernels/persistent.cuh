@@ -96,32 +96,6 @@ QCC_DEVICE void storeTagged(float *p, float v, uint32_t tag) {
                "f"(withTag(v, tag))
                : "memory");
 }
-/// Elements as they are now.
-QCC_DEVICE float loadNow(const float *p) {
-  float v;
-  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];"
-               : "=f"(v)
-               : "l"(p)
-               : "memory");
-  return v;
-}
-QCC_DEVICE float2 loadNow2(const float *p) {
-  float2 v;
-  asm volatile("ld.relaxed.gpu.global.v2.f32 {%0, %1}, [%2];"
-               : "=f"(v.x), "=f"(v.y)
-               : "l"(p)
-               : "memory");
-  return v;
-}
-QCC_DEVICE float4 loadNow4(const float *p) {
-  float4 v;
-  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-               : "l"(p)
-               : "memory");
-  return v;
-}
-
 /// A step of the last unit of a slot may reach so far behind it.
 constexpr int kBehindRing = 1024;
 
