@@ -224,21 +224,12 @@ struct Stage {
       split(step, staged, m, values, room);
       return;
     }
-    // 32512 = 127 * 256: the largest value has 127 as its upper half. Rows
-    // that have no finite factor are zeros.
-    constexpr float top = K::code == F16 || K::isWide ? 256.0F : 32512.0F;
-    float factor = 1, largest = top;
-    if (K::code != BF16) {
-      largest = 0;
-      each([&](int, float &v) { largest = fmaxf(largest, fabsf(v)); });
-      largest = blockReduce<true>(largest, room);
-      factor = largest > 1e-30F ? top / largest : 0.0F;
-    }
-    if (threadIdx.x == 0)
-      (K::isRowMajor ? pointer<float>(a.v[5])
-                     : reinterpret_cast<float *>(staged + K::scalesAt))[m] =
-          largest * (1.0F / top);
-
+    const float factor = factorOf(
+        values,
+        (K::isRowMajor ? pointer<float>(a.v[5])
+                       : reinterpret_cast<float *>(staged + K::scalesAt)) +
+            m,
+        room);
     if constexpr (K::isRowMajor) {
       storeRow(staged, m, values, factor);
       return;
@@ -299,49 +290,50 @@ struct Stage {
   stageWritten(char *staged, int m, int rows, const float *x, char *shared) {
     static_assert(K::isWide && !K::isRowMajor && isVector && !K::norm);
     __shared__ float room[32];
-    float values[count][width], largest = 0;
+    float values[count][width] = {};
 #pragma unroll
     for (int n = 0; n < count; ++n) {
       const int block = n * threads + threadIdx.x;
-      const int k = block < K::rowBlocks ? elementOf(block, 0) : -1;
-#pragma unroll
-      for (int i = 0; i < width; i += 4) {
-        float4 v = {0, 0, 0, 0};
-        if (k >= 0)
-          v = __ldcg(reinterpret_cast<const float4 *>(x + k + i));
-        values[n][i] = v.x;
-        values[n][i + 1] = v.y;
-        values[n][i + 2] = v.z;
-        values[n][i + 3] = v.w;
-      }
+      if (const int k = block < K::rowBlocks ? elementOf(block, 0) : -1; k >= 0)
+        loadBlock</*IsFar=*/true>(values[n], x + k);
     }
-#pragma unroll
-    for (int n = 0; n < count; ++n)
-#pragma unroll
-      for (int i = 0; i < width; ++i)
-        largest = fmaxf(largest, fabsf(values[n][i]));
-    constexpr float top = 256.0F;
-    float factor = 1;
-    if (K::code == BF16) {
-      largest = top;
-    } else {
-      largest = blockReduce<true>(largest, room);
-      factor = largest > 1e-30F ? top / largest : 0.0F;
-    }
-    if (threadIdx.x == 0)
-      reinterpret_cast<float *>(staged + K::scalesAt)[m] =
-          largest * (1.0F / top);
+    const float factor = factorOf(
+        values, reinterpret_cast<float *>(staged + K::scalesAt) + m, room);
     storeWide(staged, m, values, factor, shared,
               K::isRaw && rows <= kMostRawTokens);
   }
 
 private:
-  /// A block of elements in a row, 16 bytes at a time.
+  /// What a row is multiplied with: its largest value has 127 as its upper half
+  /// then (32512 = 127 * 256). The inverse goes to `inverse`. Rows that have no
+  /// finite factor are zeros.
+  static __device__ __forceinline__ float
+  factorOf(const float (&values)[count][width], float *inverse, float *room) {
+    constexpr float top = K::code == F16 || K::isWide ? 256.0F : 32512.0F;
+    float factor = 1, largest = top;
+    if (K::code != BF16) {
+      largest = 0;
+#pragma unroll
+      for (int n = 0; n < count; ++n)
+#pragma unroll
+        for (int i = 0; i < width; ++i) // padding is zeros
+          largest = fmaxf(largest, fabsf(values[n][i]));
+      largest = blockReduce<true>(largest, room);
+      factor = largest > 1e-30F ? top / largest : 0.0F;
+    }
+    if (threadIdx.x == 0)
+      *inverse = largest * (1.0F / top);
+    return factor;
+  }
+
+  /// A block of elements in a row, 16 bytes at a time; far ones are others'.
+  template <bool IsFar = false>
   static __device__ __forceinline__ void loadBlock(float (&to)[width],
                                                    const float *from) {
 #pragma unroll
     for (int i = 0; i < width; i += 4) {
-      const float4 v = *reinterpret_cast<const float4 *>(from + i);
+      const float4 *at = reinterpret_cast<const float4 *>(from + i);
+      const float4 v = IsFar ? __ldcg(at) : *at;
       to[i] = v.x;
       to[i + 1] = v.y;
       to[i + 2] = v.z;
