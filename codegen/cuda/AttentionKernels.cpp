@@ -88,10 +88,7 @@ EntryGenerator::stagedBy(krn::AttentionOp op) const {
       gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());
   const int64_t blocks =
       layout.units * layout.unitSteps * layout.stepElements / 8;
-  std::optional<qrt::Code> code;
-  for (Operation *user : stage.getOutput().getUsers())
-    if (auto gemm = dyn_cast<krn::GemmOp>(user))
-      code = gemm.getWeight().getType().getFormat().getValue().code;
+  const std::optional<qrt::Code> code = codeBehind(stage);
   const bool isVector = staged.getColumns() % 8 == 0 && layout.group % 8 == 0 &&
                         layout.paddedGroup % 8 == 0;
   if (!code || *code == qrt::Code::Int8 || !isVector ||
@@ -150,8 +147,7 @@ void EntryGenerator::add(krn::AttentionOp op, int64_t kvOffset) {
     c.nested("Staged", rows);
     rowBytes = gemmLayout(int(staged.getBits()), staged.getColumns(),
                           staged.getGroup())
-                   .wideSlices() *
-               128;
+                   .wideRowBytes();
     done.insert(output.stage);
     addPhase(output.stage.getOutput().getDefiningOp(), kvOffset);
   }

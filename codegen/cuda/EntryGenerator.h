@@ -67,6 +67,8 @@ private:
     ConfigText text;
     int64_t threads;
   };
+  /// The code of the weight that reads it, which says how elements are ordered.
+  static std::optional<qrt::Code> codeBehind(krn::StageOp op);
   /// `code` is the weight's. `threads` 0: as many as suit the row.
   template <typename Op>
   StageConfig stageConstants(Op op, qrt::Code code, bool needsSums,

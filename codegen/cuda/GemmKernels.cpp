@@ -89,17 +89,23 @@ void EntryGenerator::add(krn::FindOutliersOp op) {
       .gather = op.getGather();
 }
 
+std::optional<qrt::Code> EntryGenerator::codeBehind(krn::StageOp op) {
+  std::optional<qrt::Code> code;
+  for (Operation *user : op.getOutput().getUsers())
+    if (auto gemm = dyn_cast<krn::GemmOp>(user))
+      code = gemm.getWeight().getType().getFormat().getValue().code;
+  return code;
+}
+
 void EntryGenerator::add(krn::StageOp op) {
   if (done.contains(op))
     return;
-  // The weight that reads it says how elements are ordered.
-  std::optional<qrt::Code> code;
+  const std::optional<qrt::Code> code = codeBehind(op);
   bool needsSums = false;
   for (Operation *user : op.getOutput().getUsers())
     if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
       const qrt::Format &format =
           gemm.getWeight().getType().getFormat().getValue();
-      code = format.code;
       // Table codes of gemm.cuh are unsigned, those of gemv.cuh are not.
       needsSums |=
           format.zero || (tokens > kMostGemvTokens && format.isQuantized() &&
@@ -124,8 +130,7 @@ void EntryGenerator::add(krn::StageOp op) {
                          ? gemmLayout(int(op.getOutput().getType().getBits()),
                                       op.getOutput().getType().getColumns(),
                                       op.getOutput().getType().getGroup())
-                                   .wideSlices() *
-                               128
+                               .wideRowBytes()
                          : 0;
   // Rows of prompts: as many blocks as hide what each waits for.
   const int64_t perSm =

@@ -52,6 +52,7 @@ struct GemmLayout {
     const int64_t chunk = stepElements > 64 ? stepElements : 64;
     return krn::roundUp(units * unitSteps * stepElements, chunk) / 64;
   }
+  int64_t wideRowBytes() const { return wideSlices() * 128; }
   /// Tokens that a slice has room for: those of whole tiles of any kernel.
   static int64_t wideTokens(int64_t tokens) {
     return krn::roundUp(tokens, 64) + (tokens > 64 ? 192 : 0);
