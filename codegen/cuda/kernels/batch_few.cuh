@@ -22,7 +22,6 @@ public:
   static constexpr int code = K::code;
   using Chunks = typename Ring::Chunks;
   using Rows = typename Ring::Rows;
-  static constexpr int products = Rows::products;
 
   __device__ __forceinline__ TilePair(int pair, uint32_t table) : table(table) {
     const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;

@@ -58,14 +58,14 @@ struct BatchMany {
                 Rows::firstGroupOf(chunk - place));
             rows.takeRaw(scale, zero);
           }
-          if constexpr (Ring::scalesSums)
+          if constexpr (Ring::scalesSums) {
             part.subtractZeros(zero, ring.slot() + Ring::sumsAt +
                                          (place + i) * N * 4 +
                                          threadIdx.x % 4 * 8);
-          if constexpr (Ring::scalesSums)
             multiplyChunk(ring.slot(), place + i, rows, part.v);
-          else
+          } else {
             multiplyChunk(ring.slot(), place + i, rows, sums[0]);
+          }
         }
         ring.release();
         chunk += count;

@@ -305,9 +305,9 @@ __host__ __device__ constexpr float rawFactor(int code) {
 /// The halves that a row of a lane's codes has in the `M`-th 16 elements of
 /// a step: first = k and k + 1, second = k + 8 and k + 9. Which elements of the
 /// lane's block (8 of them) these are, wideOrder says. `table` is the lane's.
-/// Unless they are IsScaled, codes become subnormal numbers, code 1 the
-/// smallest (the upper nibbles of int4 16 times that): products lack zero point
-/// and scale. Values of tables lack the scale.
+/// Unless they are IsScaled, codes become subnormal numbers (rawFactor; the
+/// upper nibbles of int4 16 times as large): products lack zero point and
+/// scale. Values of tables lack the scale.
 template <int Code, int M, bool IsScaled>
 QCC_DEVICE void halvesOf(const uint32_t (&line)[laneLines(Code)],
                          const RowFactor &factor, uint32_t table,

@@ -209,9 +209,8 @@ public:
     }
     take();
   }
-  /// Of the lane's two rows and the chunk that was asked for, whose operands
-  /// are not scaled: what products are to be multiplied with, after the tokens'
-  /// elements times these zeros have been subtracted.
+  /// The scales and zero points of the lane's two rows and the chunk that was
+  /// asked for, for operands that are not scaled.
   __device__ __forceinline__ void takeRaw(float (&scale)[2],
                                           float (&zero)[2]) const {
 #pragma unroll
