@@ -13,6 +13,26 @@ bool isPrivate(Value buffer) {
   return staged && staged.getPrivate_();
 }
 
+void PhaseEffects::add(const PhaseEffects &more) {
+  for (Value value : more.reads)
+    if (!isPrivate(value))
+      reads.push_back(value);
+  for (Value value : more.writes)
+    if (!isPrivate(value))
+      writes.push_back(value);
+  readsCache |= more.readsCache;
+  writesCache |= more.writesCache;
+}
+
+bool PhaseEffects::conflictsWith(const PhaseEffects &earlier) const {
+  auto meet = [](ArrayRef<Value> a, ArrayRef<Value> b) {
+    return llvm::any_of(a, [&](Value v) { return llvm::is_contained(b, v); });
+  };
+  return meet(reads, earlier.writes) || meet(writes, earlier.writes) ||
+         meet(writes, earlier.reads) || (readsCache && earlier.writesCache) ||
+         (writesCache && (earlier.readsCache || earlier.writesCache));
+}
+
 static Value root(Value buffer) {
   while (auto view = buffer.getDefiningOp<krn::ViewOp>())
     buffer = view.getInput();

@@ -13,6 +13,12 @@ namespace qcc {
 struct PhaseEffects {
   llvm::SmallVector<mlir::Value> reads, writes;
   bool readsCache = false, writesCache = false;
+
+  /// Adds those of `more`, but for private buffers, which no other thread sees.
+  void add(const PhaseEffects &more);
+  /// True if a phase with these effects must not begin before phases with the
+  /// `earlier` ones have ended.
+  bool conflictsWith(const PhaseEffects &earlier) const;
 };
 
 /// The effects of `op`, or nothing if it is no phase.

@@ -24,30 +24,9 @@ struct Node {
   Operation *op;
   krn::StageOp stage;           ///< a GEMM's, whose input is private
   krn::RopeAppendOp ropeAppend; ///< an attention's
-  llvm::DenseSet<Value> reads, writes;
-  bool readsCache = false, writesCache = false;
+  PhaseEffects effects;
   SmallVector<size_t> after; ///< nodes that must come before
   int64_t level = 0;         ///< the longest chain of those
-
-  void add(const PhaseEffects &effects) {
-    for (Value value : effects.reads)
-      if (!isPrivate(value))
-        reads.insert(value);
-    for (Value value : effects.writes)
-      if (!isPrivate(value))
-        writes.insert(value);
-    readsCache |= effects.readsCache;
-    writesCache |= effects.writesCache;
-  }
-  bool conflictsWith(const Node &earlier) const {
-    auto meet = [](const llvm::DenseSet<Value> &a,
-                   const llvm::DenseSet<Value> &b) {
-      return llvm::any_of(a, [&](Value value) { return b.contains(value); });
-    };
-    return meet(reads, earlier.writes) || meet(writes, earlier.writes) ||
-           meet(writes, earlier.reads) || (readsCache && earlier.writesCache) ||
-           (writesCache && (earlier.readsCache || earlier.writesCache));
-  }
 };
 
 struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
@@ -104,18 +83,18 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
       }
       Node node;
       node.op = op;
-      node.add(*phaseEffects(op));
+      node.effects.add(*phaseEffects(op));
       if (auto gemm = dyn_cast<krn::GemmOp>(op)) {
         node.stage = stages.lookup(gemm.getInput());
         if (node.stage)
-          node.add(*phaseEffects(node.stage));
+          node.effects.add(*phaseEffects(node.stage));
       } else if (isa<krn::AttentionOp>(op) && ropeAppend) {
         node.ropeAppend = ropeAppend;
-        node.add(*phaseEffects(ropeAppend));
+        node.effects.add(*phaseEffects(ropeAppend));
         ropeAppend = {};
       }
       for (auto [i, earlier] : llvm::enumerate(nodes))
-        if (node.conflictsWith(earlier)) {
+        if (node.effects.conflictsWith(earlier.effects)) {
           node.after.push_back(i);
           node.level = std::max(node.level, earlier.level + 1);
         }
@@ -131,7 +110,7 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
       int64_t level = 0;
       krn::StageOp stage = node.stage;
       for (const Node &other : nodes)
-        if (stage && other.writes.contains(stage.getInput()))
+        if (stage && llvm::is_contained(other.effects.writes, stage.getInput()))
           level = std::max(level, other.level + 1);
       return level;
     };
@@ -177,7 +156,7 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
 
     SmallVector<size_t> order;
     SmallVector<bool> done(nodes.size(), false);
-    Node pending; // what phases have touched since the last barrier
+    PhaseEffects pending; // of phases since the last barrier
     krn::StageOp staged;
     while (order.size() < nodes.size()) {
       std::optional<size_t> best;
@@ -186,7 +165,7 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
         if (done[i] ||
             !llvm::all_of(node.after, [&](size_t j) { return done[j]; }))
           continue;
-        const bool isFree = !node.conflictsWith(pending);
+        const bool isFree = !node.effects.conflictsWith(pending);
         const bool isStaged = node.stage && node.stage == staged;
         const int score = 2 * isFree + isStaged;
         if (score > bestScore) {
@@ -196,13 +175,8 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
       }
       Node &node = nodes[*best];
       if (bestScore < 2)
-        pending = Node();
-      for (Value value : node.reads)
-        pending.reads.insert(value);
-      for (Value value : node.writes)
-        pending.writes.insert(value);
-      pending.readsCache |= node.readsCache;
-      pending.writesCache |= node.writesCache;
+        pending = {};
+      pending.add(node.effects);
       // An attention uses the room of what is staged.
       if (node.stage)
         staged = node.stage;
