@@ -143,9 +143,11 @@ std::string textOf(ModuleOp module) {
   return text;
 }
 
-/// What --emit and --print-pipeline print: to -o FILE, or standard output.
+/// What --emit and --print-pipeline print: to -o FILE, or standard output,
+/// which
+/// "-" is as well.
 void print(const CompileOptions &options, StringRef text) {
-  if (!options.output.empty())
+  if (!options.output.empty() && options.output != "-")
     return writeFile(options.output, text);
   // raw_ostream would end the program where the disk is full.
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||

@@ -94,6 +94,8 @@ void checkEmit(const CompileOptions &options) {
     throw UsageError("--quant-log needs an artifact to be made");
   if (!prints && options.output.empty())
     throw UsageError("-o FILE.qbin is missing");
+  if (!prints && options.output == "-")
+    throw UsageError("an artifact needs a file, which '-' is not");
   std::error_code error; // of files that are not there
   if (std::filesystem::equivalent(options.output, options.model, error) &&
       std::filesystem::is_regular_file(options.model, error))

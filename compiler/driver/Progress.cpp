@@ -31,8 +31,7 @@ void Progress::update(int64_t done, int64_t total, const std::string &note) {
     std::string bar(size_t(fraction * 30), '#');
     bar.resize(30, '.');
     std::fprintf(stderr, "\r%s [%s] %3.0f %%  %.0f s left  %s\033[K",
-                 what.c_str(), bar.c_str(), fraction * 100, left,
-                 note.c_str());
+                 what.c_str(), bar.c_str(), fraction * 100, left, note.c_str());
   } else if (int tenth = int(fraction * 10); tenth > lastTenth) {
     lastTenth = tenth;
     std::fprintf(stderr, "%s: %d %% after %.1f s%s%s\n", what.c_str(),

@@ -21,7 +21,8 @@ static std::unique_ptr<Executor> makeExecutor(const Artifact &artifact,
     if (why.empty())
       return std::make_unique<CudaExecutor>(artifact, 0);
     if (!artifact.kernels("cpu"))
-      throw Error(why, artifact.path(), "compile it with --target cpu");
+      throw Error(why + ", and there is no code for the CPU", artifact.path(),
+                  "compile it with --target cpu");
   } else if (std::optional<int> number = cuda::gpuNumber(device)) {
     if (!CudaExecutor::hasCode(artifact))
       throw Error("the artifact has no code for device '" + device + "'",

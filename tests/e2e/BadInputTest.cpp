@@ -133,6 +133,24 @@ TEST_F(BadInput, WrongUsageBeforeTheModel) {
   }
   expectRefusal(qcc::test::qcc({"compile", folder.path("no-such-model")}), 2,
                 "-o FILE.qbin");
+  expectRefusal(
+      qcc::test::qcc({"compile", folder.path("no-such-model"), "-o", "-"}), 2,
+      "needs a file");
+}
+
+// As in LLVM's tools.
+TEST_F(BadInput, DashIsNoFile) {
+  config(R"({"model_type": "llama", "hidden_size": 32,
+             "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 1, "vocab_size": 64})");
+  const std::vector<std::string> emit = {
+      "compile", folder.path(""), "--random-weights", "0", "--emit", "krn"};
+  std::vector<std::string> toDash = emit;
+  toDash.insert(toDash.end(), {"-o", "-"});
+  Outcome plain = qcc::test::qcc(emit), dash = qcc::test::qcc(toDash);
+  EXPECT_EQ(dash.status, 0) << dash.err;
+  EXPECT_NE(dash.out.find("krn.entry"), std::string::npos);
+  EXPECT_EQ(dash.out, plain.out);
 }
 
 TEST_F(BadInput, FullDisk) {
@@ -166,9 +184,8 @@ TEST_F(BadInput, MissingModel) {
 }
 TEST_F(BadInput, CpuVariantsThatAreNone) {
   expectRefusal(compile({"--cpu-variants", "x86-64-v9"}), 2, "x86-64-v9");
-  expectRefusal(
-      compile({"--cpu-variants", "x86-64-v3", "--target", "sm_90"}), 2,
-      "--cpu-variants");
+  expectRefusal(compile({"--cpu-variants", "x86-64-v3", "--target", "sm_90"}),
+                2, "--cpu-variants");
 }
 TEST_F(BadInput, ArtifactThatIsNone) {
   writeFile(folder.folder / "x.qbin", "not an artifact at all");
