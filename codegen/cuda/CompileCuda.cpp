@@ -36,6 +36,29 @@ std::string extensionOf(const std::string &architecture) {
   return architecture.starts_with("compute_") ? ".ptx" : ".cubin";
 }
 
+/// Leaves what NVRTC did not compile, and its log, in a folder that
+/// --save-temps names or that is new, and says where.
+[[noreturn]] void explain(const CompileFailure &failure,
+                          const std::string &function,
+                          const std::string &source,
+                          const std::vector<HeaderText> &headers,
+                          std::filesystem::path folder) {
+  if (folder.empty()) {
+    std::string made =
+        (std::filesystem::temp_directory_path() / "qcc-kernel-XXXXXX").string();
+    if (!::mkdtemp(made.data()))
+      throw failure;
+    folder = made;
+    for (const HeaderText &header : headers)
+      writeFile(folder / header.name, header.text);
+    writeFile(folder / (function + ".cu"), source);
+  }
+  writeFile(folder / (function + ".log"), failure.log);
+  throw qrt::Error(failure.what(), "",
+                   "its source and the log are " + function + ".cu and " +
+                       function + ".log in " + folder.string());
+}
+
 /// Compiles every unit; the first failure in their order is thrown.
 std::vector<std::vector<char>>
 compileUnits(const std::vector<KernelUnit> &units,
@@ -81,9 +104,15 @@ compileUnits(const std::vector<KernelUnit> &units,
       team.emplace_back(work);
     work();
   }
-  for (const std::exception_ptr &failure : failures)
-    if (failure)
-      std::rethrow_exception(failure);
+  for (size_t i = 0; i < units.size(); ++i) {
+    try {
+      if (failures[i])
+        std::rethrow_exception(failures[i]);
+    } catch (const CompileFailure &failure) {
+      explain(failure, units[i].function, units[i].source, headers,
+              options.saveTemps);
+    }
+  }
   return images;
 }
 

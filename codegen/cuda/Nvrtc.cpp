@@ -3,7 +3,6 @@
 #include "codegen/cuda/Nvrtc.h"
 
 #include "codegen/cuda/ToolkitLibrary.h"
-#include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -84,8 +83,10 @@ public:
         text.resize(size);
         log(program, text.data());
       }
-      throw Error("nvrtc " + version() + " cannot compile kernel " + name +
-                  " for " + architecture + ": " + firstError(text, result));
+      throw CompileFailure("nvrtc " + version() + " cannot compile kernel " +
+                               name + " for " + architecture + ": " +
+                               firstError(text, result),
+                           text.c_str());
     }
     bool isPtx = architecture.starts_with("compute_");
     size_t size = 0;

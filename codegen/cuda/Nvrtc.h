@@ -3,8 +3,11 @@
 #ifndef QCC_CODEGEN_CUDA_NVRTC_H
 #define QCC_CODEGEN_CUDA_NVRTC_H
 
+#include "runtime/support/Error.h"
+
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace qcc::cuda {
@@ -13,6 +16,15 @@ namespace qcc::cuda {
 struct HeaderText {
   const char *name;
   const char *text;
+};
+
+/// A unit that NVRTC does not compile, with the log's first error.
+class CompileFailure : public qrt::Error {
+public:
+  CompileFailure(const std::string &what, std::string log)
+      : Error(what), log(std::move(log)) {}
+
+  const std::string log;
 };
 
 /// The library libnvrtc.so, from QCC_NVRTC (a file), the dynamic linker's
@@ -32,7 +44,8 @@ public:
   /// True if it compiles for `architecture` ("sm_90", "compute_80").
   virtual bool supports(const std::string &architecture) const = 0;
   /// Compiles `source` for "sm_XY" (a cubin) or "compute_XY" (PTX, with its
-  /// final zero). Throws qrt::Error with the log's first error.
+  /// final zero). Throws CompileFailure, or qrt::Error where NVRTC fails
+  /// otherwise.
   virtual std::vector<char> compile(const std::string &name,
                                     const std::string &source,
                                     const std::vector<HeaderText> &headers,

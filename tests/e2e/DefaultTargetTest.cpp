@@ -120,6 +120,50 @@ TEST_F(DefaultTarget, CanBeLeftOut) {
   EXPECT_FALSE(std::filesystem::exists(folder.path("out.qbin")));
 }
 
+TEST_F(DefaultTarget, LeavesWhatNvrtcRefuses) {
+  const std::string log = "a note\nsome.cuh(3): error: no such thing\nmore\n";
+  std::vector<std::string> environment = machine("90", "90");
+  environment.push_back("FAKE_NVRTC_LOG=" + log);
+  environment.push_back("TMPDIR=" + folder.path("tmp"));
+  std::filesystem::create_directory(folder.path("tmp"));
+  std::vector<std::string> args = {"compile",
+                                   folder.path(""),
+                                   "--random-weights",
+                                   "1",
+                                   "--quiet",
+                                   "--target",
+                                   "sm_90",
+                                   "-o",
+                                   folder.path("out.qbin")};
+  auto expectLeft = [&](const std::filesystem::path &in) {
+    Outcome outcome = qcc::test::qcc(args, environment);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(": some.cuh(3): error: no such thing; its "
+                               "source and the log are "),
+              std::string::npos)
+        << outcome.err;
+    const std::string before = "cannot compile kernel ";
+    const size_t at = outcome.err.find(before) + before.size();
+    const std::string kernel =
+        outcome.err.substr(at, outcome.err.find(' ', at) - at);
+    std::filesystem::path left = in;
+    if (left.empty())
+      left = std::filesystem::directory_iterator(folder.path("tmp"))->path();
+    EXPECT_NE(outcome.err.find(left.string()), std::string::npos)
+        << outcome.err;
+    EXPECT_EQ(readFile(left / (kernel + ".log")), log);
+    EXPECT_NE(readFile(left / (kernel + ".cu")).find("__global__"),
+              std::string::npos);
+    EXPECT_TRUE(
+        std::filesystem::exists(left / "codegen/cuda/kernels/common.cuh"));
+    EXPECT_FALSE(std::filesystem::exists(folder.path("out.qbin")));
+  };
+  expectLeft("");
+  args.insert(args.end(), {"--save-temps", folder.path("temps")});
+  expectLeft(folder.path("temps"));
+}
+
 TEST_F(DefaultTarget, IsNotSaidWhereNobodyAsks) {
   EXPECT_EQ(passes("90", "90", {"--quiet"}).err, "");
   EXPECT_EQ(passes("90", "90", {"--target", "cpu"}).err, "");

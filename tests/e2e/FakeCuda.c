@@ -2,7 +2,8 @@
  *
  * Stands for libcuda.so.1 and for NVRTC where tests ask which targets qcc takes
  * by itself. FAKE_CUDA_GPU is the compute capability (90 for 9.0), 0 for no
- * GPU; FAKE_NVRTC_ARCHS what NVRTC compiles for, as "80,90".
+ * GPU; FAKE_NVRTC_ARCHS what NVRTC compiles for, as "80,90". FAKE_NVRTC_LOG is
+ * what it says of any kernel, none of which it compiles.
  *
  *===----------------------------------------------------------------------===*/
 
@@ -66,6 +67,21 @@ int nvrtcGetSupportedArchs(int *out) {
 
 const char *nvrtcGetErrorString(int result) { return "fake"; }
 
+int nvrtcCreateProgram(void **program) {
+  *program = program;
+  return getenv("FAKE_NVRTC_LOG") ? 0 : 1;
+}
+int nvrtcDestroyProgram(void) { return 0; }
+int nvrtcCompileProgram(void) { return 6; }
+int nvrtcGetProgramLogSize(void *program, size_t *size) {
+  *size = strlen(getenv("FAKE_NVRTC_LOG")) + 1;
+  return 0;
+}
+int nvrtcGetProgramLog(void *program, char *log) {
+  strcpy(log, getenv("FAKE_NVRTC_LOG"));
+  return 0;
+}
+
 /* The others must be there, and fail. */
 #define UNUSED(name)                                                           \
   int name(void) { return 1; }
@@ -107,11 +123,6 @@ UNUSED(cuGraphInstantiateWithFlags)
 UNUSED(cuGraphDestroy)
 UNUSED(cuGraphExecDestroy)
 UNUSED(cuGraphLaunch)
-UNUSED(nvrtcCreateProgram)
-UNUSED(nvrtcDestroyProgram)
-UNUSED(nvrtcCompileProgram)
-UNUSED(nvrtcGetProgramLogSize)
-UNUSED(nvrtcGetProgramLog)
 UNUSED(nvrtcGetCUBINSize)
 UNUSED(nvrtcGetCUBIN)
 UNUSED(nvrtcGetPTXSize)
