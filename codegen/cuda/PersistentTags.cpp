@@ -13,12 +13,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::cuda;
 
-Value cuda::rootOf(Value buffer) {
-  while (auto view = buffer.getDefiningOp<krn::ViewOp>())
-    buffer = view.getInput();
-  return buffer;
-}
-
 namespace {
 
 /// Every block has a part of a GEMM that can be cut into so many.

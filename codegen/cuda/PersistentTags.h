@@ -21,8 +21,7 @@
 
 namespace qcc::cuda {
 
-/// The buffer that a chain of views looks at.
-mlir::Value rootOf(mlir::Value buffer);
+using krn::rootOf;
 
 class PersistentTags {
 public:

@@ -18,4 +18,11 @@
 #define GET_OP_CLASSES
 #include "dialects/KRN/KRNOps.h.inc"
 
+namespace qcc::krn {
+
+/// The buffer that a chain of views looks at.
+mlir::Value rootOf(mlir::Value buffer);
+
+} // namespace qcc::krn
+
 #endif // QCC_DIALECTS_KRN_KRN_H

@@ -70,6 +70,12 @@ OpFoldResult ViewOp::fold(FoldAdaptor) {
   return getResult().getType() == getInput().getType() ? getInput() : Value();
 }
 
+Value krn::rootOf(Value buffer) {
+  while (auto view = buffer.getDefiningOp<ViewOp>())
+    buffer = view.getInput();
+  return buffer;
+}
+
 //===----------------------------------------------------------------------===//
 // Phases
 //===----------------------------------------------------------------------===//

@@ -33,20 +33,14 @@ bool PhaseEffects::conflictsWith(const PhaseEffects &earlier) const {
          (writesCache && (earlier.readsCache || earlier.writesCache));
 }
 
-static Value root(Value buffer) {
-  while (auto view = buffer.getDefiningOp<krn::ViewOp>())
-    buffer = view.getInput();
-  return buffer;
-}
-
 std::optional<PhaseEffects> phaseEffects(Operation *op) {
   PhaseEffects effects;
   auto reads = [&](ValueRange values) {
     for (Value value : values)
       if (value)
-        effects.reads.push_back(root(value));
+        effects.reads.push_back(krn::rootOf(value));
   };
-  auto writes = [&](Value value) { effects.writes.push_back(root(value)); };
+  auto writes = [&](Value value) { effects.writes.push_back(krn::rootOf(value)); };
   bool isPhase =
       llvm::TypeSwitch<Operation *, bool>(op)
           .Case([&](krn::EmbedOp phase) {
