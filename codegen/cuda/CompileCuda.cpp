@@ -38,11 +38,10 @@ std::string extensionOf(const std::string &architecture) {
 
 /// Leaves what NVRTC did not compile, and its log, in a folder that
 /// --save-temps names or that is new, and says where.
-[[noreturn]] void explain(const CompileFailure &failure,
-                          const std::string &function,
-                          const std::string &source,
-                          const std::vector<HeaderText> &headers,
-                          std::filesystem::path folder) {
+[[noreturn]] void report(const CompileFailure &failure,
+                         const std::string &function, const std::string &source,
+                         const std::vector<HeaderText> &headers,
+                         std::filesystem::path folder) {
   if (folder.empty()) {
     std::string made =
         (std::filesystem::temp_directory_path() / "qcc-kernel-XXXXXX").string();
@@ -109,8 +108,8 @@ compileUnits(const std::vector<KernelUnit> &units,
       if (failures[i])
         std::rethrow_exception(failures[i]);
     } catch (const CompileFailure &failure) {
-      explain(failure, units[i].function, units[i].source, headers,
-              options.saveTemps);
+      report(failure, units[i].function, units[i].source, headers,
+             options.saveTemps);
     }
   }
   return images;

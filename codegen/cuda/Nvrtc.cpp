@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 
 using qrt::Error;
@@ -83,10 +84,11 @@ public:
         text.resize(size);
         log(program, text.data());
       }
+      text.resize(std::strlen(text.c_str())); // not its final zero
       throw CompileFailure("nvrtc " + version() + " cannot compile kernel " +
                                name + " for " + architecture + ": " +
                                firstError(text, result),
-                           text.c_str());
+                           text);
     }
     bool isPtx = architecture.starts_with("compute_");
     size_t size = 0;

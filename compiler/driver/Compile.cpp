@@ -143,9 +143,8 @@ std::string textOf(ModuleOp module) {
   return text;
 }
 
-/// What --emit and --print-pipeline print: to -o FILE, or standard output,
-/// which
-/// "-" is as well.
+/// What --emit and --print-pipeline print: to -o FILE, or to standard output,
+/// which "-" is, too.
 void print(const CompileOptions &options, StringRef text) {
   if (!options.output.empty() && options.output != "-")
     return writeFile(options.output, text);

@@ -40,7 +40,9 @@ std::optional<PhaseEffects> phaseEffects(Operation *op) {
       if (value)
         effects.reads.push_back(krn::rootOf(value));
   };
-  auto writes = [&](Value value) { effects.writes.push_back(krn::rootOf(value)); };
+  auto writes = [&](Value value) {
+    effects.writes.push_back(krn::rootOf(value));
+  };
   bool isPhase =
       llvm::TypeSwitch<Operation *, bool>(op)
           .Case([&](krn::EmbedOp phase) {
