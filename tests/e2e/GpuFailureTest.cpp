@@ -27,11 +27,14 @@ protected:
       "rms_norm_eps": 1e-5, "max_position_embeddings": 128,
       "rope_theta": 10000.0, "tie_word_embeddings": false,
       "torch_dtype": "bfloat16", "hidden_act": "silu"})");
-    // PTX, which nobody looks into.
+    compile("cpu,compute_80");
+  }
+
+  /// Makes the artifact, with PTX that nobody looks into.
+  void compile(const std::string &targets) {
     Outcome made =
         qcc::test::qcc({"compile", folder.path(""), "--random-weights", "1",
-                        "--quiet", "--cpu-variants", "x86-64-v3", "--target",
-                        "cpu,compute_80", "-o", artifact},
+                        "--quiet", "--target", targets, "-o", artifact},
                        {std::string("QCC_NVRTC=") + FAKE_CUDA,
                         "FAKE_NVRTC_ARCHS=80", "FAKE_NVRTC_PTX=none"});
     ASSERT_EQ(made.status, 0) << made.err;
@@ -84,6 +87,10 @@ TEST_F(GpuFailure, IsSaidBeforeItRuns) {
   expectLine(generateOn({"FAKE_CUDA_GPU=90", "FAKE_CUDA_LAUNCHES=9"},
                         {"--context", "100000000"}),
              "1.00 GiB of Fake GPU are free; a context of ");
+  // Where there is no code for the CPU, it is no way out.
+  compile("compute_80");
+  expectLine(generateOn({"FAKE_CUDA_GPU=0"}),
+             "finds no GPU; compile the model with --target cpu");
 }
 
 TEST_F(GpuFailure, IsOneLineOfTheTool) {

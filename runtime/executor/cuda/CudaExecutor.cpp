@@ -75,8 +75,10 @@ std::string CudaExecutor::unfit(const Artifact &artifact) {
 }
 
 CudaExecutor::CudaExecutor(const Artifact &artifact, int ordinal)
-    : device(ordinal), driver(device.driver()),
-      words(artifact.model().vocabulary()),
+    : device(ordinal, artifact.kernels("cpu")
+                          ? "use --device cpu"
+                          : "compile the model with --target cpu"),
+      driver(device.driver()), words(artifact.model().vocabulary()),
       kvBytes(artifact.manifest().kv_bytes_per_token()) {
   int gpu = device.architecture();
   const fb::Kernels *kernels = bestKernels(artifact, gpu);

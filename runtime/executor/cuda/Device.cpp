@@ -33,11 +33,11 @@ bool isSwitchedOff(const char *variable) {
   return value && std::string_view(value) == "0";
 }
 
-Device::Device(int ordinal) {
+Device::Device(int ordinal, const std::string &hint) {
   std::string why;
   api = Driver::get(why);
   if (!api)
-    throw Error(why, "", "use --device cpu");
+    throw Error(why, "", hint);
   if (ordinal >= api->deviceCount_)
     throw Error("there is no GPU " + std::to_string(ordinal) +
                 ": the machine has " + std::to_string(api->deviceCount_));

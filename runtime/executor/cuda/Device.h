@@ -21,8 +21,8 @@ bool isSwitchedOff(const char *variable);
 /// is made with it.
 class Device {
 public:
-  /// Throws qrt::Error if there is no driver or no such device.
-  explicit Device(int ordinal);
+  /// Throws qrt::Error if there is no driver, with `hint`, or no such device.
+  explicit Device(int ordinal, const std::string &hint = "use --device cpu");
   ~Device();
   Device(const Device &) = delete;
   Device &operator=(const Device &) = delete;
