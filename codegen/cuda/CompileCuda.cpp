@@ -15,6 +15,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <thread>
 #include <unistd.h>
 
@@ -36,10 +37,20 @@ std::string extensionOf(const std::string &architecture) {
   return architecture.starts_with("compute_") ? ".ptx" : ".cubin";
 }
 
-/// Leaves what NVRTC did not compile, and its log, in a folder that
-/// --save-temps names or that is new, and says where.
-[[noreturn]] void report(const CompileFailure &failure,
-                         const std::string &function, const std::string &source,
+/// Writes units and the headers that they include.
+void writeSources(const std::filesystem::path &folder,
+                  std::span<const KernelUnit> units,
+                  const std::vector<HeaderText> &headers) {
+  for (const HeaderText &header : headers)
+    writeFile(folder / header.name, header.text);
+  for (const KernelUnit &unit : units)
+    writeFile(folder / (unit.function + ".cu"), unit.source);
+}
+
+/// Leaves the log of a unit that NVRTC did not compile beside its source, which
+/// is in the folder of --save-temps or, where that is empty, in a new one, and
+/// says where.
+[[noreturn]] void report(const CompileFailure &failure, const KernelUnit &unit,
                          const std::vector<HeaderText> &headers,
                          std::filesystem::path folder) {
   if (folder.empty()) {
@@ -48,14 +59,12 @@ std::string extensionOf(const std::string &architecture) {
     if (!::mkdtemp(made.data()))
       throw failure;
     folder = made;
-    for (const HeaderText &header : headers)
-      writeFile(folder / header.name, header.text);
-    writeFile(folder / (function + ".cu"), source);
+    writeSources(folder, {&unit, 1}, headers);
   }
-  writeFile(folder / (function + ".log"), failure.log);
+  writeFile(folder / (unit.function + ".log"), failure.log);
   throw qrt::Error(failure.what(), "",
-                   "its source and the log are " + function + ".cu and " +
-                       function + ".log in " + folder.string());
+                   "its source and the log are " + unit.function + ".cu and " +
+                       unit.function + ".log in " + folder.string());
 }
 
 /// Compiles every unit; the first failure in their order is thrown.
@@ -69,13 +78,8 @@ compileUnits(const std::vector<KernelUnit> &units,
                          architecture,
                      "", "use another version of NVRTC");
   std::vector<HeaderText> headers = kernelSources();
-  if (!options.saveTemps.empty()) {
-    std::filesystem::path folder(options.saveTemps);
-    for (const HeaderText &header : headers)
-      writeFile(folder / header.name, header.text);
-    for (const KernelUnit &unit : units)
-      writeFile(folder / (unit.function + ".cu"), unit.source);
-  }
+  if (!options.saveTemps.empty())
+    writeSources(options.saveTemps, units, headers);
   std::vector<std::vector<char>> images(units.size());
   std::vector<std::exception_ptr> failures(units.size());
   std::atomic<size_t> next = 0;
@@ -108,8 +112,7 @@ compileUnits(const std::vector<KernelUnit> &units,
       if (failures[i])
         std::rethrow_exception(failures[i]);
     } catch (const CompileFailure &failure) {
-      report(failure, units[i].function, units[i].source, headers,
-             options.saveTemps);
+      report(failure, units[i], headers, options.saveTemps);
     }
   }
   return images;
