@@ -5,32 +5,18 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "tests/e2e/Tools.h"
+#include "tests/e2e/FakeGpu.h"
 
 namespace qcc::test {
 namespace {
 
-class DefaultTarget : public testing::Test {
+class DefaultTarget : public FakeGpu {
 protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(FAKE_CUDA))
-      GTEST_SKIP() << "the stand-in for the driver is not there";
-    writeFile(folder.folder / "config.json", R"({
-      "architectures": ["LlamaForCausalLM"], "model_type": "llama",
-      "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1,
-      "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 320,
-      "rms_norm_eps": 1e-5, "max_position_embeddings": 64,
-      "rope_theta": 10000.0, "tie_word_embeddings": false,
-      "torch_dtype": "bfloat16", "hidden_act": "silu"})");
-  }
-
   /// The environment of a machine with such a GPU and such an NVRTC.
   static std::vector<std::string>
   machine(const std::string &gpu, const std::string &archs,
           const std::string &nvrtc = FAKE_CUDA) {
-    return {"LD_LIBRARY_PATH=" +
-                std::filesystem::path(FAKE_CUDA).parent_path().string(),
-            "FAKE_CUDA_GPU=" + gpu, "FAKE_NVRTC_ARCHS=" + archs,
+    return {libraryPath(), "FAKE_CUDA_GPU=" + gpu, "FAKE_NVRTC_ARCHS=" + archs,
             "QCC_NVRTC=" + nvrtc};
   }
 
@@ -60,7 +46,6 @@ protected:
     EXPECT_NE(outcome.out.find("lower-to-krn{activations"), std::string::npos)
         << outcome.out;
   }
-  TemporaryFolder folder;
 };
 
 TEST_F(DefaultTarget, IsTheCpuWithoutGpu) {

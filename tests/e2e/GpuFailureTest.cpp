@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qrt/qrt.hpp"
-#include "tests/e2e/Tools.h"
+#include "tests/e2e/FakeGpu.h"
 
 #include <cstdlib>
 #include <dlfcn.h>
@@ -15,19 +15,12 @@
 namespace qcc::test {
 namespace {
 
-class GpuFailure : public testing::Test {
+class GpuFailure : public FakeGpu {
 protected:
   void SetUp() override {
-    if (!std::filesystem::exists(FAKE_CUDA))
-      GTEST_SKIP() << "the stand-in for the driver is not there";
-    writeFile(folder.folder / "config.json", R"({
-      "architectures": ["LlamaForCausalLM"], "model_type": "llama",
-      "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1,
-      "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 320,
-      "rms_norm_eps": 1e-5, "max_position_embeddings": 128,
-      "rope_theta": 10000.0, "tie_word_embeddings": false,
-      "torch_dtype": "bfloat16", "hidden_act": "silu"})");
-    compile("cpu,compute_80");
+    FakeGpu::SetUp();
+    if (!IsSkipped())
+      compile("cpu,compute_80");
   }
 
   /// Makes the artifact, with PTX that nobody looks into.
@@ -57,8 +50,7 @@ protected:
                                      "--max-new-tokens",
                                      "50"};
     args.insert(args.end(), more.begin(), more.end());
-    gpu.push_back("LD_LIBRARY_PATH=" +
-                  std::filesystem::path(FAKE_CUDA).parent_path().string());
+    gpu.push_back(libraryPath());
     return qrt(args, gpu);
   }
   /// On one that lasts for so many launches.
@@ -73,7 +65,6 @@ protected:
     EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
   }
 
-  TemporaryFolder folder;
   const std::string artifact = folder.path("model.qbin");
 };
 
