@@ -44,8 +44,7 @@ inline bool isTableCode(qrt::Code code) {
 class PersistentGenerator {
 public:
   PersistentGenerator(krn::EntryOp entry, std::string function)
-      : entry(entry), tokens(entry.getMaxTokens()),
-        function(std::move(function)) {}
+      : entry(entry), function(std::move(function)) {}
 
   PersistentUnit run();
 
@@ -115,7 +114,6 @@ private:
             std::initializer_list<std::string> operands);
 
   krn::EntryOp entry;
-  int64_t tokens;
   std::string function;
 
   std::string configs, body, indent;

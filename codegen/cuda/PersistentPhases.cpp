@@ -31,18 +31,13 @@ int64_t offsetOf(Value buffer) {
 
 GemmLayout PersistentGenerator::layoutOf(Value staged) {
   auto type = cast<krn::StagedType>(staged.getType());
-  bool isTable = false, isNibbles = true;
+  bool isTable = false;
   for (Operation *user : staged.getUsers())
-    if (auto gemm = dyn_cast<krn::GemmOp>(user)) {
-      const qrt::Format &format =
-          gemm.getWeight().getType().getFormat().getValue();
-      isTable |= isTableCode(format.code);
-      isNibbles &= format.code == qrt::Code::Int4 && format.zero;
-    }
-  GemmLayout layout = persistentLayout(int(type.getBits()), type.getColumns(),
-                                       type.getGroup(), isTable);
-  layout.isNibbles = layout.isPaired && isNibbles;
-  return layout;
+    if (auto gemm = dyn_cast<krn::GemmOp>(user))
+      isTable |=
+          isTableCode(gemm.getWeight().getType().getFormat().getValue().code);
+  return persistentLayout(int(type.getBits()), type.getColumns(),
+                          type.getGroup(), isTable);
 }
 
 void PersistentGenerator::add(krn::StageOp op) {
@@ -69,7 +64,6 @@ void PersistentGenerator::add(krn::StageOp op) {
   ConfigText c = rowConstants(op, *code, isFloat);
   c.flag("hasRest", hasRest(op.getInput()));
   c.flag("isTagged", tags->isTagged(op.getInput()));
-  c.integer("maxTokens", tokens);
   c.integer("units", layout.units);
   c.integer("unitElements", layout.unitElements);
   c.integer("unitBlocks", layout.unitBlocks);
@@ -79,13 +73,13 @@ void PersistentGenerator::add(krn::StageOp op) {
   int64_t elements = layout.rowBlocks * (isFloat ? 4 : 8);
   c.flag("isPadded", elements != staged.getColumns());
   c.flag("isTable", isTableCode(*code));
-  c.flag("needsSums", needsSums);
-  c.integer("sumFactor", -(int64_t(1) << std::max<int64_t>(
-                               8 - int64_t(staged.getBits()), 0)));
+  c.flag("needsSums", needsSums || layout.isUnsigned);
+  c.integer("codeFactor", layout.codeFactor);
+  c.integer("laneBlocks", layout.laneBlocks());
   c.flag("isPaired", layout.isPaired);
-  c.flag("isNibbles", layout.isNibbles);
-  c.integer("sumsAt", layout.sumsAt(tokens));
-  c.integer("scalesAt", layout.scalesAt(tokens));
+  c.flag("isUnsigned", layout.isUnsigned);
+  c.integer("sumsAt", layout.sumsAt(1));
+  c.integer("scalesAt", layout.scalesAt(1));
   call("stage", config("Stage", c),
        {address(op.getInput()), rest(op.getInput()),
         vector(op, op.getNormWeight()), vector(op, op.getNormBias()),
@@ -104,7 +98,7 @@ void PersistentGenerator::add(krn::GemmOp op) {
   GemmLayout layout = layoutOf(op.getInput());
   const int64_t tiles = (weight.getRows() + 15) / 16;
   const int64_t unitBytes = layout.unitLines * 64;
-  const int64_t perWarp = persistentUnits(unitBytes, layout.units, warpBytes),
+  const int64_t perWarp = persistentUnits(layout, warpBytes),
                 slotUnits = perWarp * consumerWarps;
   if (tiles * layout.units >= int64_t(1) << 31 ||
       slotUnits * layout.tileBytes >= int64_t(1) << 31)
@@ -148,8 +142,10 @@ void PersistentGenerator::add(krn::GemmOp op) {
   addUnits(c, layout);
   c.integer("unitBytes", unitBytes);
   c.integer("perWarp", perWarp);
+  c.integer("stepUnits", layout.stepUnits);
+  c.integer("codeFactor", layout.codeFactor);
   c.flag("isPaired", layout.isPaired);
-  c.flag("isNibbles", layout.isNibbles);
+  c.flag("isUnsigned", layout.isUnsigned);
   c.integer("slotUnits", slotUnits);
   const int64_t align = alignment(unitBytes, scaleLine);
   c.flag("isEven", layout.units % perWarp == 0 &&
@@ -160,13 +156,13 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.integer("nested", format.nested);
   c.integer("nestedTileBytes", nestedTileBytes);
   c.integer("zerosAt", zerosAt);
-  c.integer("sumsAt", layout.sumsAt(tokens));
-  c.integer("xScalesAt", layout.scalesAt(tokens));
+  c.integer("sumsAt", layout.sumsAt(1));
+  c.integer("xScalesAt", layout.scalesAt(1));
   c.integer("scaleType", elementOf(format.scale));
   c.flag("hasZero", format.zero);
+  c.flag("hasSums", format.zero || layout.isUnsigned);
   c.integer("defaultZero", qrt::defaultZero(format.code));
-  c.integer("maxTokens", tokens);
-  c.integer("roundTiles", sumsBytes / (consumerWarps * 64 * tokens) / 2 * 2);
+  c.integer("roundTiles", sumsBytes / (consumerWarps * 64) / 2 * 2);
   c.flag("gather", op.getGather());
   c.flag("hasBias", bool(op.getBias()));
   c.integer("activation",
@@ -178,9 +174,6 @@ void PersistentGenerator::add(krn::GemmOp op) {
   c.flag("residualHasRest", hasRest(op.getResidual()));
   c.flag("isResidualTagged", tags->isTagged(op.getResidual()));
   c.flag("isOutputTagged", tags->isTagged(op.getOutput()));
-  c.integer("residualStride",
-            op.getResidual() ? strideOf(op.getResidual()) : 0);
-  c.integer("outputStride", strideOf(op.getOutput()));
 
   auto stream = std::make_unique<qrt::fb::StreamT>();
   stream->tiles = uint32_t(tiles);
@@ -308,7 +301,7 @@ void PersistentGenerator::add(krn::AttentionOp op) {
   c.integer("roomBytes", bytes);
   // A slot has room for a tile of keys or values.
   slotBytes = std::max<int64_t>(slotBytes, QRT_CUDA_KV_TILE * dim * 2);
-  const int64_t rowBlocks = tokens * kvHeads * ((group + 15) / 16);
+  const int64_t rowBlocks = kvHeads * ((group + 15) / 16);
   attended = rowBlocks;
   // Blocks that attend are spared a part of the gemm in front, unless all wait
   // for the attention.

@@ -141,14 +141,14 @@ bool PersistentGenerator::mayHaveRest(Value buffer) const {
 
 void PersistentGenerator::findRests() {
   entry.walk([&](krn::StageOp stage) {
-    xBytes = std::max(xBytes, layoutOf(stage.getOutput()).stagedBytes(tokens));
+    xBytes = std::max(xBytes, layoutOf(stage.getOutput()).stagedBytes(1));
   });
   arena = krn::roundUp(entry.getArena(), 256);
   entry.walk([&](krn::BufferOp buffer) {
     if (!mayHaveRest(buffer))
       return;
     rests[buffer] = arena;
-    arena += krn::roundUp(tokens * buffer.getType().getColumns() * 4, 256);
+    arena += krn::roundUp(buffer.getType().getColumns() * 4, 256);
   });
   // Attentions come one after the other and share a room for parts.
   partsAt = arena;
@@ -163,8 +163,8 @@ void PersistentGenerator::findSlots() {
   int64_t largest = 0, inLayers = 0;
   entry.walk([&](krn::GemmOp gemm) {
     const GemmLayout layout = layoutOf(gemm.getInput());
-    const int64_t bytes = layout.unitLines * 64,
-                  most = bytes * persistentUnits(bytes, layout.units, 1 << 20);
+    const int64_t most =
+        layout.unitLines * 64 * persistentUnits(layout, 1 << 20);
     const qrt::Code code =
         gemm.getWeight().getType().getFormat().getValue().code;
     if (isTableCode(code))
@@ -177,7 +177,7 @@ void PersistentGenerator::findSlots() {
   isSpread = !tables.empty() && xBytes + kSpreadTableBytes <= kMuchShared;
   if (isSpread)
     consumerWarps = kTableConsumerWarps;
-  sumsInTable = isSpread && tables.size() == 1 && tokens == 1;
+  sumsInTable = isSpread && tables.size() == 1;
   entry.walk([&](krn::AttentionOp op) {
     sumsInTable &= attentionBytes(op, consumerWarps) <= xBytes;
   });
@@ -262,9 +262,9 @@ void PersistentGenerator::addRepeat(krn::RepeatOp op,
 }
 
 PersistentUnit PersistentGenerator::run() {
-  if (tokens > QRT_CUDA_INLINE_TOKENS)
-    throw qrt::Error("steps of " + std::to_string(tokens) +
-                     " tokens do not come with the launch");
+  if (entry.getMaxTokens() != 1)
+    throw qrt::Error("is for steps of " + std::to_string(entry.getMaxTokens()) +
+                     " tokens, one kernel for steps of one");
   findRests();
   findSlots();
   tags.emplace(entry, [&](krn::GemmOp gemm) { return sharesOf(gemm); });

@@ -491,7 +491,8 @@ class Tests(TextTests):
         if not self.options.no_sanitizer:
             for tool in ("memcheck", "racecheck", "synccheck"):
                 for name in (["int4"] if quick else
-                             ["int4", "nf4", "nf4-dq", "int8-llm", "bf16"]):
+                             ["int4", "int3-g32", "int2-g64", "nf4", "nf4-dq",
+                              "int8-llm", "bf16"]):
                     yield self.sanitizer(tool, name)
         yield self.gptq()
         yield self.refusals()

@@ -104,6 +104,14 @@ TEST_P(CudaResources, KernelsFit) {
        144},
       {64, {"--quantize", "rtn.int8"}, "persistent|.*attention|.*int8", 16},
       {128, {"--quantize", "bnb.nf4"}, "persistent|.*nf4", 144},
+      {128,
+       {"--quantize", "rtn.int3", "--group-size", "32"},
+       "persistent",
+       144},
+      {128,
+       {"--quantize", "rtn.int2", "--group-size", "64"},
+       "persistent",
+       144},
       {128, {"--quantize", "bnb.int8"}, "stage|find.*|.*int8"},
   };
   std::map<std::string, int> seen;
@@ -153,7 +161,7 @@ TEST_P(CudaResources, KernelsFit) {
                              std::string(architecture.name) == "sm_100";
   EXPECT_EQ(seen["persistent"], !hasPersistent           ? 0
                                 : architecture.isSampled ? 1
-                                                         : 3);
+                                                         : 5);
   EXPECT_GT(seen["gemv_int4"], 0);
   EXPECT_GT(seen["sample"], 0);
   EXPECT_EQ(seen["gemv_nf4"] > 0, !architecture.isSampled);

@@ -107,7 +107,8 @@ TEST(Cuda, AttentionTakesItsNeighbours) {
 }
 
 /// The kernels of a llama of so many dimensions, and three layers.
-static std::string emitLlama(int hidden, int intermediate, const char *scheme) {
+static std::string emitLlama(int hidden, int intermediate, const char *scheme,
+                             const std::vector<std::string> &options = {}) {
   TemporaryFolder folder;
   const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
                                  {"model_type", "llama"},
@@ -121,9 +122,12 @@ static std::string emitLlama(int hidden, int intermediate, const char *scheme) {
                                  {"tie_word_embeddings", false},
                                  {"torch_dtype", "bfloat16"}};
   std::ofstream(folder.path("config.json")) << config;
-  Outcome outcome =
-      qcc({"compile", folder.path(""), "--random-weights", "1", "--quantize",
-           scheme, "--target", "sm_90", "--emit", "cuda"});
+  std::vector<std::string> arguments = {
+      "compile",    folder.path(""), "--random-weights", "1",
+      "--quantize", scheme,          "--target",         "sm_90",
+      "--emit",     "cuda"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  Outcome outcome = qcc(arguments);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   return outcome.out;
 }
@@ -160,6 +164,29 @@ TEST(Cuda, LongRowsHaveDenseTables) {
   EXPECT_NE(spread.find("isSpread = true"), std::string::npos);
   EXPECT_EQ(dense.find("#define QCC_CONSUMER_WARPS 11\n"), 0U);
   EXPECT_NE(dense.find("isSpread = false"), std::string::npos);
+}
+
+// Groups that are smaller than a step of the tensor cores come several in one,
+// so that activations of long rows have room beside the ring.
+TEST(Cuda, SmallGroupsShareAStep) {
+  struct Case {
+    const char *scheme, *group;
+    int stepUnits;
+  };
+  for (const Case &c : {Case{"rtn.int3", "32", 4}, Case{"rtn.int3", "64", 2},
+                        Case{"rtn.int3", "128", 1}, Case{"rtn.int2", "16", 4},
+                        Case{"rtn.int2", "32", 2}, Case{"rtn.int2", "64", 1},
+                        Case{"rtn.int4", "32", 1}}) {
+    const std::string source =
+        emitLlama(256, 18176, c.scheme, {"--group-size", c.group});
+    const size_t kernel = source.find("#define QCC_CONSUMER_WARPS");
+    ASSERT_NE(kernel, std::string::npos) << c.scheme << " " << c.group;
+    EXPECT_NE(
+        source.find("int stepUnits = " + std::to_string(c.stepUnits) + ";",
+                    kernel),
+        std::string::npos)
+        << c.scheme << " " << c.group;
+  }
 }
 
 // Weights that a library multiplies faster have another way in the artifact:

@@ -30,8 +30,11 @@ struct GemmLayout {
   int64_t unitsPerGroup; ///< the groups but the last have so many
   int64_t unitBlocks, rowBlocks;
   int64_t blockBytes = 16;
-  bool isPaired = false;  ///< blocks of two steps lie together
-  bool isNibbles = false; ///< in two parts, as nibbles of codes have them
+  bool isTable = false;    ///< next to table codes
+  int64_t stepUnits = 1;   ///< units that are one step of the tensor cores
+  bool isPaired = false;   ///< blocks lie together two by two
+  bool isUnsigned = false; ///< next to codes that count from zero (codes.cuh)
+  int64_t codeFactor = 1;  ///< how many times too large sums are
   int64_t tileBytes;
 
   constexpr int64_t sumsAt(int64_t tokens) const {
@@ -48,6 +51,10 @@ struct GemmLayout {
   /// Wide staging (kernels/stage.cuh): 16-bit floats as wgmma reads them, in
   /// slices of 64 elements of all tokens, then factors of rows.
   int64_t stepElements, unitSteps;
+  /// Blocks that a lane has of a step next to integer codes (codes.cuh).
+  constexpr int64_t laneBlocks() const {
+    return stepElements > 32 ? stepElements / 32 : 1;
+  }
   int64_t wideSlices() const {
     const int64_t chunk = stepElements > 64 ? stepElements : 64;
     return krn::roundUp(units * unitSteps * stepElements, chunk) / 64;
@@ -208,7 +215,18 @@ constexpr GemmLayout persistentLayout(int bits, int64_t columns, int64_t group,
                                       bool isTable) {
   GemmLayout l = gemmLayout(bits, columns, group, /*hasSmallUnits=*/true);
   l.blockBytes = isTable ? 32 : 16;
-  l.isPaired = !isTable && bits >= 4 && l.unitSteps % 2 == 0;
+  l.isTable = isTable;
+  l.isPaired = !isTable && (bits < 4 || l.unitSteps % 2 == 0);
+  l.isUnsigned = l.isPaired && bits <= 4;
+  l.codeFactor = isTable || bits >= 8 ? 1 : bits == 2 ? 64 : 16;
+  // Small groups would leave most of a step empty.
+  const int64_t together = l.stepElements / l.unitElements;
+  if (!isTable && bits < 4 && together * l.unitElements == l.stepElements &&
+      (together == 2 || together == 4) && together <= l.units) {
+    l.stepUnits = together;
+    l.unitBlocks = l.unitElements / 8;
+    l.rowBlocks = l.units * l.unitBlocks;
+  }
   return l;
 }
 /// A step of the last unit of a slot may reach so far behind it.
@@ -222,17 +240,21 @@ constexpr int64_t kPairTableBytes = 256 * 32 * 4, kSpreadTableBytes = 256 * 256,
 /// 168 registers a thread. Table codes, whose look-ups wait for shared memory,
 /// gain more by other warps than they lose by 128 registers (docs/adr/0004).
 constexpr int64_t kConsumerWarps = 11, kTableConsumerWarps = 15;
-/// A slot's units of one warp, of no more than two tiles and `mostBytes`. Two
-/// hide more of what a slot costs than one does, more take too many registers,
-/// unless they are small.
-constexpr int64_t persistentUnits(int64_t unitBytes, int64_t unitsPerRow,
-                                  int64_t mostBytes) {
-  int64_t wanted = unitBytes >= 2048  ? 1
-                   : unitBytes >= 512 ? 2
-                                      : 1024 / unitBytes;
-  if (wanted * unitBytes > mostBytes)
-    wanted = mostBytes > unitBytes ? mostBytes / unitBytes : 1;
-  return wanted < unitsPerRow ? wanted : unitsPerRow;
+/// A slot's units of one warp, of no more than two tiles and, unless a step of
+/// the tensor cores takes more, `mostBytes`. Some hide more of what a slot
+/// costs than one does, more take too many registers.
+constexpr int64_t persistentUnits(const GemmLayout &layout, int64_t mostBytes) {
+  const int64_t bytes = layout.unitLines * 64;
+  int64_t wanted = bytes >= 2048                                      ? 1
+                   : bytes >= 768 || (layout.isTable && bytes >= 512) ? 2
+                   : bytes >= 256                                     ? 4
+                                                                      : 8;
+  if (wanted * bytes > mostBytes)
+    wanted = mostBytes / bytes;
+  if (wanted > layout.units)
+    wanted = layout.units;
+  const int64_t whole = wanted / layout.stepUnits * layout.stepUnits;
+  return whole > 0 ? whole : layout.stepUnits;
 }
 
 /// Tokens of a step from which on kernels for sm_90a take wgmma.

@@ -124,6 +124,86 @@ QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
   }
 }
 
+//===----------------------------------------------------------------------===//
+// Codes as unsigned bytes
+//===----------------------------------------------------------------------===//
+
+/// Integer codes can be multiplied where they stand in a byte, as numbers from
+/// zero on: that takes fewer instructions than signed bytes, and the sum of the
+/// activations makes zero points good. Products go to two sums, of codes that
+/// stand low and of those that stand so many times higher:
+__host__ __device__ constexpr int upperTimes(int code) {
+  return code == Int2 ? 4 : 16;
+}
+/// How many times too large the upper ones are.
+__host__ __device__ constexpr int unsignedFactor(int code) {
+  return code == Int2 ? 64 : 16;
+}
+/// Steps that are multiplied at a time.
+__host__ __device__ constexpr int unsignedSteps(int code) {
+  return code == Int4 ? 2 : 1;
+}
+
+/// The bits of `b` where `Mask` has ones, those of `a` elsewhere. (The compiler
+/// would mask each use of the result by itself.)
+template <uint32_t Mask>
+QCC_DEVICE uint32_t selectBits(uint32_t a, uint32_t b) {
+  uint32_t r;
+  asm("lop3.b32 %0, %1, %2, %3, 0xd8;" : "=r"(r) : "r"(a), "r"(b), "n"(Mask));
+  return r;
+}
+
+/// Four words that have the three bits of an int3 each: element quads 0 to 3 of
+/// the first line of low parts in the lower halves of bytes, those of the
+/// second one in the upper halves.
+struct JoinedInt3 {
+  uint32_t quad[4];
+
+  __device__ __forceinline__ JoinedInt3(uint32_t low0, uint32_t low1,
+                                        uint32_t high) {
+    constexpr uint32_t lower = 0x0f0f0f0fU, top = 0x44444444U;
+    const uint32_t first = selectBits<lower>(low1 << 4, low0),
+                   second = selectBits<lower>(low1, low0 >> 4);
+    quad[0] = selectBits<top>(first, high << 2);
+    quad[1] = selectBits<top>(first >> 2, high << 1);
+    quad[2] = selectBits<top>(second, high);
+    quad[3] = selectBits<top>(second >> 2, high >> 1);
+  }
+};
+
+/// Adds the products of unsignedSteps steps to `sums`; `x` are their blocks of
+/// activations, those of int4 in the order low nibbles of both steps, then high
+/// ones.
+template <int Code>
+QCC_DEVICE void multiplyUnsigned(const LaneCodes<Code> *steps, const uint2 *x,
+                                 int (&sums)[2][4]) {
+  if constexpr (Code == Int4) {
+    const uint2 w = steps[0].line[0], u = steps[1].line[0];
+    constexpr uint32_t low = 0x0f0f0f0fU, high = 0xf0f0f0f0U;
+    mmaU8(sums[0], w.x & low, w.y & low, u.x & low, u.y & low, x[0].x, x[0].y);
+    mmaU8(sums[1], w.x & high, w.y & high, u.x & high, u.y & high, x[1].x,
+          x[1].y);
+  } else if constexpr (Code == Int2) {
+    const uint2 w = steps[0].line[0], v = {w.x << 4, w.y << 4};
+    constexpr uint32_t low = 0x30303030U, high = 0xc0c0c0c0U;
+    mmaU8(sums[0], v.x & low, v.y & low, w.x & low, w.y & low, x[0].x, x[1].x);
+    mmaU8(sums[1], v.x & high, v.y & high, w.x & high, w.y & high, x[0].y,
+          x[1].y);
+  } else {
+    static_assert(Code == Int3);
+    const uint2 *l = steps[0].line;
+    const JoinedInt3 a(l[0].x, l[1].x, l[2].x), b(l[0].y, l[1].y, l[2].y);
+    constexpr uint32_t low = 0x07070707U, high = 0x70707070U;
+#pragma unroll
+    for (int i = 0; i < 4; i += 2) {
+      mmaU8(sums[0], a.quad[i] & low, b.quad[i] & low, a.quad[i + 1] & low,
+            b.quad[i + 1] & low, x[i / 2].x, x[i / 2].y);
+      mmaU8(sums[1], a.quad[i] & high, b.quad[i] & high, a.quad[i + 1] & high,
+            b.quad[i + 1] & high, x[2 + i / 2].x, x[2 + i / 2].y);
+    }
+  }
+}
+
 /// The value of a table code; `code` is a constant (docs/formats.md).
 template <int Code>
 __host__ __device__ constexpr float tableValue(int code) {

@@ -57,17 +57,13 @@ public:
   __device__ __forceinline__ void stage(uint64_t input, uint64_t rest,
                                         uint64_t weight, uint64_t bias,
                                         uint64_t order, uint32_t tag) {
-    const int rows = K::gather ? this->step->logit_count : K::maxTokens;
-    for (int m = 0; m < rows; ++m) {
-      const int row =
-          K::gather ? pointer<const int>(this->step->logit_rows)[m] : m;
-      PersistentStage<K>::runRow(
-          m, pointer<const float>(input) + int64_t(row) * K::stride,
-          pointer<const float>(rest) + int64_t(row) * K::stride,
+    // A loop: with a condition, ptxas keeps more in registers (nf4 1 % slower).
+    for (int rows = K::gather ? this->step->logit_count : 1; rows > 0; --rows)
+      PersistentStage<K>::stage(
+          pointer<const float>(input), pointer<const float>(rest),
           pointer<const float>(weight), pointer<const float>(bias),
           pointer<const float>(order), tag, this->shared + Places<P>::xAt,
           rooms(), turn);
-    }
     syncConsumers();
   }
 
@@ -109,8 +105,7 @@ public:
 
     Round<K> round(begin, end);
     // Of the row that this thread stores in the first round.
-    const Addend early =
-        K::maxTokens == 1 ? loadAddend<K>(round, tid, ends) : Addend{};
+    const Addend early = loadAddend<K>(round, tid, ends);
     // What a slot's products need is read behind those of the slot in front,
     // which are scaled and added up meanwhile: a warp waits for shared memory
     // and for the tensor cores at once.
@@ -119,13 +114,13 @@ public:
     const PairTable<Places<P>::pairsAt, P::isSpread> table = {
         uint32_t(Places<P>::template pairsOf<K::code>() + lane * 4), this->base,
         128 + threadIdx.z};
-    typename Sums::Activations x[perWarp];
+    typename Sums::Activations x;
     Fetched<K> now = {};
     fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
     fetchScales<K>(now, scales, slot, place, warp, lane);
     // Sums of the tile `current`, and of the one behind it, if its first units
     // have been seen.
-    float v[Sums::sets][2] = {}, later[Sums::sets][2] = {};
+    float v[2] = {}, later[2] = {};
     int current = place.tile, behind = -1, seen = -1;
     // Units from the slot's first one on.
     int left = end - begin;
@@ -142,26 +137,23 @@ public:
             continue;
           }
           skipTo(round, current, warp, lane);
+          Sums::join(v);
           put(round, current, v, warp, lane);
           round.written = current + 1;
           current = behind >= 0 ? behind : wanted;
           behind = -1;
 #pragma unroll
-          for (int s = 0; s < Sums::sets; ++s)
-#pragma unroll
-            for (int r = 0; r < 2; ++r) {
-              v[s][r] = later[s][r];
-              later[s][r] = 0;
-            }
+          for (int r = 0; r < 2; ++r) {
+            v[r] = later[r];
+            later[r] = 0;
+          }
         }
         seen = wanted;
       }
       if (isOver)
         break;
-      typename Sums::Products products[perWarp];
-#pragma unroll
-      for (int j = 0; j < perWarp; ++j)
-        Sums::multiply(now.codes[j], x[j], table, products[j]);
+      typename Sums::Products products;
+      Sums::multiply(now.codes, x, table, products);
 
       const Place<K> unit = place;
       const int own = left - warp * perWarp; // of this warp and behind it
@@ -178,25 +170,26 @@ public:
                                    unit.behind(perWarp - 1).tile == current;
       if (isOne) {
 #pragma unroll
-        for (int j = 0; j < perWarp; ++j)
-          Sums::add(v, products[j], scaleOf<K>(now, j, lane), now.zero[j]);
+        for (int i = 0; i < Sums::rounds; ++i)
+          Sums::add(v, products, i, scaleOf<K>(now, i, lane), now.zero[i],
+                    lane);
       } else if constexpr (!K::isEven) {
+        const int last = unit.behind(smaller(own, perWarp) - 1).tile;
+        if (own > 0 && last != current)
+          behind = last;
 #pragma unroll
-        for (int j = 0; j < perWarp; ++j) {
-          const int tile = unit.behind(j).tile;
-          float part[Sums::sets][2] = {};
-          Sums::add(part, products[j], scaleOf<K>(now, j, lane), now.zero[j]);
-          const bool exists = j < own, isLater = tile != current;
-          if (exists && isLater)
-            behind = tile;
+        for (int i = 0; i < Sums::rounds; ++i) {
+          const int j = i * Sums::parts + Sums::partOf(lane);
+          float part[2] = {};
+          Sums::add(part, products, i, scaleOf<K>(now, i, lane), now.zero[i],
+                    lane);
+          const bool exists = j < own, isLater = unit.behind(j).tile != current;
 #pragma unroll
-          for (int s = 0; s < Sums::sets; ++s)
-#pragma unroll
-            for (int r = 0; r < 2; ++r) {
-              v[s][r] += exists && !isLater ? part[s][r] : 0.0F;
-              if (j > 0)
-                later[s][r] += exists && isLater ? part[s][r] : 0.0F;
-            }
+          for (int r = 0; r < 2; ++r) {
+            v[r] += exists && !isLater ? part[r] : 0.0F;
+            if (perWarp > 1)
+              later[r] += exists && isLater ? part[r] : 0.0F;
+          }
         }
       }
       if (left > 0)
@@ -242,25 +235,22 @@ private:
     __device__ __forceinline__ int unit() const {
       return tile * K::unitsPerRow + k;
     }
-    /// The `j`th unit of a warp's part of a slot that begins here; `j` is a
-    /// constant after unrolling.
+    /// The `j`th unit of a warp's part of a slot that begins here.
     __device__ __forceinline__ Place behind(int j) const {
       Place other = *this;
-      if (K::isEven)
-        other.k += j;
-      else
-        other.template advance<1>(j);
+      other.k += j;
+      if (!K::isEven && other.k >= K::unitsPerRow) {
+        other.k -= K::unitsPerRow;
+        ++other.tile;
+      }
       return other;
     }
-    /// `times` is a constant after unrolling.
     template <int By>
-    __device__ __forceinline__ void advance(int times = 1) {
-      for (int i = 0; i < times; ++i) {
-        constexpr int rows = By / K::unitsPerRow, rest = By % K::unitsPerRow;
-        const bool wraps = k + rest >= K::unitsPerRow;
-        tile += rows + int(wraps);
-        k += rest - (wraps ? K::unitsPerRow : 0);
-      }
+    __device__ __forceinline__ void advance() {
+      constexpr int rows = By / K::unitsPerRow, rest = By % K::unitsPerRow;
+      const bool wraps = k + rest >= K::unitsPerRow;
+      tile += rows + int(wraps);
+      k += rest - (wraps ? K::unitsPerRow : 0);
     }
   };
 
@@ -275,21 +265,24 @@ private:
   /// A warp's part of a slot.
   template <class K>
   struct Fetched {
-    typename UnitSums<K>::Codes codes[K::perWarp];
-    uint2 scale[K::perWarp];   ///< as stored; 16-bit ones in the first word
-    uint32_t zero[K::perWarp]; ///< a byte each row
+    using Sums = UnitSums<K>;
+    typename Sums::Codes codes;
+    /// Of the units that the lane scales.
+    uint2 scale[Sums::rounds];   ///< as stored; 16-bit ones in the first word
+    uint32_t zero[Sums::rounds]; ///< a byte each row
     /// Nested scales: lane i has row i % 16 of units i / 16, 2 + i / 16, ...
     float unnested[(K::perWarp + 1) / 2];
   };
 
-  /// Unit `j`'s scales of a lane's two rows.
+  /// A lane's scales of its two rows, of the unit of round `i` that it scales.
   template <class K>
-  static __device__ __forceinline__ uint2 scaleOf(const Fetched<K> &from, int j,
+  static __device__ __forceinline__ uint2 scaleOf(const Fetched<K> &from, int i,
                                                   int lane) {
     if constexpr (K::nested == 0)
-      return from.scale[j];
-    const int source = j % 2 * 16 + lane / 4 * 2;
-    const float own = from.unnested[j / 2];
+      return from.scale[i];
+    static_assert(K::nested == 0 || UnitSums<K>::parts == 1);
+    const int source = i % 2 * 16 + lane / 4 * 2;
+    const float own = from.unnested[i / 2];
     return {__float_as_uint(__shfl_sync(~0U, own, source)),
             __float_as_uint(__shfl_sync(~0U, own, source + 1))};
   }
@@ -341,22 +334,29 @@ private:
   /// next slot of the ring, which begins with unit `slot`, and reads the codes.
   template <class K>
   __device__ __forceinline__ void
-  fetchCodes(Fetched<K> &to, typename UnitSums<K>::Activations (&x)[K::perWarp],
-             uint32_t xAt, Place<K> slot, Place<K> place, int warp, int lane) {
+  fetchCodes(Fetched<K> &to, typename UnitSums<K>::Activations &x, uint32_t xAt,
+             Place<K> slot, Place<K> place, int warp, int lane) {
     using Sums = UnitSums<K>;
+    const int first = Sums::unitOf(lane);
 #pragma unroll
-    for (int j = 0; j < K::perWarp; ++j)
-      Sums::load(x[j], xAt, place.behind(j).k, lane);
+    for (int i = 0; i < Sums::count; ++i)
+      Sums::load(x.block[i], xAt, place.behind(i * K::stepUnits + first).k,
+                 lane);
+#pragma unroll
+    for (int i = 0; i < Sums::rounds; ++i)
+      x.sum[i] = Sums::loadSum(
+          xAt, place.behind(i * Sums::parts + Sums::partOf(lane)).k);
     this->waitForSlot();
 #pragma unroll
-    for (int j = 0; j < K::perWarp; ++j) {
+    for (int i = 0; i < Sums::count; ++i) {
+      const int j = i * K::stepUnits + first;
       const Place<K> unit = place.behind(j);
       // Units lie one behind the other, but a row's last may be shorter.
       constexpr int missing = K::unitsPerRow * K::unitBytes - K::tileBytes;
       const uint32_t from = this->slotAt() +
                             (warp * K::perWarp + j) * K::unitBytes -
                             (unit.tile - slot.tile) * missing;
-      Sums::load(to.codes[j], from, unit.k == K::unitsPerRow - 1, lane);
+      Sums::load(to.codes.step[i], from, unit.k == K::unitsPerRow - 1, lane);
     }
   }
   /// Reads the scales and zero points of those units and gives the slot back.
@@ -370,21 +370,23 @@ private:
     if constexpr (K::nested != 0) {
       unnest<K>(to, scales, place, warp, lane);
     } else if constexpr (K::scaleLine != 0) {
+      using Sums = UnitSums<K>;
 #pragma unroll
-      for (int j = 0; j < K::perWarp; ++j) {
+      for (int i = 0; i < Sums::rounds; ++i) {
+        const int j = i * Sums::parts + Sums::partOf(lane);
         const int line =
             lineOf<K>(scales, place.behind(j), warp * K::perWarp + j);
         const uint32_t at = scales.at + line * K::scaleLine;
         if (K::scaleType == ElementF32)
-          to.scale[j] = loadShared8(at + g * 8);
+          to.scale[i] = loadShared8(at + g * 8);
         else
           asm volatile("ld.shared.u32 %0, [%1];"
-                       : "=r"(to.scale[j].x)
+                       : "=r"(to.scale[i].x)
                        : "r"(at + g * 4));
         if (K::zeroLine)
           asm volatile(
               "ld.shared.u16 %0, [%1];"
-              : "=r"(to.zero[j])
+              : "=r"(to.zero[i])
               : "r"(scales.at + K::zerosAt + line * K::zeroLine + g * 2));
       }
     }
@@ -396,17 +398,16 @@ private:
   }
   /// A warp's sums of a tile of the round, of its 16 rows.
   template <class K>
-  __device__ __forceinline__ float *sums(int tile, int warp, int token) const {
+  __device__ __forceinline__ float *sums(int tile, int warp) const {
     int at;
     if constexpr (P::sumsInTable) {
       // Two warps' are behind each entry of the table.
       constexpr int warps = (kConsumerWarps + 1) / 2 * 2;
-      static_assert(K::maxTokens == 1 && K::roundTiles * warps <= 2 * 256);
+      static_assert(K::roundTiles * warps <= 2 * 256);
       at = Places<P>::pairsAt + 128 + tile * (warps * 128) +
            (warp + warp / 2 * 2) * 64;
     } else {
-      at = Places<P>::sumsAt +
-           ((tile * kConsumerWarps + warp) * K::maxTokens + token) * 64;
+      at = Places<P>::sumsAt + (tile * kConsumerWarps + warp) * 64;
     }
     return reinterpret_cast<float *>(this->shared + at);
   }
@@ -415,23 +416,17 @@ private:
   template <class K>
   __device__ __forceinline__ void skipTo(Round<K> &round, int tile, int warp,
                                          int lane) {
-    constexpr int sets = UnitSums<K>::sets;
-    float zeros[sets][2] = {};
+    const float zeros[2] = {};
 #pragma unroll 1
     for (; round.written < tile; ++round.written)
       put(round, round.written, zeros, warp, lane);
   }
-  template <class K, int Sets>
+  template <class K>
   __device__ __forceinline__ void put(const Round<K> &round, int tile,
-                                      const float (&v)[Sets][2], int warp,
-                                      int lane) {
-#pragma unroll
-    for (int s = 0; s < Sets; ++s) {
-      const int token = s * 4 + lane % 4;
-      if (token < K::maxTokens)
-        *reinterpret_cast<float2 *>(sums<K>(tile - round.from, warp, token) +
-                                    lane / 4 * 2) = {v[s][0], v[s][1]};
-    }
+                                      const float (&v)[2], int warp, int lane) {
+    if (lane % 4 == 0)
+      *reinterpret_cast<float2 *>(sums<K>(tile - round.from, warp) +
+                                  lane / 4 * 2) = {v[0], v[1]};
   }
 
   /// What is added to output `i` of the round, as it is now.
@@ -439,16 +434,14 @@ private:
   static __device__ __forceinline__ Addend loadAddend(const Round<K> &round,
                                                       int i, const Ends &ends) {
     constexpr int itemTiles = K::glu ? 2 : 1;
-    const int r = i % 16, token = i / 16 % K::maxTokens,
-              item = i / (16 * K::maxTokens);
+    const int r = i % 16, item = i / 16;
     const int row = (round.from + item * itemTiles) * 16 + r;
     if (row >= K::rows || item * itemTiles >= round.end() - round.from)
       return {};
     if (K::hasResidual) {
       const int column = K::glu ? row / 32 * 16 + r : row;
-      const int64_t from = int64_t(token) * K::residualStride + column;
-      const float *value = pointer<const float>(ends.residual) + from,
-                  *rest = pointer<const float>(ends.residualRest) + from;
+      const float *value = pointer<const float>(ends.residual) + column,
+                  *rest = pointer<const float>(ends.residualRest) + column;
       return {loadPart<K>(value), K::residualHasRest ? loadPart<K>(rest) : 0};
     }
     return {K::hasBias ? pointer<const float>(ends.bias)[row] : 0.0F, 0};
@@ -482,29 +475,24 @@ private:
     skipTo(round, end, warp, tid % 32);
     syncConsumers();
     const int items = (end - round.from) / itemTiles;
-    const float *xScales = reinterpret_cast<const float *>(
+    const float *xScaleAt = reinterpret_cast<const float *>(
         this->shared + Places<P>::xAt + K::xScalesAt);
-    const int tokens =
-        K::gather ? int(this->step->logit_count) : int(K::maxTokens);
-    for (int i = tid; i < items * K::maxTokens * 16; i += kConsumers) {
-      const int r = i % 16, token = i / 16 % K::maxTokens,
-                item = i / (16 * K::maxTokens);
+    for (int i = tid; i < items * 16; i += kConsumers) {
+      const int r = i % 16, item = i / 16;
       const int tile = round.from + item * itemTiles;
       const int row = tile * 16 + r;
-      if (row >= K::rows || token >= tokens)
+      if (row >= K::rows)
         continue;
       const int column = K::glu ? row / 32 * 16 + r : row;
-      const int64_t at = int64_t(token) * K::outputStride + column;
       const bool isSecond = K::canSplit && tile * units < round.begin,
                  isFirst = K::canSplit && (tile + 1) * units > round.stop;
       const float xScale =
-          K::code == BF16 ? 1.0F : xScales[token] * sumScale<K::code>();
-      const bool isEarly = K::maxTokens == 1 && i < kConsumers &&
-                           round.from == round.begin / units;
+          K::code == BF16 ? 1.0F : *xScaleAt * UnitSums<K>::sumScale;
+      const bool isEarly = i < kConsumers && round.from == round.begin / units;
       Addend addend = isEarly ? early : loadAddend<K>(round, i, ends);
-      float v = add<K>(item * itemTiles, token, r) * xScale;
+      float v = add<K>(item * itemTiles, r) * xScale;
       if (isSecond) {
-        store<K>(ends.outputRest, at, v, ends.outputTag);
+        store<K>(ends.outputRest, column, v, ends.outputTag);
         continue;
       }
       while (!isHere<K>(addend, ends.residualTag))
@@ -517,26 +505,26 @@ private:
         v += K::hasResidual ? pointer<const float>(ends.bias)[row] : more;
       v = activate<K::activation>(v);
       if (K::glu) {
-        float up = add<K>(item * itemTiles + itemTiles - 1, token, r) * xScale;
+        float up = add<K>(item * itemTiles + itemTiles - 1, r) * xScale;
         if (K::hasBias)
           up += pointer<const float>(ends.bias)[row + 16];
         v *= up;
       }
       if (K::hasResidual)
         v += more;
-      store<K>(ends.output, at, v, ends.outputTag);
+      store<K>(ends.output, column, v, ends.outputTag);
       if (K::hasRest && !isFirst)
-        store<K>(ends.outputRest, at, 0, ends.outputTag);
+        store<K>(ends.outputRest, column, 0, ends.outputTag);
     }
     round.from = round.written = end;
     syncConsumers();
   }
   template <class K>
-  __device__ __forceinline__ float add(int tile, int token, int r) const {
+  __device__ __forceinline__ float add(int tile, int r) const {
     float v = 0;
 #pragma unroll
     for (int w = 0; w < kConsumerWarps; ++w)
-      v += sums<K>(tile, w, token)[r];
+      v += sums<K>(tile, w)[r];
     return v;
   }
 

@@ -131,11 +131,11 @@ struct PersistentStage {
     return isMissing;
   }
 
-  /// Stages row `m` into `staged` (shared memory). All consumers call it.
+  /// Stages a row into `staged` (shared memory). All consumers call it.
   static __device__ __forceinline__ void
-  runRow(int m, const float *x, const float *rest, const float *weight,
-         const float *bias, const float *order, uint32_t tag, char *staged,
-         float *rooms, uint32_t &turn) {
+  stage(const float *x, const float *rest, const float *weight,
+        const float *bias, const float *order, uint32_t tag, char *staged,
+        float *rooms, uint32_t &turn) {
     const int thread = opaque(int(threadIdx.x));
     float values[count][width];
 #pragma unroll
@@ -190,8 +190,7 @@ struct PersistentStage {
           v[i] += more[i];
       });
     // A row's sums, if the weight has zero points, are counted from zero.
-    int *sums =
-        reinterpret_cast<int *>(staged + K::sumsAt) + int64_t(m) * K::units;
+    int *sums = reinterpret_cast<int *>(staged + K::sumsAt);
     if (needsSums && !isUnitInWarp)
       for (int u = thread; u < K::units; u += kConsumers)
         sums[u] = 0;
@@ -279,10 +278,8 @@ struct PersistentStage {
     if (K::code != BF16)
       factor = largest > 1e-30F ? top / largest : 0.0F;
     if (thread == 0)
-      reinterpret_cast<float *>(staged + K::scalesAt)[m] =
-          largest * (1.0F / top);
+      *reinterpret_cast<float *>(staged + K::scalesAt) = largest * (1.0F / top);
 
-    char *blocks = staged + int64_t(m) * K::rowBlocks * (K::isTable ? 32 : 16);
 #pragma unroll
     for (int n = 0; n < count; ++n) {
       const int block = blockOf(n, thread), half = thread % halves;
@@ -306,7 +303,7 @@ struct PersistentStage {
                               second - fromHalf(uint16_t(upper[i] >> 16)));
         }
         if (exists)
-          storeHalves<16>(blocks + block * 32 + half * 8,
+          storeHalves<16>(staged + block * 32 + half * 8,
                           uint2{upper[0], upper[1]}, uint2{lower[0], lower[1]},
                           block / 4 % 2);
       } else if constexpr (K::isFloat) {
@@ -322,7 +319,7 @@ struct PersistentStage {
           lower[i / 2] |= uint32_t(low) << (i % 2 * 16);
         }
         if (exists)
-          storeBlock(blocks, block, half, uint2{upper[0], upper[1]},
+          storeBlock(staged, block, half, uint2{upper[0], upper[1]},
                      uint2{lower[0], lower[1]});
       } else {
         // fixed + 128 is added to 1.5 * 2^23, which rounds it and leaves it in
@@ -346,7 +343,7 @@ struct PersistentStage {
             sum += __shfl_xor_sync(~0U, sum, o);
         if constexpr (needsSums) {
           int *to = &sums[block / K::unitBlocks];
-          const int value = int(sum) * K::sumFactor;
+          const int value = int(sum) * -K::codeFactor;
           if constexpr (isUnitInWarp) {
             if (exists && thread % unitThreads == 0)
               *to = value;
@@ -355,7 +352,7 @@ struct PersistentStage {
           }
         }
         if (exists)
-          storeBlock(blocks, block, half, permute(first, second, 0x7632),
+          storeBlock(staged, block, half, permute(first, second, 0x7632),
                      permute(first, second, 0x5410) ^ kSigns);
       }
     }
@@ -375,20 +372,23 @@ private:
   /// Stores the upper and the lower halves of four elements.
   template <class T>
   static __device__ __forceinline__ void
-  storeBlock(char *blocks, int block, int half, T upper, T lower) {
+  storeBlock(char *staged, int block, int half, T upper, T lower) {
     constexpr int bytes = sizeof(T);
-    if constexpr (K::isPaired) {
-      // What a lane wants of two steps lies together, the upper halves in front
-      // of the lower ones; of codes with zero points elements of low nibbles of
+    if constexpr (K::isPaired && K::laneBlocks > 1) {
+      // A lane's blocks lie together two by two, the upper halves in front.
+      const int at = block / 2 * 32 + block % 2 * 8 + half * bytes;
+      storeHalves<16>(staged + at, upper, lower, block / 8 % 2);
+    } else if constexpr (K::isPaired) {
+      // So do blocks of two steps; of unsigned nibbles, elements of low ones of
       // both steps, then of high ones.
       const int inUnit = block % K::unitBlocks, pair = inUnit / 8,
                 step = inUnit / 4 % 2;
       const int at =
           (block - inUnit) * 16 + pair * 128 + inUnit % 4 * 32 +
-          (K::isNibbles ? half * 8 + step * bytes : step * 8 + half * bytes);
-      storeHalves<16>(blocks + at, upper, lower, block / 8 % 2);
+          (K::isUnsigned ? half * 8 + step * bytes : step * 8 + half * bytes);
+      storeHalves<16>(staged + at, upper, lower, block / 8 % 2);
     } else {
-      storeHalves<8>(blocks + block * 16 + half * bytes, upper, lower,
+      storeHalves<8>(staged + block * 16 + half * bytes, upper, lower,
                      block / 8 % 2);
     }
   }

@@ -1,7 +1,9 @@
 //===- persistent_units.cuh - The products of a warp ------------*- C++ -*-===//
 //
 // Products are those of gemv.cuh: exact int32 sums of a unit, scaled and added
-// up in f32 in the order of the stream. Table codes are another matter: with
+// up in f32 in the order of the stream. One token's sums are in all lanes of a
+// row, so each of them scales its part of the units, and the parts are added up
+// where a tile ends. Table codes are another matter: with
 // byte permutations they cost about an instruction a code, of a kind that an SM
 // does half as many of as of others. Here they are looked up two at a time in a
 // table in shared memory that has a copy for every lane, and multiply
@@ -15,12 +17,6 @@
 #include "codegen/cuda/kernels/codes.cuh"
 
 namespace qcc::cuda {
-
-/// What sums of a unit are in.
-template <int Code>
-constexpr float sumScale() {
-  return isTableCode(Code) ? 1.0F : sumUnit(Code);
-}
 
 /// The pair tables, `At` bytes into the block's shared memory, for one lane.
 template <int At, bool IsSpread>
@@ -64,34 +60,62 @@ QCC_DEVICE uint4 loadShared16(uint32_t address) {
   return v;
 }
 
-/// The arithmetic of a lane: 4 g + t has rows 2 g and 2 g + 1 of a tile, and
-/// token 4 s + t of each set s.
+/// The arithmetic of a lane: 4 g + t has rows 2 g and 2 g + 1 of a tile.
+///
+/// A unit has a number of the tensor cores' steps, and columns g of the other
+/// operand are the upper and the lower halves of its activations four times
+/// over. Or K::stepUnits units are one step, where groups are smaller than
+/// that: then each pair of columns has the activations of one of them, and
+/// zeros, so that its sums come out apart.
 template <class K>
 struct UnitSums {
   static constexpr int code = K::code;
   static constexpr bool isFloat = isFloatCode(code),
                         isTable = isTableCode(code);
   static constexpr int blockBytes = isTable ? 32 : 16;
-  static constexpr int sets = K::maxTokens > 4 ? 2 : 1;
   static constexpr int steps =
       (K::unitLines + stepLines(code) - 1) / stepLines(code);
   static constexpr int blocks = steps * (isTable ? 2 : laneBlocks(code));
   static constexpr bool isRagged =
       isFloat && (K::unitLines % stepLines(code) != 0 ||
                   K::lastLines % stepLines(code) != 0);
+  /// A warp's products of a slot.
+  static constexpr int count = K::perWarp / K::stepUnits;
+  /// A warp's units of a slot come in rounds of so many, of which a lane scales
+  /// one. (Nested scales take turns at other things, and registers.)
+  static constexpr int parts = K::stepUnits > 1                 ? K::stepUnits
+                               : K::scaleLine == 0 || K::nested ? 1
+                               : K::perWarp % 4 == 0            ? 4
+                               : K::perWarp % 2 == 0            ? 2
+                                                                : 1;
+  static constexpr int rounds = K::perWarp / parts;
+  static_assert(count * K::stepUnits == K::perWarp);
+  /// Sums are so many times too large.
+  static constexpr float sumScale =
+      isTable || isFloat ? 1.0F : 1.0F / K::codeFactor;
 
-  /// A lane's codes of a unit, and its activations.
+  /// The unit of each round that a lane scales.
+  static __device__ __forceinline__ int partOf(int lane) {
+    return lane % parts;
+  }
+  /// The unit of those of a step that a lane's codes and activations are of.
+  static __device__ __forceinline__ int unitOf(int lane) {
+    return K::stepUnits == 1 ? 0 : lane % 4 * K::stepUnits / 4;
+  }
+
+  /// A lane's codes of its warp's units, and its activations.
   struct Codes {
-    LaneCodes<code> step[steps];
+    LaneCodes<code> step[count][steps];
   };
   struct Activations {
-    uint2 block[sets][blocks];
-    int sum[sets]; ///< of a unit, times -codeFactor, for zero points
+    uint2 block[count][blocks];
+    int sum[rounds]; ///< of a unit, times -codeFactor, for zero points
   };
 
-  static __device__ __forceinline__ void load(Codes &codes, uint32_t at,
-                                              bool isLast, int lane) {
-    const int g = lane / 4, t = lane % 4;
+  /// The codes of a product, whose unit (of this lane) lies at `at`.
+  static __device__ __forceinline__ void
+  load(LaneCodes<code> (&codes)[steps], uint32_t at, bool isLast, int lane) {
+    const int g = lane / 4, t = lane % (4 / K::stepUnits);
 #pragma unroll
     for (int s = 0; s < steps; ++s)
 #pragma unroll
@@ -102,70 +126,48 @@ struct UnitSums {
         // unit need not be.
         if (isRagged && line >= (isLast ? K::lastLines : K::unitLines))
           v = {0, 0};
-        codes.step[s].line[i] = v;
+        codes[s].line[i] = v;
       }
   }
 
-  static __device__ __forceinline__ void load(Activations &x, uint32_t xAt,
+  /// The activations of a product, which are unit `k` of a row.
+  static __device__ __forceinline__ void load(uint2 (&x)[blocks], uint32_t xAt,
                                               int k, int lane) {
+    // Two blocks lie together, of neighbouring steps or of one.
+    constexpr bool isPaired = isTable || K::isPaired,
+                   isOfTwo = !isTable && isPaired && laneBlocks(code) == 1;
+    constexpr int laneBytes = laneBlocks(code) * blockBytes;
+    const uint32_t half = lane / 4 & 1, t = lane % (4 / K::stepUnits),
+                   from = xAt + uint32_t(k) * K::unitBlocks * blockBytes +
+                          t * (isOfTwo ? 32 : laneBytes) +
+                          half * (isPaired ? 16 : 8);
+    if constexpr (isPaired) {
+      constexpr int perStep = isOfTwo ? 1 : blocks / steps;
 #pragma unroll
-    for (int set = 0; set < sets; ++set) {
-      if (K::hasZero)
-        asm volatile("ld.shared.s32 %0, [%1];"
-                     : "=r"(x.sum[set])
-                     : "r"(xAt + K::sumsAt +
-                           (smaller(set * 4 + lane % 4, K::maxTokens - 1) *
-                                K::unitsPerRow +
-                            k) *
-                               4));
-      // Lane 4 g + t holds column g: a half of token g / 2.
-      const int token = smaller(set * 4 + lane / 8, K::maxTokens - 1);
-      const uint32_t from =
-          xAt +
-          (uint32_t(token) * K::rowBlocks + uint32_t(k) * K::unitBlocks +
-           uint32_t(lane % 4 * laneBlocks(code))) *
-              blockBytes +
-          (lane / 4 & 1) * (blockBytes / 2);
-      if constexpr (isTable) {
-#pragma unroll
-        for (int s = 0; s < steps; ++s) {
-          const uint4 v = loadShared16(from + s * 4 * blockBytes);
-          x.block[set][2 * s] = {v.x, v.y};
-          x.block[set][2 * s + 1] = {v.z, v.w};
-        }
-        continue;
+      for (int b = 0; b < blocks; b += 2) {
+        uint4 v =
+            loadShared16(from + b / perStep * 4 * laneBytes + b % perStep * 16);
+        if (K::stepUnits > 1 && unitOf(lane) != lane / 8 % K::stepUnits)
+          v = {0, 0, 0, 0};
+        x[b] = {v.x, v.y};
+        x[b + 1] = {v.z, v.w};
       }
-      if constexpr (K::isPaired) {
-        const uint32_t pair = from + lane % 4 * 16 + (lane / 4 & 1) * 8;
+    } else {
+      static_assert(K::stepUnits == 1);
 #pragma unroll
-        for (int s = 0; s < steps; s += 2) {
-          const uint4 v = loadShared16(pair + s * 64);
-          x.block[set][s] = {v.x, v.y};
-          x.block[set][s + 1] = {v.z, v.w};
-        }
-        continue;
-      }
-#pragma unroll
-      for (int s = 0; s < steps; ++s)
-#pragma unroll
-        for (int j = 0; j < laneBlocks(code); ++j)
-          x.block[set][s * laneBlocks(code) + j] =
-              loadShared8(from + (s * 4 * laneBlocks(code) + j) * 16);
+      for (int b = 0; b < blocks; ++b)
+        x[b] = loadShared8(from + b / laneBlocks(code) * 4 * laneBytes +
+                           b % laneBlocks(code) * 16);
     }
   }
-
-  /// The products of two steps of int4 with zero points: those of low nibbles
-  /// and those of high ones, 16 times too large, from zero on. It takes no
-  /// shifts, and the sum of the activations makes all of it good.
-  static __device__ __forceinline__ void nibbles(const LaneCodes<code> &first,
-                                                 const LaneCodes<code> &second,
-                                                 const uint2 *x,
-                                                 int (&sums)[2][4]) {
-    const uint2 w = first.line[0], u = second.line[0];
-    constexpr uint32_t low = 0x0f0f0f0fU, high = 0xf0f0f0f0U;
-    mmaU8(sums[0], w.x & low, w.y & low, u.x & low, u.y & low, x[0].x, x[0].y);
-    mmaU8(sums[1], w.x & high, w.y & high, u.x & high, u.y & high, x[1].x,
-          x[1].y);
+  /// The sum of the activations of unit `k`.
+  static __device__ __forceinline__ int loadSum(uint32_t xAt, int k) {
+    int sum = 0;
+    if (K::hasSums)
+      asm volatile("ld.shared.s32 %0, [%1];"
+                   : "=r"(sum)
+                   : "r"(xAt + K::sumsAt + k * 4));
+    return sum;
   }
 
   template <int J, class Table>
@@ -199,11 +201,12 @@ struct UnitSums {
     }
   }
 
-  /// The products of a unit, summed but not scaled.
+  /// The products of a warp's units, summed but not scaled. Two sums take
+  /// turns, so that products need not wait for each other.
   struct Products {
-    int sums[sets][2][4];
-    float values[sets][2][4];
-    int activations[sets]; ///< their sum
+    int sums[count][2][4];
+    float values[count][2][4];
+    int activations[rounds]; ///< their sums
   };
 
   template <class Table>
@@ -211,34 +214,36 @@ struct UnitSums {
   multiply(const Codes &codes, const Activations &x, const Table &table,
            Products &products) {
 #pragma unroll
-    for (int set = 0; set < sets; ++set) {
-      // Two sums take turns, so that products need not wait for each other.
-      int (&sums)[2][4] = products.sums[set];
-      float (&values)[2][4] = products.values[set];
+    for (int i = 0; i < rounds; ++i)
+      products.activations[i] = x.sum[i];
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        sums[i / 4][i % 4] = 0;
-        values[i / 4][i % 4] = 0;
+    for (int i = 0; i < count; ++i) {
+      int (&sums)[2][4] = products.sums[i];
+      float (&values)[2][4] = products.values[i];
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+        sums[j / 4][j % 4] = 0;
+        values[j / 4][j % 4] = 0;
       }
-      products.activations[set] = K::hasZero ? x.sum[set] : 0;
 #pragma unroll
-      for (int s = 0; s < steps; ++s)
-        if constexpr (K::isNibbles) {
-          if (s % 2 == 0)
-            nibbles(codes.step[s], codes.step[s + 1], &x.block[set][s], sums);
-        } else {
-          step<0>(codes.step[s], &x.block[set][s * (blocks / steps)], table,
-                  sums[s % 2], values[isTable ? 0 : s % 2]);
-        }
+      for (int s = 0; s < steps; ++s) {
+        const LaneCodes<code> *from = &codes.step[i][s];
+        const uint2 *block = &x.block[i][s * (blocks / steps)];
+        if constexpr (!K::isUnsigned)
+          step<0>(*from, block, table, sums[s % 2],
+                  values[isTable ? 0 : s % 2]);
+        else if (s % unsignedSteps(code) == 0)
+          multiplyUnsigned<code>(from, block, sums);
+      }
     }
   }
 
-  /// Adds a unit's products, in units of sumScale. Scales and zero points as
-  /// stored.
-  static __device__ __forceinline__ void add(float (&v)[sets][2],
+  /// Adds the products that a lane scales of round `round`, in units of
+  /// sumScale. Scales and zero points as stored.
+  static __device__ __forceinline__ void add(float (&v)[2],
                                              const Products &products,
-                                             uint2 storedScale,
-                                             uint32_t storedZero) {
+                                             int round, uint2 storedScale,
+                                             uint32_t storedZero, int lane) {
     float scale[2] = {1, 1};
     if (K::scaleLine)
 #pragma unroll
@@ -249,32 +254,54 @@ struct UnitSums {
                    : K::scaleType == ElementF16 ? fromHalf(half)
                                                 : fromBfloat(half);
       }
+    constexpr int perRound = count / rounds;
 #pragma unroll
-    for (int set = 0; set < sets; ++set) {
-      const int (&sums)[2][4] = products.sums[set];
-      const float (&values)[2][4] = products.values[set];
+    for (int r = 0; r < 2; ++r) {
+      auto own = sumOf(products, round * perRound, r);
 #pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        if constexpr (isTable) {
-          v[set][r] = fmaf(scale[r], values[0][2 * r] + values[0][2 * r + 1],
-                           v[set][r]);
-        } else if constexpr (isFloat) {
-          v[set][r] += (values[0][2 * r] + values[1][2 * r]) +
-                       (values[0][2 * r + 1] + values[1][2 * r + 1]);
-        } else {
-          constexpr int times = K::isNibbles ? 16 : 1;
-          int unit =
-              joinHalves(times * sums[0][2 * r] + sums[1][2 * r],
-                         times * sums[0][2 * r + 1] + sums[1][2 * r + 1]);
-          // Codes and zero points have the same bounds, so the sum of both
-          // products fits: |x| < 2^15, 256 elements, |code - zero| < 2^8.
-          if (K::hasZero)
-            unit += (int(r ? storedZero >> 8 : storedZero & 255) -
-                     (K::isNibbles ? 0 : K::defaultZero)) *
-                    products.activations[set];
-          v[set][r] = fmaf(scale[r], float(unit), v[set][r]);
-        }
+      for (int p = 1; p < perRound; ++p) {
+        const auto other = sumOf(products, round * perRound + p, r);
+        own = partOf(lane) == p ? other : own;
       }
+      if constexpr (isTable || isFloat) {
+        v[r] = K::scaleLine ? fmaf(scale[r], own, v[r]) : v[r] + own;
+      } else {
+        // Codes and zero points have the same bounds, so the sum of both
+        // products fits: |x| < 2^15, 256 elements, |code - zero| < 2^8.
+        if (K::hasSums) {
+          const int zero = K::hasZero
+                               ? int(r ? storedZero >> 8 : storedZero & 255)
+                               : K::defaultZero;
+          own += (zero - (K::isUnsigned ? 0 : K::defaultZero)) *
+                 products.activations[round];
+        }
+        v[r] = fmaf(scale[r], float(own), v[r]);
+      }
+    }
+  }
+  /// Adds up what the lanes of a row have of a tile.
+  static __device__ __forceinline__ void join(float (&v)[2]) {
+#pragma unroll
+    for (int other = 1; other < parts; other *= 2)
+#pragma unroll
+      for (int r = 0; r < 2; ++r)
+        v[r] += __shfl_xor_sync(~0U, v[r], other);
+  }
+
+private:
+  /// Row `r` of a lane's of product `i`.
+  static __device__ __forceinline__ auto sumOf(const Products &products, int i,
+                                               int r) {
+    if constexpr (isTable || isFloat) {
+      const float (&values)[2][4] = products.values[i];
+      return isTable ? values[0][2 * r] + values[0][2 * r + 1]
+                     : (values[0][2 * r] + values[1][2 * r]) +
+                           (values[0][2 * r + 1] + values[1][2 * r + 1]);
+    } else {
+      const int (&sums)[2][4] = products.sums[i];
+      constexpr int times = K::isUnsigned ? upperTimes(code) : 1;
+      return joinHalves(times * sums[0][2 * r] + sums[1][2 * r],
+                        times * sums[0][2 * r + 1] + sums[1][2 * r + 1]);
     }
   }
 };
