@@ -124,6 +124,19 @@ QCC_DEVICE Operand operandOf(const LaneCodes<Code> &codes) {
   }
 }
 
+/// Adds the products of an operand with `b`: to `sums` those of codes, to
+/// `values` those of floats.
+template <int Code>
+QCC_DEVICE void multiplyOperand(const Operand &w, uint2 b, int (&sums)[4],
+                                float (&values)[4]) {
+  if constexpr (Code == F16)
+    mmaF16(values, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+  else if constexpr (Code == BF16)
+    mmaBF16(values, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+  else
+    mmaS8(sums, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+}
+
 //===----------------------------------------------------------------------===//
 // Codes as unsigned bytes
 //===----------------------------------------------------------------------===//

@@ -266,17 +266,12 @@ private:
           b = tableOrder(b);
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          if constexpr (code == F16)
-            mmaF16(products[i][set], w[i].a0, w[i].a1, w[i].a2, w[i].a3, b.x,
-                   b.y);
-          else if constexpr (code == BF16)
-            mmaBF16(products[i][set], w[i].a0, w[i].a1, w[i].a2, w[i].a3, b.x,
-                    b.y);
-          else
-            mmaS8(upper[i][set], w[i].a0, w[i].a1, w[i].a2, w[i].a3, b.x, b.y);
+          // Codes have `sets` sums, floats one that is not used, and the other
+          // way round.
+          multiplyOperand<code>(w[i], b, upper[i][isFloat ? 0 : set],
+                                products[i][isFloat ? set : 0]);
           if constexpr (isTable)
-            mmaS8(lower[i][set], low[i].a0, low[i].a1, low[i].a2, low[i].a3,
-                  b.x, b.y);
+            multiplyOperand<code>(low[i], b, lower[i][set], products[i][0]);
         }
       }
       stepProducts<J + 1>(codes, xAt, upper, lower, products);

@@ -395,13 +395,7 @@ private:
         b = tableOrder(b);
         multiplyTable(codes, b, upper, lower);
       } else {
-        Operand w = operandOf<code, J>(codes);
-        if constexpr (code == F16)
-          mmaF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-        else if constexpr (code == BF16)
-          mmaBF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-        else
-          mmaS8(upper, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+        multiplyOperand<code>(operandOf<code, J>(codes), b, upper, sum);
       }
       products<J + 1>(codes, x, xAt, set, block, lane, upper, lower, sum);
     }

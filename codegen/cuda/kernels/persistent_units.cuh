@@ -189,14 +189,7 @@ struct UnitSums {
         mmaF16(sum, a.a0, a.a1, a.a2, a.a3, x[j].x, x[j].y);
       }
     } else if constexpr (J < laneBlocks(code)) {
-      uint2 b = x[J];
-      Operand w = operandOf<code, J>(codes);
-      if constexpr (code == F16)
-        mmaF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-      else if constexpr (code == BF16)
-        mmaBF16(sum, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
-      else
-        mmaS8(sums, w.a0, w.a1, w.a2, w.a3, b.x, b.y);
+      multiplyOperand<code>(operandOf<code, J>(codes), x[J], sums, sum);
       step<J + 1>(codes, x, table, sums, sum);
     }
   }
