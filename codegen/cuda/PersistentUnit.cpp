@@ -263,8 +263,8 @@ void PersistentGenerator::addRepeat(krn::RepeatOp op,
 
 PersistentUnit PersistentGenerator::run() {
   if (entry.getMaxTokens() != 1)
-    throw qrt::Error("is for steps of " + std::to_string(entry.getMaxTokens()) +
-                     " tokens, one kernel for steps of one");
+    throw qrt::Error("steps of " + std::to_string(entry.getMaxTokens()) +
+                     " tokens are not one kernel, only steps of 1 are");
   findRests();
   findSlots();
   tags.emplace(entry, [&](krn::GemmOp gemm) { return sharesOf(gemm); });

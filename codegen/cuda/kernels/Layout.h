@@ -241,8 +241,8 @@ constexpr int64_t kPairTableBytes = 256 * 32 * 4, kSpreadTableBytes = 256 * 256,
 /// gain more by other warps than they lose by 128 registers (docs/adr/0004).
 constexpr int64_t kConsumerWarps = 11, kTableConsumerWarps = 15;
 /// A slot's units of one warp, of no more than two tiles and, unless a step of
-/// the tensor cores takes more, `mostBytes`. Some hide more of what a slot
-/// costs than one does, more take too many registers.
+/// the tensor cores takes more, `mostBytes`. Several hide more of what a slot
+/// costs than one does, but take more registers.
 constexpr int64_t persistentUnits(const GemmLayout &layout, int64_t mostBytes) {
   const int64_t bytes = layout.unitLines * 64;
   int64_t wanted = bytes >= 2048                                      ? 1

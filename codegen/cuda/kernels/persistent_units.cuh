@@ -62,11 +62,11 @@ QCC_DEVICE uint4 loadShared16(uint32_t address) {
 
 /// The arithmetic of a lane: 4 g + t has rows 2 g and 2 g + 1 of a tile.
 ///
-/// A unit has a number of the tensor cores' steps, and columns g of the other
-/// operand are the upper and the lower halves of its activations four times
-/// over. Or K::stepUnits units are one step, where groups are smaller than
-/// that: then each pair of columns has the activations of one of them, and
-/// zeros, so that its sums come out apart.
+/// A unit is some of the tensor cores' steps, and the columns of the other
+/// operand are the upper and the lower halves of its activations, four times
+/// over. Where groups are smaller than a step, K::stepUnits units are one: each
+/// pair of columns has the activations of one of them, and zeros for the rest,
+/// so that their sums come out apart.
 template <class K>
 struct UnitSums {
   static constexpr int code = K::code;
@@ -82,7 +82,7 @@ struct UnitSums {
   /// A warp's products of a slot.
   static constexpr int count = K::perWarp / K::stepUnits;
   /// A warp's units of a slot come in rounds of so many, of which a lane scales
-  /// one. (Nested scales take turns at other things, and registers.)
+  /// one. (Nested scales are made by all lanes together.)
   static constexpr int parts = K::stepUnits > 1                 ? K::stepUnits
                                : K::scaleLine == 0 || K::nested ? 1
                                : K::perWarp % 4 == 0            ? 4
