@@ -144,13 +144,10 @@ QCC_DEVICE void multiplyOperand(const Operand &w, uint2 b, int (&sums)[4],
 /// Integer codes can be multiplied where they stand in a byte, as numbers from
 /// zero on: that takes fewer instructions than signed bytes, and the sum of the
 /// activations makes zero points good. Products go to two sums, of codes that
-/// stand low and of those that stand so many times higher:
+/// stand low and of those that stand so many times higher, which are 64 (int2)
+/// or 16 times too large (GemmLayout::codeFactor):
 __host__ __device__ constexpr int upperTimes(int code) {
   return code == Int2 ? 4 : 16;
-}
-/// How many times too large the upper ones are.
-__host__ __device__ constexpr int unsignedFactor(int code) {
-  return code == Int2 ? 64 : 16;
 }
 /// Steps that are multiplied at a time.
 __host__ __device__ constexpr int unsignedSteps(int code) {

@@ -216,6 +216,13 @@ QCC_DEVICE uint2 loadShared8(uint32_t address) {
                : "r"(address));
   return v;
 }
+QCC_DEVICE uint4 loadShared16(uint32_t address) {
+  uint4 v;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(address));
+  return v;
+}
 
 //===----------------------------------------------------------------------===//
 // Tensor cores

@@ -336,13 +336,6 @@ private:
     else
       mmaF16(c, a.x, a.y, a.z, a.w, b0, b1);
   }
-  static __device__ __forceinline__ uint4 loadShared16(uint32_t address) {
-    uint4 v;
-    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "r"(address));
-    return v;
-  }
 
   /// Puts a head's elements, `apart` bytes from each other, into a slot. Copies
   /// into the slot follow, of another kind: hence the fence.

@@ -3,11 +3,12 @@
 // Products are those of gemv.cuh: exact int32 sums of a unit, scaled and added
 // up in f32 in the order of the stream. One token's sums are in all lanes of a
 // row, so each of them scales its part of the units, and the parts are added up
-// where a tile ends. Table codes are another matter: with
-// byte permutations they cost about an instruction a code, of a kind that an SM
-// does half as many of as of others. Here they are looked up two at a time in a
-// table in shared memory that has a copy for every lane, and multiply
-// activations that are two f16 each.
+// where a tile ends.
+//
+// Table codes are another matter: with byte permutations they cost about an
+// instruction a code, of a kind that an SM does half as many of as of others.
+// Here they are looked up two at a time in a table in shared memory that has a
+// copy for every lane, and multiply activations that are two f16 each.
 //
 //===----------------------------------------------------------------------===//
 
@@ -50,13 +51,6 @@ struct PairTable {
 QCC_DEVICE float loadSharedFloat(uint32_t address) {
   float v;
   asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address));
-  return v;
-}
-QCC_DEVICE uint4 loadShared16(uint32_t address) {
-  uint4 v;
-  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "r"(address));
   return v;
 }
 
@@ -153,11 +147,10 @@ struct UnitSums {
         x[b + 1] = {v.z, v.w};
       }
     } else {
-      static_assert(K::stepUnits == 1);
+      static_assert(K::stepUnits == 1 && laneBlocks(code) == 1);
 #pragma unroll
       for (int b = 0; b < blocks; ++b)
-        x[b] = loadShared8(from + b / laneBlocks(code) * 4 * laneBytes +
-                           b % laneBlocks(code) * 16);
+        x[b] = loadShared8(from + b * 4 * laneBytes);
     }
   }
   /// The sum of the activations of unit `k`.
@@ -170,7 +163,7 @@ struct UnitSums {
     return sum;
   }
 
-  template <int J, class Table>
+  template <class Table>
   static __device__ __forceinline__ void
   step(const LaneCodes<code> &codes, const uint2 *x, const Table &table,
        int (&sums)[4], float (&sum)[4]) {
@@ -188,9 +181,10 @@ struct UnitSums {
                                            table.template lookUp<3>(w.y)};
         mmaF16(sum, a.a0, a.a1, a.a2, a.a3, x[j].x, x[j].y);
       }
-    } else if constexpr (J < laneBlocks(code)) {
-      multiplyOperand<code>(operandOf<code, J>(codes), x[J], sums, sum);
-      step<J + 1>(codes, x, table, sums, sum);
+    } else {
+      static_assert(laneBlocks(code) == 1,
+                    "codes of 2 and 3 bits are unsigned");
+      multiplyOperand<code>(operandOf<code, 0>(codes), x[0], sums, sum);
     }
   }
 
@@ -223,8 +217,7 @@ struct UnitSums {
         const LaneCodes<code> *from = &codes.step[i][s];
         const uint2 *block = &x.block[i][s * (blocks / steps)];
         if constexpr (!K::isUnsigned)
-          step<0>(*from, block, table, sums[s % 2],
-                  values[isTable ? 0 : s % 2]);
+          step(*from, block, table, sums[s % 2], values[isTable ? 0 : s % 2]);
         else if (s % unsignedSteps(code) == 0)
           multiplyUnsigned<code>(from, block, sums);
       }
