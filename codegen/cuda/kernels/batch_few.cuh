@@ -120,32 +120,34 @@ struct BatchFew {
     const int pair = threadIdx.x / 32 % pairs, half = threadIdx.x / 32 / pairs;
     using Products = Select<Ring::scalesSums, ScaledSums, ScaledWeights>;
     Products products(a, pair, table + threadIdx.x % 32 * 4);
-    for (int unit = mine.begin; unit < mine.end;) {
-      const int rowBlock = unit / Chunks::chunks;
-      const int begin = unit - rowBlock * Chunks::chunks,
-                end = smaller(int(Chunks::chunks), begin + mine.end - unit);
+    for (int at = mine.begin; at < mine.end;) {
+      const int rowBlock = at / Ring::rowSlots;
+      const int begin = at - rowBlock * Ring::rowSlots,
+                end = smaller(Ring::rowSlots, begin + mine.end - at);
       Sums sums = {};
       products.begin();
 #pragma unroll 1
-      for (int chunk = begin; chunk < end;) {
-        const int place = Ring::placeOf(chunk),
-                  count = Ring::countAt(chunk, end);
+      for (int i = begin; i < end; ++i) {
         // A slot of one chunk has no halves: it is for one of the two.
-        const int from = slotChunks == 1 ? 0 : half * halfChunks;
-        const int first = larger(place, from),
-                  last = smaller(place + count, from + halfChunks);
+        const int chunk = i * slotChunks,
+                  first = slotChunks == 1 ? 0 : half * halfChunks,
+                  last = smaller(Ring::countAt(chunk), first + halfChunks);
         ring.waitForCopies();
         if (slotChunks > 1 || int(ring.index & 1) == half)
-          products.multiply(ring.slot(), chunk - place, first, last, sums);
+          products.multiply(ring.slot(), chunk, first, last, sums);
         ring.release();
-        chunk += count;
       }
-      unit += end - begin;
+      at += end - begin;
       products.end(sums);
       float own[N / 2];
       exchange(own, sums, ring, pair, half);
-      if (Ring::join(a, own, mine, rowBlock, begin, end))
+      if (Ring::join(a, own, rowBlock, begin, end))
         store(a, own, rowBlock * kBatchTiles + 2 * pair, 8 * half, tokens);
+    }
+    if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
+      float own[N / 2];
+      Ring::takeParts(a, own, rowBlock);
+      store(a, own, rowBlock * kBatchTiles + 2 * pair, 8 * half, tokens);
     }
   }
 

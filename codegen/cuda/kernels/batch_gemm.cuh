@@ -30,22 +30,21 @@ struct BatchMany {
                                                  int tokens) {
     const int warp = threadIdx.x / 32;
     Rows rows(a, warp, table + threadIdx.x % 32 * 4);
-    for (int unit = mine.begin; unit < mine.end;) {
-      const int rowBlock = unit / Chunks::chunks;
-      const int begin = unit - rowBlock * Chunks::chunks,
-                end = smaller(int(Chunks::chunks), begin + mine.end - unit);
+    for (int at = mine.begin; at < mine.end;) {
+      const int rowBlock = at / Ring::rowSlots;
+      const int begin = at - rowBlock * Ring::rowSlots,
+                end = smaller(Ring::rowSlots, begin + mine.end - at);
       float sums[1][N / 2] = {};
       GroupSums<code, Ring::scalesSums ? N / 2 : 1> part;
       float scale[2] = {}, zero[2] = {};
       int group = -1;
 #pragma unroll 1
-      for (int chunk = begin; chunk < end;) {
-        const int count = Ring::countAt(chunk, end),
-                  place = Ring::placeOf(chunk);
+      for (int i = begin; i < end; ++i) {
+        const int chunk = i * Ring::slotChunks, count = Ring::countAt(chunk);
         ring.waitForCopies();
 #pragma unroll 1
-        for (int i = 0; i < count; ++i) {
-          if (const int now = Rows::firstGroupOf(chunk + i);
+        for (int place = 0; place < count; ++place) {
+          if (const int now = Rows::firstGroupOf(chunk + place);
               !Ring::scalesSums || now != group) {
             if constexpr (Ring::scalesSums) {
               if (group >= 0)
@@ -54,29 +53,33 @@ struct BatchMany {
             }
             group = now;
             rows.template takeShared<kBatchTiles, Ring::slotGroups>(
-                ring.slot() + Ring::scalesAt, chunk + i,
-                Rows::firstGroupOf(chunk - place));
+                ring.slot() + Ring::scalesAt, chunk + place,
+                Rows::firstGroupOf(chunk));
             rows.takeRaw(scale, zero);
           }
           if constexpr (Ring::scalesSums) {
             part.subtractZeros(zero, ring.slot() + Ring::sumsAt +
-                                         (place + i) * N * 4 +
+                                         place * N * 4 +
                                          threadIdx.x % 4 * 8);
-            multiplyChunk(ring.slot(), place + i, rows, part.v);
+            multiplyChunk(ring.slot(), place, rows, part.v);
           } else {
-            multiplyChunk(ring.slot(), place + i, rows, sums[0]);
+            multiplyChunk(ring.slot(), place, rows, sums[0]);
           }
         }
         ring.release();
-        chunk += count;
       }
-      unit += end - begin;
+      at += end - begin;
       if constexpr (Ring::scalesSums) {
         part.addTo(sums[0], scale);
         Ring::finishScaled(sums[0]);
       }
-      if (Ring::join(a, sums[0], mine, rowBlock, begin, end))
+      if (Ring::join(a, sums[0], rowBlock, begin, end))
         storeWide<K, N>(a, sums, rowBlock * kBatchTiles + warp, 0, tokens);
+    }
+    if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
+      float sums[1][N / 2];
+      Ring::takeParts(a, sums[0], rowBlock);
+      storeWide<K, N>(a, sums, rowBlock * kBatchTiles + warp, 0, tokens);
     }
   }
 

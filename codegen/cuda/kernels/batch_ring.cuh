@@ -1,15 +1,16 @@
 //===- batch_ring.cuh - What BatchGemm's warps share (sm_90a) ---*- C++ -*-===//
 //
-// A weight is a stream of chunks (64 elements of k of 256 rows), block of rows
-// by block of rows; every block of threads takes an equal run of it. Copiers
-// fill a ring of slots in shared memory: the tokens' elements of some chunks in
-// a row, the weight's codes, scales and zero points, and the tokens' sums of
-// each chunk. Chunk c lies at place placeOf(c) of its slot.
+// A weight is a stream of slots (some chunks of 64 elements of k of 256 rows),
+// block of rows by block of rows; every block of threads takes a run of it.
+// Copiers fill a ring in shared memory: a slot has the tokens' elements, the
+// weight's codes, scales and zero points, and the tokens' sums of each chunk.
 //
-// Several runs may share a block of rows. The one that begins it finishes it;
-// the others, which are of blocks of threads with lower numbers and come to it
-// first thing, leave it their sums in words that are 0 until then. So it waits
-// only for blocks that have begun, and results do not depend on timing.
+// Several runs may share a block of rows. They leave their sums in words that
+// are 0 until then, for somebody with a higher number of a block of threads: so
+// nobody waits for blocks that have not begun. Few runs leave them to the one
+// that begins the block of rows. Many have a block of rows to themselves, and
+// kFinishers blocks of threads finish a part of it each. Sums are added in the
+// order of runs, so that results do not depend on timing.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,6 +25,10 @@ constexpr int kBatchGroups = 4; ///< warpgroups that multiply
 constexpr int kBatchConsumers = kBatchGroups * 128;
 constexpr int kBatchThreads = kBatchConsumers + 128;
 constexpr int kBatchTiles = kBatchGroups * 4;
+/// Blocks that finish a block of rows together.
+constexpr int kFinishers = 4;
+/// More runs of a block of rows would wait longer for each other than they work.
+constexpr int kMostSharers = 16;
 /// Threads that copy codes; the warp behind them copies tokens.
 constexpr int kBatchCopiers = 96;
 
@@ -66,38 +71,57 @@ struct BatchRing {
   static_assert(slots >= 2);
 
   static constexpr int rowBlocks = (K::tiles + kBatchTiles - 1) / kBatchTiles;
-  static constexpr int units = rowBlocks * Chunks::chunks;
+  /// Slots of a block of rows, the last of which may have fewer chunks.
+  static constexpr int rowSlots =
+      (Chunks::chunks + slotChunks - 1) / slotChunks;
+  static constexpr int allSlots = rowBlocks * rowSlots;
 
+  /// Slots of the stream.
   struct Run {
-    int number, begin, end;
+    int begin, end;
   };
+  static __device__ __forceinline__ int blocks() {
+    return smaller(allBlocks(), int(K::mostBlocks));
+  }
+  /// Runs of a block of rows where they have it to themselves, else 0.
+  static __device__ __forceinline__ int sharers() {
+    const int count = smaller((blocks() - kFinishers) / rowBlocks,
+                              smaller(kMostSharers, rowSlots));
+    return count < kFinishers ? 0 : count;
+  }
   static __device__ __forceinline__ int runs() {
-    return smaller(int(gridDim.x), int(K::mostBlocks));
+    const int count = sharers();
+    return count ? count * rowBlocks : blocks();
   }
-  /// The run of this block: later ones are for blocks that begin earlier.
+  /// The number of this block's run: later ones are for blocks that begin
+  /// earlier. Negative ones have no slots and only finish what others leave.
+  static __device__ __forceinline__ int ownNumber() {
+    return runs() - 1 - ownBlock();
+  }
   static __device__ __forceinline__ Run ownRun() {
-    const int run = runs() - 1 - int(blockIdx.x);
+    const int run = ownNumber();
     if (run < 0)
-      return {0, 0, 0};
-    const int each = units / runs(), longer = units - each * runs();
+      return {0, 0};
+    if (const int count = sharers()) {
+      const int rowBlock = run / count, i = run % count;
+      const int each = rowSlots / count, longer = rowSlots - each * count;
+      const int begin = rowBlock * rowSlots + i * each + smaller(i, longer);
+      return {begin, begin + each + (i < longer)};
+    }
+    const int each = allSlots / runs(), longer = allSlots - each * runs();
     const int begin = run * each + smaller(run, longer);
-    return {run, begin, begin + each + (run < longer)};
+    return {begin, begin + each + (run < longer)};
   }
-  static __device__ __forceinline__ int runAt(int unit) {
-    const int each = units / runs(), longer = units - each * runs();
+  /// The run that has a slot, where they may have parts of blocks of rows.
+  static __device__ __forceinline__ int runAt(int slot) {
+    const int each = allSlots / runs(), longer = allSlots - each * runs();
     const int inLonger = longer * (each + 1);
-    return unit < inLonger ? unit / (each + 1)
-                           : longer + (unit - inLonger) / each;
+    return slot < inLonger ? slot / (each + 1)
+                           : longer + (slot - inLonger) / each;
   }
-
-  /// Where a chunk of a row lies in its slot.
-  static __device__ __forceinline__ int placeOf(int chunk) {
-    return int(uint32_t(chunk) % slotChunks);
-  }
-  /// Chunks of the slot that begins with chunk `chunk` of a row, of which
-  /// those up to `end` are wanted.
-  static __device__ __forceinline__ int countAt(int chunk, int end) {
-    return smaller(slotChunks - placeOf(chunk), end - chunk);
+  /// Chunks of the slot that begins with chunk `chunk` of a row.
+  static __device__ __forceinline__ int countAt(int chunk) {
+    return smaller(slotChunks, Chunks::chunks - chunk);
   }
 
   /// A ring's place in shared memory, its barriers (full ones, then empty
@@ -146,12 +170,9 @@ struct BatchRing {
   /// Calls `use(rowBlock, chunk, count)` for the slots of a run.
   template <class Use>
   static __device__ __forceinline__ void eachSlot(Run mine, Use use) {
-    for (int unit = mine.begin; unit < mine.end;) {
-      const int rowBlock = unit / Chunks::chunks, chunk = unit % Chunks::chunks;
-      const int count =
-          countAt(chunk, smaller(int(Chunks::chunks), chunk + mine.end - unit));
-      use(rowBlock, chunk, count);
-      unit += count;
+    for (int slot = mine.begin; slot < mine.end; ++slot) {
+      const int chunk = slot % rowSlots * slotChunks;
+      use(slot / rowSlots, chunk, countAt(chunk));
     }
   }
 
@@ -160,7 +181,7 @@ struct BatchRing {
                                                    Run mine, int thread) {
     const char *codes = pointer<const char>(a.v[0]);
     eachSlot(mine, [&](int rowBlock, int chunk, int count) {
-      const int firstTile = rowBlock * kBatchTiles, place = placeOf(chunk);
+      const int firstTile = rowBlock * kBatchTiles;
       const uint32_t to = ring.slot() + xBytes, barrier = ring.full();
       ring.waitForRoom();
       // A tile's lines are consecutive, in a whole slot, too.
@@ -180,12 +201,11 @@ struct BatchRing {
       } else {
         for (int c = 0; c < count; ++c)
           Chunks::template copy<kBatchTiles, kBatchCopiers, tileStride>(
-              to + (place + c) * Chunks::tileBytes, codes, firstTile, chunk + c,
-              thread);
+              to + c * Chunks::tileBytes, codes, firstTile, chunk + c, thread);
       }
       Rows::template copyScales<kBatchTiles, kBatchCopiers, slotGroups>(
           a, ring.slot() + scalesAt, firstTile, chunk, count, thread,
-          Rows::firstGroupOf(chunk - place));
+          Rows::firstGroupOf(chunk));
       arriveAfterCopies(barrier);
       ring.next();
     });
@@ -197,18 +217,17 @@ struct BatchRing {
     const char *x = pointer<const char>(a.v[6]);
     eachSlot(mine, [&](int, int chunk, int count) {
       const uint32_t barrier = ring.full();
-      const int place = placeOf(chunk);
       ring.waitForRoom();
       if (lane == 0)
         expectBytes(barrier,
                     count * (slices * N * 128 + (needsTokenSums ? N * 4 : 0)));
       __syncwarp();
       if (lane < count * slices)
-        copyExpected(ring.slot() + (place * slices + lane) * N * 128,
+        copyExpected(ring.slot() + lane * N * 128,
                      x + int64_t(chunk * slices + lane) * K::xSliceStride,
                      N * 128, barrier);
       else if (needsTokenSums && lane >= 16 && lane < 16 + count)
-        copyExpected(ring.slot() + sumsAt + (place + lane - 16) * N * 4,
+        copyExpected(ring.slot() + sumsAt + (lane - 16) * N * 4,
                      x + K::tokenSumsAt +
                          int64_t(chunk + lane - 16) * K::tokenSumsStride,
                      N * 4, barrier);
@@ -225,27 +244,54 @@ struct BatchRing {
       sums[n] *= rawFactor(code);
   }
 
-  /// What happens to a warp's sums of chunks `begin` .. `end` of a block of
+  /// What happens to a warp's sums of slots `begin` .. `end` of a block of
   /// rows: true if they are those of all chunks now, which it is to finish.
   template <int Count>
   static __device__ __forceinline__ bool
-  join(const Args &a, float (&sums)[Count], const Run &mine, int rowBlock,
-       int begin, int end) {
-    if (begin > 0) {
-      float4 *to = wordsOf<Count>(a, mine.number);
+  join(const Args &a, float (&sums)[Count], int rowBlock, int begin, int end) {
+    if (begin > 0 || sharers()) {
+      float4 *to = wordsOf<Count>(a, ownNumber());
 #pragma unroll
       for (int q = 0; q < Count / 4; ++q)
         storeWords(to + q * 32, sums + 4 * q);
       return false;
     }
-    if (end == Chunks::chunks)
-      return true;
-    const int last = runAt((rowBlock + 1) * Chunks::chunks - 1);
-    float4 *from = wordsOf<Count>(a, mine.number + 1);
+    if (end < rowSlots) {
+      const int own = ownNumber();
+      addParts(a, sums, own + 1, runAt((rowBlock + 1) * rowSlots - 1) - own);
+    }
+    return true;
+  }
+
+  /// The block of rows that this warp finishes a part of for the runs that
+  /// share it, or -1.
+  static __device__ __forceinline__ int leftToFinish() {
+    const int count = sharers(), at = ownNumber() + kFinishers;
+    if (count == 0 || at < 0 || at >= runs() ||
+        at % count != ownThread() / 32 / (kBatchTiles / kFinishers))
+      return -1;
+    return at / count;
+  }
+  /// This warp's sums of such a block of rows.
+  template <int Count>
+  static __device__ __forceinline__ void
+  takeParts(const Args &a, float (&sums)[Count], int rowBlock) {
+#pragma unroll
+    for (int n = 0; n < Count; ++n)
+      sums[n] = 0;
+    addParts(a, sums, rowBlock * sharers(), sharers());
+  }
+
+private:
+  /// Adds what `count` runs from `run` on have left for this warp.
+  template <int Count>
+  static __device__ __forceinline__ void
+  addParts(const Args &a, float (&sums)[Count], int run, int count) {
+    float4 *from = wordsOf<Count>(a, run);
     // Several are asked for at once: each is a way through the L2 cache.
     constexpr int atOnce = larger(1, 32 / Count);
 #pragma unroll 1
-    for (int left = last - mine.number; left > 0; left -= atOnce) {
+    for (int left = count; left > 0; left -= atOnce) {
       float4 more[atOnce][Count / 4];
       bool isThere;
       do {
@@ -273,10 +319,7 @@ struct BatchRing {
         from += wordStride<Count>;
       }
     }
-    return true;
   }
-
-private:
   /// Of all of a run's warps.
   template <int Count>
   static constexpr int wordStride = kBatchConsumers * Count / 4;

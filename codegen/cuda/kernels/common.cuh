@@ -49,6 +49,17 @@ QCC_DEVICE int ownThread() {
   asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
   return thread;
 }
+/// blockIdx.x and gridDim.x in the same way.
+QCC_DEVICE int ownBlock() {
+  int block;
+  asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
+  return block;
+}
+QCC_DEVICE int allBlocks() {
+  int blocks;
+  asm volatile("mov.u32 %0, %%nctaid.x;" : "=r"(blocks));
+  return blocks;
+}
 template <typename T>
 QCC_DEVICE T *pointer(uint64_t address) {
   return reinterpret_cast<T *>(address);
