@@ -101,6 +101,17 @@ private:
   struct GemmOperands {
     qrt::fb::Operand codes, scales, zeros, bias, residual, output, input;
   };
+  struct GemmKernel {
+    ConfigText constants;
+    GemmLayout layout;
+    GemmOperands operands;
+  };
+  /// What all kernels for a gemm take.
+  GemmKernel describe(krn::GemmOp op);
+  void addBatchGemm(krn::GemmOp op, GemmKernel kernel);
+  /// The gemm that the launch of `op` may do as well, since it multiplies the
+  /// same input with a weight of the same format in the same phase; or null.
+  krn::GemmOp batchedWith(krn::GemmOp op) const;
   void addWideGemm(krn::GemmOp op, ConfigText &c, const GemmLayout &layout,
                    const GemmOperands &operands);
   /// Tokens of a step from which on a library multiplies what is staged there,
@@ -163,7 +174,7 @@ private:
                            const std::string &name, const ConfigText &constants,
                            int64_t threads, int64_t blocksPerSm,
                            int64_t sharedBytes,
-                           std::initializer_list<qrt::fb::Operand> operands,
+                           llvm::ArrayRef<qrt::fb::Operand> operands,
                            int64_t cluster = 1);
 
   /// The address of a buffer or of a weight's data.

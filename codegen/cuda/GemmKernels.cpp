@@ -152,7 +152,7 @@ void EntryGenerator::addEpilogueConstants(krn::GemmOp op, ConfigText &c) {
   c.real("softCap", op.getSoftCap().convertToFloat());
 }
 
-void EntryGenerator::add(krn::GemmOp op) {
+EntryGenerator::GemmKernel EntryGenerator::describe(krn::GemmOp op) {
   qnt::PackedType weight = op.getWeight().getType();
   const qrt::Format &format = weight.getFormat().getValue();
   if (format.code == qrt::Code::F32)
@@ -162,14 +162,12 @@ void EntryGenerator::add(krn::GemmOp op) {
       format.flattened)
     refuse(op, "needs a weight in layout \"t16\", not " + textOf(weight));
   krn::StagedType staged = op.getInput().getType();
-  int bits = format.codeBits();
-  GemmLayout layout = gemmLayout(bits, weight.getColumns(), staged.getGroup());
+  GemmLayout layout =
+      gemmLayout(format.codeBits(), weight.getColumns(), staged.getGroup());
   int64_t tiles = (weight.getRows() + 15) / 16;
   if (tiles * layout.units >= int64_t(1) << 31)
     refuse(op, "has a weight of " + std::to_string(weight.getRows()) +
                    " rows, too many for a CUDA kernel");
-  bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
-  bool isSmall = tokens <= kMostGemvTokens;
   bool wide = takesWide(op.getInput());
 
   ConfigText c;
@@ -202,61 +200,44 @@ void EntryGenerator::add(krn::GemmOp op) {
   c.integer("residualStride",
             op.getResidual() ? strideOf(op.getResidual()) : 0);
   c.integer("outputStride", strideOf(op.getOutput()));
-  Operand codes = address(op.getWeight());
-  cpu::WeightPlanes planes = cpu::weightPlanes(weight);
-  Operand scales = planes.scales ? plus(codes, *planes.scales)
-                                 : Operand(OperandKind::None, 0, 0);
-  Operand zeros = planes.zeros ? plus(codes, *planes.zeros)
-                               : Operand(OperandKind::None, 0, 0);
+  const Operand codes = address(op.getWeight());
+  const cpu::WeightPlanes planes = cpu::weightPlanes(weight);
+  GemmOperands operands = {
+      .codes = codes,
+      .scales = planes.scales ? plus(codes, *planes.scales)
+                              : Operand(OperandKind::None, 0, 0),
+      .zeros = planes.zeros ? plus(codes, *planes.zeros)
+                            : Operand(OperandKind::None, 0, 0),
+      .bias = vector(op, op.getBias()),
+      .residual = address(op.getResidual()),
+      .output = address(op.getOutput()),
+      .input = address(op.getInput())};
   if (isUnnested) {
-    scales = addUnnest(op, layout, scales, zeros);
-    zeros = Operand(OperandKind::None, 0, 0);
-  }
-  Operand bias = vector(op, op.getBias());
-  Operand residual = address(op.getResidual());
-  Operand output = address(op.getOutput());
-  Operand input = address(op.getInput());
-  Operand counters(OperandKind::Counters, 0, 0);
-  Operand partials(OperandKind::Partials, 0, 0);
-  if (isSmall) {
-    qrt::fb::LaunchT &l = launch(
-        "Gemv", "gemv.cuh", "gemv_" + std::string(qrt::codeName(format.code)),
-        c, kGemvThreads, 2, gemvSharedBytes(layout, tokens, op.getGlu()),
-        {codes, scales, zeros, bias, residual, output, input, counters,
-         partials});
-    l.per_sm = 2;
-    l.counters = uint32_t(tiles);
-    l.partial_bytes = uint64_t(gemvPartialBytes(tokens, op.getGlu()));
-    l.gather = op.getGather();
-    return;
+    operands.scales = addUnnest(op, layout, operands.scales, operands.zeros);
+    operands.zeros = Operand(OperandKind::None, 0, 0);
   }
   if (wide)
     c.flag("canPair",
-           strideOf(op.getOutput()) % 2 == 0 && output.offset() % 8 == 0 &&
+           strideOf(op.getOutput()) % 2 == 0 &&
+               operands.output.offset() % 8 == 0 &&
                (!op.getResidual() || (strideOf(op.getResidual()) % 2 == 0 &&
-                                      residual.offset() % 8 == 0)));
-  if (wide && tokens <= kMostBatchTokens) {
-    c.integer("xSliceStride", layout.wideSliceBytes(tokens));
-    c.integer("mostBlocks", kMostBatchBlocks);
-    c.flag("isRaw", qrt::isIntCode(format.code) && layout.isRaw());
-    c.integer("tokenSumsAt", layout.tokenSumsAt(tokens));
-    c.integer("tokenSumsStride", layout.tokenSumsStride(tokens));
-    qrt::fb::LaunchT &l =
-        launch("BatchGemm", "batch_gemm.cuh",
-               "batch_gemm_" + std::string(qrt::codeName(format.code)), c,
-               kBatchThreads, 1, kBatchSharedBytes,
-               {codes, scales, zeros, bias, residual, output, input, counters});
-    l.per_sm = 1;
-    explain(op, "batch_gemm_" + std::string(qrt::codeName(format.code)),
-            "2 to 64 tokens of 16-bit floats: bound by the weight's bytes; mma "
-            "with 16 columns, wgmma with 32 or 64");
-    l.counters = uint32_t(kBatchWords);
-    l.gather = op.getGather();
+                                      operands.residual.offset() % 8 == 0)));
+  return {std::move(c), layout, operands};
+}
+
+void EntryGenerator::add(krn::GemmOp op) {
+  if (done.contains(op))
     return;
-  }
-  if (wide) {
-    const GemmOperands operands = {codes,    scales, zeros, bias,
-                                   residual, output, input};
+  const qrt::Format &format = op.getWeight().getType().getFormat().getValue();
+  const int64_t tiles = (op.getWeight().getType().getRows() + 15) / 16;
+  GemmKernel kernel = describe(op);
+  auto &[c, layout, operands] = kernel;
+  const auto &[codes, scales, zeros, bias, residual, output, input] = operands;
+  if (takesWide(op.getInput())) {
+    if (tokens <= kMostBatchTokens) {
+      addBatchGemm(op, std::move(kernel));
+      return;
+    }
     const int64_t from = libraryFrom(op.getInput());
     if (from) {
       setWay(from, /*isLibrary=*/true);
@@ -267,16 +248,99 @@ void EntryGenerator::add(krn::GemmOp op) {
     setWay(0, false);
     return;
   }
+  if (tokens <= kMostGemvTokens) {
+    qrt::fb::LaunchT &l = launch(
+        "Gemv", "gemv.cuh", "gemv_" + std::string(qrt::codeName(format.code)),
+        c, kGemvThreads, 2, gemvSharedBytes(layout, tokens, op.getGlu()),
+        {codes, scales, zeros, bias, residual, output, input,
+         Operand(OperandKind::Counters, 0, 0),
+         Operand(OperandKind::Partials, 0, 0)});
+    l.per_sm = 2;
+    l.counters = uint32_t(tiles);
+    l.partial_bytes = uint64_t(gemvPartialBytes(tokens, op.getGlu()));
+    l.gather = op.getGather();
+    return;
+  }
   // Large steps are bound by arithmetic: floats take the upper halves only.
+  bool isTable = !qrt::isIntCode(format.code) && format.isQuantized();
   int64_t halves = format.isQuantized() || tokens <= kMostSplitTokens ? 2 : 1;
   c.integer("planes", halves);
   qrt::fb::LaunchT &l = launch(
       "Gemm", "gemm.cuh", "gemm_" + std::string(qrt::codeName(format.code)), c,
       kGemmThreads, halves == 2 && !isTable ? 1 : 2,
-      gemmSharedBytes(layout, bits, isTable),
+      gemmSharedBytes(layout, format.codeBits(), isTable),
       {codes, scales, zeros, bias, residual, output, input});
   l.row_block = uint32_t(gemmTokens(isTable));
   l.grid_y = uint32_t((tiles * 16 + kGemmRows - 1) / kGemmRows);
+  l.gather = op.getGather();
+}
+
+krn::GemmOp EntryGenerator::batchedWith(krn::GemmOp op) const {
+  qnt::FormatAttr format = op.getWeight().getType().getFormat();
+  // Scales that are unnested lie in the same place for every weight.
+  if (format.getValue().nested || op.getGather())
+    return {};
+  const auto isThere = [&](Value operand) {
+    return addresses.contains(operand);
+  };
+  for (Operation *next = op->getNextNode();
+       next && !isa<krn::BarrierOp, krn::RepeatOp>(next);
+       next = next->getNextNode()) {
+    auto other = dyn_cast<krn::GemmOp>(next);
+    if (other && other.getInput() == op.getInput() &&
+        other.getWeight().getType().getFormat() == format &&
+        !other.getGather() &&
+        llvm::all_of(other->getOperands(), isThere))
+      return other;
+  }
+  return {};
+}
+
+void EntryGenerator::addBatchGemm(krn::GemmOp op, GemmKernel kernel) {
+  const qrt::Code code = op.getWeight().getType().getFormat().getValue().code;
+  const std::string name = "batch_gemm_" + std::string(qrt::codeName(code));
+  krn::GemmOp second = batchedWith(op);
+  const auto rowBlocksOf = [](krn::GemmOp gemm) {
+    return (gemm.getWeight().getType().getRows() + kBatchRows - 1) / kBatchRows;
+  };
+  const int64_t allRowBlocks =
+      rowBlocksOf(op) + (second ? rowBlocksOf(second) : 0);
+  const auto complete = [&](GemmKernel &of, int64_t firstRowBlock) {
+    ConfigText &c = of.constants;
+    c.integer("xSliceStride", GemmLayout::wideSliceBytes(tokens));
+    c.integer("mostBlocks", kMostBatchBlocks);
+    c.flag("isRaw", qrt::isIntCode(code) && of.layout.isRaw());
+    c.integer("tokenSumsAt", of.layout.tokenSumsAt(tokens));
+    c.integer("tokenSumsStride", GemmLayout::tokenSumsStride(tokens));
+    c.integer("firstRowBlock", firstRowBlock);
+    c.integer("allRowBlocks", allRowBlocks);
+  };
+  complete(kernel, 0);
+  const Operand words(OperandKind::Counters, 0, 0);
+  const GemmOperands &a = kernel.operands;
+  kernel.constants.flag("isPair", bool(second));
+  std::vector<Operand> operands = {a.codes,    a.scales, a.zeros, a.bias,
+                                   a.residual, a.output, a.input, words};
+  if (second) {
+    GemmKernel more = describe(second);
+    complete(more, rowBlocksOf(op));
+    kernel.constants.nested("Second", more.constants);
+    const GemmOperands &b = more.operands;
+    operands.insert(operands.end(), {b.codes, b.scales, b.zeros, b.bias,
+                                     b.residual, b.output, b.input, words});
+    done.insert(second);
+    explain(second, name,
+            "2 to 64 tokens of 16-bit floats: one launch with the gemm of the "
+            "same input");
+  }
+  qrt::fb::LaunchT &l =
+      launch("BatchGemm", "batch_gemm.cuh", name, kernel.constants,
+             kBatchThreads, 1, kBatchSharedBytes, operands);
+  l.per_sm = 1;
+  explain(op, name,
+          "2 to 64 tokens of 16-bit floats: bound by the weight's bytes; mma "
+          "with 16 columns, wgmma with 32 or 64");
+  l.counters = uint32_t(kBatchWords);
   l.gather = op.getGather();
 }
 

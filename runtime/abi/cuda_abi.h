@@ -30,7 +30,7 @@ typedef unsigned short uint16_t;
 #include <stdint.h>
 #endif
 
-#define QRT_CUDA_ABI_VERSION 8u
+#define QRT_CUDA_ABI_VERSION 9u
 
 /* The tokens of one sequence in a step. */
 typedef struct qrt_cuda_sequence {
@@ -87,7 +87,7 @@ typedef struct qrt_cuda_inline_step {
 } qrt_cuda_inline_step;
 
 /* The operands of a launch. */
-#define QRT_CUDA_ARGS 12
+#define QRT_CUDA_ARGS 16
 typedef struct qrt_cuda_args {
   uint64_t v[QRT_CUDA_ARGS];
 } qrt_cuda_args;

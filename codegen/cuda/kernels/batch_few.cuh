@@ -114,12 +114,13 @@ struct BatchFew {
   static constexpr int halfChunks = larger(1, slotChunks / 2);
 
   static __device__ __forceinline__ void consume(const Args &a, uint32_t table,
-                                                 typename Ring::Cursor ring,
-                                                 const typename Ring::Run &mine,
+                                                 typename Ring::Cursor &ring,
+                                                 typename Ring::Run run,
                                                  int tokens) {
     const int pair = threadIdx.x / 32 % pairs, half = threadIdx.x / 32 / pairs;
     using Products = Select<Ring::scalesSums, ScaledSums, ScaledWeights>;
     Products products(a, pair, table + threadIdx.x % 32 * 4);
+    const typename Ring::Run mine = Ring::ownPart(run);
     for (int at = mine.begin; at < mine.end;) {
       const int rowBlock = at / Ring::rowSlots;
       const int begin = at - rowBlock * Ring::rowSlots,
@@ -142,12 +143,12 @@ struct BatchFew {
       float own[N / 2];
       exchange(own, sums, ring, pair, half);
       if (Ring::join(a, own, rowBlock, begin, end))
-        store(a, own, rowBlock * kBatchTiles + 2 * pair, 8 * half, tokens);
+        store(a, own, rowBlock - Ring::firstRowBlock, pair, half, tokens);
     }
     if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
       float own[N / 2];
       Ring::takeParts(a, own, rowBlock);
-      store(a, own, rowBlock * kBatchTiles + 2 * pair, 8 * half, tokens);
+      store(a, own, rowBlock, pair, half, tokens);
     }
   }
 
@@ -340,8 +341,9 @@ private:
   /// Finishes 8 tokens of two tiles.
   static __device__ __forceinline__ void store(const Args &a,
                                                const float (&own)[N / 2],
-                                               int tile, int firstToken,
+                                               int rowBlock, int pair, int half,
                                                int tokens) {
+    const int tile = rowBlock * kBatchTiles + 2 * pair;
     const int g = ownThread() % 32 / 4;
     float v[2][4];
     StoredRows rows[2];
@@ -358,7 +360,7 @@ private:
       for (int j = 0; j < 4; ++j)
         v[i][j] = K::glu ? own[j / 2 * 4 + 2 * i + j % 2] : own[4 * i + j];
     }
-    storeRows<K, 8, 2>(a, v, rows, firstToken, tokens);
+    storeRows<K, 8, 2>(a, v, rows, 8 * half, tokens);
   }
 };
 

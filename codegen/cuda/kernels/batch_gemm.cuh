@@ -25,11 +25,12 @@ struct BatchMany {
   static constexpr int code = K::code;
 
   static __device__ __forceinline__ void consume(const Args &a, uint32_t table,
-                                                 typename Ring::Cursor ring,
-                                                 const typename Ring::Run &mine,
+                                                 typename Ring::Cursor &ring,
+                                                 typename Ring::Run run,
                                                  int tokens) {
     const int warp = threadIdx.x / 32;
     Rows rows(a, warp, table + threadIdx.x % 32 * 4);
+    const typename Ring::Run mine = Ring::ownPart(run);
     for (int at = mine.begin; at < mine.end;) {
       const int rowBlock = at / Ring::rowSlots;
       const int begin = at - rowBlock * Ring::rowSlots,
@@ -74,7 +75,9 @@ struct BatchMany {
         Ring::finishScaled(sums[0]);
       }
       if (Ring::join(a, sums[0], rowBlock, begin, end))
-        storeWide<K, N>(a, sums, rowBlock * kBatchTiles + warp, 0, tokens);
+        storeWide<K, N>(
+            a, sums, (rowBlock - Ring::firstRowBlock) * kBatchTiles + warp, 0,
+            tokens);
     }
     if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
       float sums[1][N / 2];
@@ -103,8 +106,17 @@ private:
   }
 };
 
+/// Operands of a weight's product.
+constexpr int kBatchOperands = 8;
+
+/// BatchGemm's products with up to N tokens.
+template <class K, int N>
+using BatchProducts = Select<N == 16, BatchFew<K>, BatchMany<K, N>>;
+
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations,
-/// words for sums (kBatchWords of them, zero between launches).
+/// words for sums (kBatchWords of them, zero between launches). With K::isPair
+/// the same again, for the weight of K::Second, whose input and format are the
+/// first one's: one stream of slots.
 template <class K>
 struct BatchGemm {
   static constexpr int sharedBytes = kMostShared;
@@ -114,21 +126,21 @@ struct BatchGemm {
     // The step's numbers were there before the first kernel began.
     const int tokens = K::gather ? step->logit_count : step->tokens;
     if (tokens <= 16)
-      runFor<BatchFew<K>>(a, room, tokens);
+      runFor<16>(a, room, tokens);
     else if (tokens <= 32)
-      runFor<BatchMany<K, 32>>(a, room, tokens);
+      runFor<32>(a, room, tokens);
     else
-      runFor<BatchMany<K, 64>>(a, room, tokens);
+      runFor<64>(a, room, tokens);
   }
 
 private:
-  template <class Consumer>
+  template <int N>
   static __device__ __forceinline__ void runFor(const Args &a, char *room,
                                                 int tokens) {
-    using Ring = typename Consumer::Ring;
+    using Ring = BatchRing<K, N>;
     const uint32_t shared = sharedAddress(room),
                    base = (shared + 1023) & ~1023U, table = base + Ring::bytes;
-    const typename Ring::Cursor ring = {base, table + Ring::tableBytes};
+    typename Ring::Cursor ring = {base, table + Ring::tableBytes};
     if constexpr (isTableCode(K::code))
       fillPairTable<K::code>(room + (table - shared), threadIdx.x,
                              kBatchThreads);
@@ -136,20 +148,35 @@ private:
       Ring::initBarriers(ring.barriers);
     __syncthreads();
     startNext();
-    const typename Ring::Run mine = Ring::ownRun();
+    const BatchRun mine = Ring::ownRun();
     if (threadIdx.x < kBatchConsumers) {
       waitForEarlier();
-      Consumer::consume(a, table, ring, mine, tokens);
+      eachWeight(a, [&](auto weight, const Args &own) {
+        using Weight = typename decltype(weight)::Type;
+        BatchProducts<Weight, N>::consume(own, table, ring, mine, tokens);
+      });
       return;
     }
     const int thread = int(threadIdx.x) - kBatchConsumers;
     if (thread < kBatchCopiers) {
       // Codes run ahead of the kernels in front, as far as there is room.
-      Ring::copyCodes(a, ring, mine, thread);
+      eachWeight(a, [&](auto weight, const Args &own) {
+        using Weight = typename decltype(weight)::Type;
+        BatchRing<Weight, N>::copyCodes(own, ring, mine, thread);
+      });
     } else {
       waitForEarlier();
       Ring::copyTokens(a, ring, mine, thread - kBatchCopiers);
     }
+  }
+
+  /// Calls `use` for each weight with its operands.
+  template <class Use>
+  static __device__ __forceinline__ void eachWeight(const Args &a, Use use) {
+    use(Identity<K>(), a);
+    if constexpr (K::isPair)
+      use(Identity<typename K::Second>(),
+          *reinterpret_cast<const Args *>(a.v + kBatchOperands));
   }
 };
 

@@ -29,6 +29,47 @@ constexpr int kBatchTiles = kBatchGroups * 4;
 constexpr int kFinishers = 4;
 /// More runs of a block of rows would wait longer for each other than they work.
 constexpr int kMostSharers = 16;
+
+/// A ring's place in shared memory, its barriers (full ones, then empty ones),
+/// and the slot that is next. Every role walks a run in the same steps.
+template <int SlotBytes, int Slots>
+struct RingCursor {
+  uint32_t base, barriers, index = 0, phase = 0;
+
+  __device__ __forceinline__ uint32_t slot() const {
+    return base + index * SlotBytes;
+  }
+  __device__ __forceinline__ uint32_t full() const {
+    return barriers + 8 * index;
+  }
+  __device__ __forceinline__ uint32_t empty() const {
+    return barriers + 8 * (Slots + index);
+  }
+  __device__ __forceinline__ void waitForRoom() const {
+    waitBarrier(empty(), phase ^ 1);
+  }
+  __device__ __forceinline__ void waitForCopies() const {
+    waitBarrier(full(), phase);
+  }
+  __device__ __forceinline__ void next() {
+    if (++index < Slots)
+      return;
+    index = 0;
+    phase ^= 1;
+  }
+  /// A warp has read the slot.
+  __device__ __forceinline__ void release() {
+    __syncwarp();
+    if (threadIdx.x % 32 == 0)
+      arrive(empty());
+    next();
+  }
+};
+
+/// Slots of a stream.
+struct BatchRun {
+  int begin, end;
+};
 /// Threads that copy codes; the warp behind them copies tokens.
 constexpr int kBatchCopiers = 96;
 
@@ -70,28 +111,29 @@ struct BatchRing {
   static constexpr int slots = smaller(8, (bytes - handedBytes) / slotBytes);
   static_assert(slots >= 2);
 
-  static constexpr int rowBlocks = (K::tiles + kBatchTiles - 1) / kBatchTiles;
+  /// The weight's blocks of rows, and where they are in the stream: that of
+  /// a pair of weights has the first one's, then the second one's.
+  static constexpr int rowBlocks = (K::tiles + kBatchTiles - 1) / kBatchTiles,
+                       firstRowBlock = K::firstRowBlock,
+                       allRowBlocks = K::allRowBlocks;
   /// Slots of a block of rows, the last of which may have fewer chunks.
   static constexpr int rowSlots =
       (Chunks::chunks + slotChunks - 1) / slotChunks;
-  static constexpr int allSlots = rowBlocks * rowSlots;
+  static constexpr int allSlots = allRowBlocks * rowSlots;
 
-  /// Slots of the stream.
-  struct Run {
-    int begin, end;
-  };
+  using Run = BatchRun;
   static __device__ __forceinline__ int blocks() {
     return smaller(allBlocks(), int(K::mostBlocks));
   }
   /// Runs of a block of rows where they have it to themselves, else 0.
   static __device__ __forceinline__ int sharers() {
-    const int count = smaller((blocks() - kFinishers) / rowBlocks,
+    const int count = smaller((blocks() - kFinishers) / allRowBlocks,
                               smaller(kMostSharers, rowSlots));
     return count < kFinishers ? 0 : count;
   }
   static __device__ __forceinline__ int runs() {
     const int count = sharers();
-    return count ? count * rowBlocks : blocks();
+    return count ? count * allRowBlocks : blocks();
   }
   /// The number of this block's run: later ones are for blocks that begin
   /// earlier. Negative ones have no slots and only finish what others leave.
@@ -112,6 +154,11 @@ struct BatchRing {
     const int begin = run * each + smaller(run, longer);
     return {begin, begin + each + (run < longer)};
   }
+  /// Those slots of a run that are the weight's.
+  static __device__ __forceinline__ Run ownPart(Run run) {
+    return {larger(run.begin, firstRowBlock * rowSlots),
+            smaller(run.end, (firstRowBlock + rowBlocks) * rowSlots)};
+  }
   /// The run that has a slot, where they may have parts of blocks of rows.
   static __device__ __forceinline__ int runAt(int slot) {
     const int each = allSlots / runs(), longer = allSlots - each * runs();
@@ -124,41 +171,7 @@ struct BatchRing {
     return smaller(slotChunks, Chunks::chunks - chunk);
   }
 
-  /// A ring's place in shared memory, its barriers (full ones, then empty
-  /// ones), and the slot that is next. Every role walks a run in the same
-  /// steps.
-  struct Cursor {
-    uint32_t base, barriers, index = 0, phase = 0;
-
-    __device__ __forceinline__ uint32_t slot() const {
-      return base + index * slotBytes;
-    }
-    __device__ __forceinline__ uint32_t full() const {
-      return barriers + 8 * index;
-    }
-    __device__ __forceinline__ uint32_t empty() const {
-      return barriers + 8 * (slots + index);
-    }
-    __device__ __forceinline__ void waitForRoom() const {
-      waitBarrier(empty(), phase ^ 1);
-    }
-    __device__ __forceinline__ void waitForCopies() const {
-      waitBarrier(full(), phase);
-    }
-    __device__ __forceinline__ void next() {
-      if (++index < slots)
-        return;
-      index = 0;
-      phase ^= 1;
-    }
-    /// A warp has read the slot.
-    __device__ __forceinline__ void release() {
-      __syncwarp();
-      if (threadIdx.x % 32 == 0)
-        arrive(empty());
-      next();
-    }
-  };
+  using Cursor = RingCursor<slotBytes, slots>;
   static __device__ __forceinline__ void initBarriers(uint32_t barriers) {
     for (int i = 0; i < slots; ++i) {
       initBarrier(barriers + 8 * i, kBatchCopiers + 1);
@@ -176,12 +189,13 @@ struct BatchRing {
     }
   }
 
-  /// Copies codes and scales of a run; `thread` of kBatchCopiers.
-  static __device__ __forceinline__ void copyCodes(const Args &a, Cursor ring,
+  /// Copies codes and scales of the weight's part of a run; `thread` of
+  /// kBatchCopiers.
+  static __device__ __forceinline__ void copyCodes(const Args &a, Cursor &ring,
                                                    Run mine, int thread) {
     const char *codes = pointer<const char>(a.v[0]);
-    eachSlot(mine, [&](int rowBlock, int chunk, int count) {
-      const int firstTile = rowBlock * kBatchTiles;
+    eachSlot(ownPart(mine), [&](int rowBlock, int chunk, int count) {
+      const int firstTile = (rowBlock - firstRowBlock) * kBatchTiles;
       const uint32_t to = ring.slot() + xBytes, barrier = ring.full();
       ring.waitForRoom();
       // A tile's lines are consecutive, in a whole slot, too.
@@ -245,7 +259,7 @@ struct BatchRing {
   }
 
   /// What happens to a warp's sums of slots `begin` .. `end` of a block of
-  /// rows: true if they are those of all chunks now, which it is to finish.
+  /// rows of the stream: true if they are those of all chunks now, which it is to finish.
   template <int Count>
   static __device__ __forceinline__ bool
   join(const Args &a, float (&sums)[Count], int rowBlock, int begin, int end) {
@@ -263,14 +277,15 @@ struct BatchRing {
     return true;
   }
 
-  /// The block of rows that this warp finishes a part of for the runs that
-  /// share it, or -1.
+  /// The weight's block of rows that this warp finishes a part of for the runs
+  /// that share it, or -1.
   static __device__ __forceinline__ int leftToFinish() {
     const int count = sharers(), at = ownNumber() + kFinishers;
     if (count == 0 || at < 0 || at >= runs() ||
         at % count != ownThread() / 32 / (kBatchTiles / kFinishers))
       return -1;
-    return at / count;
+    const int rowBlock = at / count - firstRowBlock;
+    return rowBlock < rowBlocks ? rowBlock : -1;
   }
   /// This warp's sums of such a block of rows.
   template <int Count>
@@ -279,7 +294,7 @@ struct BatchRing {
 #pragma unroll
     for (int n = 0; n < Count; ++n)
       sums[n] = 0;
-    addParts(a, sums, rowBlock * sharers(), sharers());
+    addParts(a, sums, (firstRowBlock + rowBlock) * sharers(), sharers());
   }
 
 private:

@@ -64,6 +64,11 @@ template <typename T>
 QCC_DEVICE T *pointer(uint64_t address) {
   return reinterpret_cast<T *>(address);
 }
+/// A type as a value.
+template <typename T>
+struct Identity {
+  using Type = T;
+};
 template <bool IsFirst, typename First, typename Second>
 struct Selection {
   using Type = First;
