@@ -198,19 +198,20 @@ struct BatchRing {
       const int firstTile = (rowBlock - firstRowBlock) * kBatchTiles;
       const uint32_t to = ring.slot() + xBytes, barrier = ring.full();
       ring.waitForRoom();
-      // A tile's lines are consecutive, in a whole slot, too.
+      // A tile's lines are consecutive.
+      const int bytes = count * Chunks::tileBytes;
       const bool isWhole =
-          Chunks::isDense && count == slotChunks &&
-          (chunk + count) * Chunks::tileBytes <= int(K::tileBytes);
+          Chunks::isDense &&
+          chunk * Chunks::tileBytes + bytes <= int(K::tileBytes);
       if (isWhole) {
         // Rows behind the last one are multiplied, and not used.
         const int tile = firstTile + thread;
         if (thread < kBatchTiles && tile < K::tiles) {
-          expectMore(barrier, tileStride);
+          expectMore(barrier, bytes);
           copyExpected(to + thread * tileStride,
                        codes + int64_t(tile) * K::tileBytes +
                            chunk * Chunks::tileBytes,
-                       tileStride, barrier);
+                       bytes, barrier);
         }
       } else {
         for (int c = 0; c < count; ++c)
