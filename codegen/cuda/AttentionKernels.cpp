@@ -67,22 +67,22 @@ EntryGenerator::StagedOutput
 EntryGenerator::stagedBy(krn::AttentionOp op) const {
   if (tokens > kMostSplitTokens)
     return {};
-  krn::StageOp stage;
-  for (Operation *user : op.getOutput().getUsers())
-    if (auto other = dyn_cast<krn::StageOp>(user);
-        other && other.getInput() == op.getOutput())
-      stage = other;
-  if (!stage || stage->getBlock() != op->getBlock() || stage.getNormWeight() ||
+  Operation *next = op->getNextNode();
+  while (isa_and_nonnull<krn::BarrierOp, krn::BufferOp, krn::StagedBufferOp,
+                         krn::ViewOp>(next))
+    next = next->getNextNode();
+  auto stage = dyn_cast_or_null<krn::StageOp>(next);
+  if (!stage || stage.getInput() != op.getOutput() || stage.getNormWeight() ||
       stage.getOrder() || stage.getGather() || !takesWide(stage.getOutput()) ||
       libraryFrom(stage.getOutput()))
     return {};
   // What it stages to must not be something else during the attention.
-  Operation *room = stage.getOutput().getDefiningOp();
-  for (Operation *at = op; room->getBlock() == op->getBlock() && at != room &&
-                           op->isBeforeInBlock(room);
-       at = at->getNextNode())
+  for (Operation *at = op; at; at = at->getNextNode()) {
+    if (at == stage.getOutput().getDefiningOp())
+      break;
     if (isa<krn::BarrierOp>(at))
       return {};
+  }
   krn::StagedType staged = stage.getOutput().getType();
   const GemmLayout layout =
       gemmLayout(int(staged.getBits()), staged.getColumns(), staged.getGroup());

@@ -75,6 +75,31 @@ def SchedulePhasesPass : Pass<"krn-schedule", "::qcc::krn::ProgramOp"> {
   let statistics = [Statistic<"moved", "moved", "Phases that changed places">];
 }
 
+def PairGemmsPass : Pass<"krn-pair-gemms", "::qcc::krn::ProgramOp"> {
+  let summary = "Brings GEMMs of one input together for one launch";
+  let description = [{
+    In CUDA's graphs for few tokens a phase is a launch, and two GEMMs over the
+    same staged activations can be one (a parallel block's QKV and the first of
+    its MLP). The second goes behind the first, unless a phase in between
+    touches what it does. All else stays where it is: small phases are best in
+    front of the GEMM that waits for them, whose weights come in meanwhile.
+
+    Input:
+    ```mlir
+    krn.gemm "gemm_int4" %s, %qkv to %y because "..." : ...
+    krn.attention %q over ... to %z : ...
+    krn.gemm "gemm_int4" %s, %up to %u because "..." : ...
+    ```
+    Output:
+    ```mlir
+    krn.gemm "gemm_int4" %s, %qkv to %y because "..." : ...
+    krn.gemm "gemm_int4" %s, %up to %u because "..." : ...
+    krn.attention %q over ... to %z : ...
+    ```
+  }];
+  let statistics = [Statistic<"moved", "moved", "GEMMs that changed places">];
+}
+
 def InsertBarriersPass : Pass<"krn-insert-barriers", "::qcc::krn::ProgramOp"> {
   let summary = "Separates phases that hand data to each other";
   let description = [{

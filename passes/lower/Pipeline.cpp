@@ -15,6 +15,7 @@ void buildLowerPipeline(OpPassManager &pm,
   }
   OpPassManager &program = pm.nest<krn::ProgramOp>();
   program.addPass(createSchedulePhasesPass());
+  program.addPass(createPairGemmsPass());
   // Barriers first: they say which buffers are in use at the same time.
   program.addPass(createInsertBarriersPass());
   program.addPass(createPlanBuffersPass());

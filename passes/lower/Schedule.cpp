@@ -1,6 +1,5 @@
 //===- Schedule.cpp - Orders phases for few barriers ----------------------===//
 
-#include "codegen/cuda/kernels/Layout.h"
 #include "passes/lower/Passes.h"
 #include "passes/lower/PhaseEffects.h"
 
@@ -34,10 +33,8 @@ struct SchedulePhases : qcc::impl::SchedulePhasesPassBase<SchedulePhases> {
   using Base::Base;
 
   void runOnOperation() override {
-    const bool isCuda = getOperation().getTarget().getName() == "cuda";
     for (auto entry : getOperation().getOps<krn::EntryOp>())
-      if (entry.getPersistent() ||
-          (isCuda && int64_t(entry.getMaxTokens()) <= cuda::kMostBatchTokens))
+      if (entry.getPersistent())
         schedule(entry.getBody().front());
   }
 
