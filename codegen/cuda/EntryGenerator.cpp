@@ -16,8 +16,7 @@ using qrt::fb::OperandKind;
 qrt::fb::LaunchT &EntryGenerator::launch(
     const std::string &type, const char *file, const std::string &name,
     const ConfigText &constants, int64_t threads, int64_t blocksPerSm,
-    int64_t sharedBytes, ArrayRef<Operand> operands,
-    int64_t cluster) {
+    int64_t sharedBytes, ArrayRef<Operand> operands, int64_t cluster) {
   if (operands.size() > QRT_CUDA_ARGS)
     throw qrt::Error("a kernel has " + std::to_string(operands.size()) +
                      " operands; up to " + std::to_string(QRT_CUDA_ARGS) +

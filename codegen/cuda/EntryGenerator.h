@@ -101,13 +101,15 @@ private:
   struct GemmOperands {
     qrt::fb::Operand codes, scales, zeros, bias, residual, output, input;
   };
+  /// What every kernel for a gemm takes.
   struct GemmKernel {
     ConfigText constants;
     GemmLayout layout;
     GemmOperands operands;
   };
-  /// What all kernels for a gemm take.
+  /// Adds the launch in front that unnests scales, if it takes one.
   GemmKernel describe(krn::GemmOp op);
+  /// For 2 to 64 tokens, with that of batchedWith.
   void addBatchGemm(krn::GemmOp op, GemmKernel kernel);
   /// The gemm that the launch of `op` may do as well, since it multiplies the
   /// same input with a weight of the same format in the same phase; or null.

@@ -289,8 +289,7 @@ krn::GemmOp EntryGenerator::batchedWith(krn::GemmOp op) const {
     auto other = dyn_cast<krn::GemmOp>(next);
     if (other && other.getInput() == op.getInput() &&
         other.getWeight().getType().getFormat() == format &&
-        !other.getGather() &&
-        llvm::all_of(other->getOperands(), isThere))
+        !other.getGather() && llvm::all_of(other->getOperands(), isThere))
       return other;
   }
   return {};
@@ -318,7 +317,7 @@ void EntryGenerator::addBatchGemm(krn::GemmOp op, GemmKernel kernel) {
   complete(kernel, 0);
   const Operand words(OperandKind::Counters, 0, 0);
   const GemmOperands &a = kernel.operands;
-  kernel.constants.flag("isPair", bool(second));
+  kernel.constants.flag("hasSecond", bool(second));
   std::vector<Operand> operands = {a.codes,    a.scales, a.zeros, a.bias,
                                    a.residual, a.output, a.input, words};
   if (second) {

@@ -67,6 +67,15 @@ SMALL = {
         "vocab_size": 321, "rms_norm_eps": 1e-6, "hidden_act": "silu",
         "max_position_embeddings": 4096, "rope_theta": 10000.0,
         "tie_word_embeddings": False, "torch_dtype": "bfloat16"},
+    # A parallel block, whose QKV and MLP are one launch for batches; several
+    # runs of it share a block of rows.
+    "parallel": {
+        "architectures": ["FalconForCausalLM"], "model_type": "falcon",
+        "hidden_size": 1480, "num_hidden_layers": 2, "num_attention_heads": 37,
+        "multi_query": True, "parallel_attn": True,
+        "new_decoder_architecture": False, "bias": False, "alibi": False,
+        "vocab_size": 321, "layer_norm_epsilon": 1e-5,
+        "torch_dtype": "bfloat16"},
     "small": {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama",
         "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 2,

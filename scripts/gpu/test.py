@@ -442,6 +442,8 @@ class Tests(TextTests):
         yield from (self.shape("odd", name, COUNTS) for name in FORMATS)
         yield from (self.shape("small", name, [1, 8, 64, 300])
                     for name in (["int4", "bf16"] if quick else FORMATS))
+        yield from (self.shape("parallel", name, [1, 7, 24, 64])
+                    for name in (["int4", "bf16"] if quick else FORMATS))
         models = sorted(path.name for path in
                         (self.data / "configs").iterdir())
         if quick:

@@ -60,8 +60,7 @@ struct BatchMany {
           }
           if constexpr (Ring::scalesSums) {
             part.subtractZeros(zero, ring.slot() + Ring::sumsAt +
-                                         place * N * 4 +
-                                         threadIdx.x % 4 * 8);
+                                         place * N * 4 + threadIdx.x % 4 * 8);
             multiplyChunk(ring.slot(), place, rows, part.v);
           } else {
             multiplyChunk(ring.slot(), place, rows, sums[0]);
@@ -75,9 +74,9 @@ struct BatchMany {
         Ring::finishScaled(sums[0]);
       }
       if (Ring::join(a, sums[0], rowBlock, begin, end))
-        storeWide<K, N>(
-            a, sums, (rowBlock - Ring::firstRowBlock) * kBatchTiles + warp, 0,
-            tokens);
+        storeWide<K, N>(a, sums,
+                        (rowBlock - Ring::firstRowBlock) * kBatchTiles + warp,
+                        0, tokens);
     }
     if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
       float sums[1][N / 2];
@@ -114,9 +113,9 @@ template <class K, int N>
 using BatchProducts = Select<N == 16, BatchFew<K>, BatchMany<K, N>>;
 
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations,
-/// words for sums (kBatchWords of them, zero between launches). With K::isPair
-/// the same again, for the weight of K::Second, whose input and format are the
-/// first one's: one stream of slots.
+/// words for sums (kBatchWords of them, zero between launches). With
+/// K::hasSecond the same again, for the weight of K::Second, whose input and
+/// format are the first one's: one stream of slots.
 template <class K>
 struct BatchGemm {
   static constexpr int sharedBytes = kMostShared;
@@ -174,7 +173,7 @@ private:
   template <class Use>
   static __device__ __forceinline__ void eachWeight(const Args &a, Use use) {
     use(Identity<K>(), a);
-    if constexpr (K::isPair)
+    if constexpr (K::hasSecond)
       use(Identity<typename K::Second>(),
           *reinterpret_cast<const Args *>(a.v + kBatchOperands));
   }

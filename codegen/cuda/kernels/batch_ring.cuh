@@ -27,7 +27,8 @@ constexpr int kBatchThreads = kBatchConsumers + 128;
 constexpr int kBatchTiles = kBatchGroups * 4;
 /// Blocks that finish a block of rows together.
 constexpr int kFinishers = 4;
-/// More runs of a block of rows would wait longer for each other than they work.
+/// More runs of a block of rows would wait longer for each other than they
+/// work.
 constexpr int kMostSharers = 16;
 
 /// A ring's place in shared memory, its barriers (full ones, then empty ones),
@@ -125,7 +126,9 @@ struct BatchRing {
   static __device__ __forceinline__ int blocks() {
     return smaller(allBlocks(), int(K::mostBlocks));
   }
-  /// Runs of a block of rows where they have it to themselves, else 0.
+  /// Runs of a block of rows where they have it to themselves, else 0. Each of
+  /// the last kFinishers of them finishes a part of the next block of rows, so
+  /// they are no fewer.
   static __device__ __forceinline__ int sharers() {
     const int count = smaller((blocks() - kFinishers) / allRowBlocks,
                               smaller(kMostSharers, rowSlots));
@@ -260,7 +263,8 @@ struct BatchRing {
   }
 
   /// What happens to a warp's sums of slots `begin` .. `end` of a block of
-  /// rows of the stream: true if they are those of all chunks now, which it is to finish.
+  /// rows of the stream: true if they are those of all chunks now, which it is
+  /// to finish.
   template <int Count>
   static __device__ __forceinline__ bool
   join(const Args &a, float (&sums)[Count], int rowBlock, int begin, int end) {
