@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -104,6 +105,61 @@ TEST(Cuda, AttentionTakesItsNeighbours) {
   EXPECT_FALSE(has("rtn.int4", "sm_80", "stages = true;"));
   EXPECT_TRUE(has("bnb.int8", "sm_90", "appends = true;"));
   EXPECT_FALSE(has("bnb.int8", "sm_90", "stages = true;"));
+}
+
+// QKV and the first GEMM of the MLP, in every layer. Nested scales lie in one
+// place, which each GEMM fills for itself.
+TEST(Cuda, AParallelBlockHasOneLaunchForTwoWeights) {
+  TemporaryFolder folder;
+  const nlohmann::json config = {{"architectures", {"FalconForCausalLM"}},
+                                 {"model_type", "falcon"},
+                                 {"hidden_size", 256},
+                                 {"num_hidden_layers", 3},
+                                 {"num_attention_heads", 4},
+                                 {"multi_query", true},
+                                 {"parallel_attn", true},
+                                 {"new_decoder_architecture", false},
+                                 {"bias", false},
+                                 {"alibi", false},
+                                 {"vocab_size", 320},
+                                 {"layer_norm_epsilon", 1e-5},
+                                 {"torch_dtype", "bfloat16"}};
+  std::ofstream(folder.path("config.json")) << config;
+  const auto compile = [&](const char *scheme,
+                           const std::vector<std::string> &output) {
+    std::vector<std::string> arguments = {
+        "compile",  folder.path(""), "--random-weights",
+        "1",        "--quantize",    scheme,
+        "--target", "sm_90",         "--quiet"};
+    arguments.insert(arguments.end(), output.begin(), output.end());
+    return qcc(arguments);
+  };
+  const auto hasPairs = [&](const char *scheme) {
+    Outcome outcome = compile(scheme, {"--emit", "cuda"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return outcome.out.find("hasSecond = true;") != std::string::npos;
+  };
+  EXPECT_TRUE(hasPairs("rtn.int4"));
+  EXPECT_TRUE(hasPairs("none"));
+  EXPECT_FALSE(hasPairs("bnb.nf4-dq"));
+
+  const std::string artifact = folder.path("m.qbin");
+  Outcome outcome = compile("rtn.int4", {"-o", artifact});
+  if (outcome.status == 1 &&
+      outcome.err.find("needs NVRTC") != std::string::npos)
+    GTEST_SKIP() << "no NVRTC here";
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  Outcome inspected = qcc({"inspect", artifact, "--json"});
+  ASSERT_EQ(inspected.status, 0) << inspected.err;
+  const nlohmann::json described = nlohmann::json::parse(inspected.out);
+  // The rope table, the embedding; a layer's staging, pair, attention with its
+  // staging, output, staging, down; the last staging and the logits.
+  const auto &entries = described["kernels"][0]["entries"];
+  const auto batch =
+      std::find_if(entries.begin(), entries.end(),
+                   [](const auto &entry) { return entry["name"] == "batch"; });
+  ASSERT_NE(batch, entries.end());
+  EXPECT_EQ((*batch)["launches"], 2 + 3 * 6 + 2);
 }
 
 /// The kernels of a llama of so many dimensions, and three layers.
