@@ -26,11 +26,10 @@ struct BatchMany {
 
   static __device__ __forceinline__ void consume(const Args &a, uint32_t table,
                                                  typename Ring::Cursor &ring,
-                                                 typename Ring::Run run,
-                                                 int tokens) {
+                                                 BatchRun run, int tokens) {
     const int warp = threadIdx.x / 32;
     Rows rows(a, warp, table + threadIdx.x % 32 * 4);
-    const typename Ring::Run mine = Ring::ownPart(run);
+    const BatchRun mine = Ring::ownPart(run);
     for (int at = mine.begin; at < mine.end;) {
       const int rowBlock = at / Ring::rowSlots;
       const int begin = at - rowBlock * Ring::rowSlots,

@@ -27,8 +27,8 @@ constexpr int kBatchThreads = kBatchConsumers + 128;
 constexpr int kBatchTiles = kBatchGroups * 4;
 /// Blocks that finish a block of rows together.
 constexpr int kFinishers = 4;
-/// More runs of a block of rows would wait longer for each other than they
-/// work.
+/// The most runs of a block of rows that is shared so: what they leave is added
+/// up one after the other.
 constexpr int kMostSharers = 16;
 
 /// A ring's place in shared memory, its barriers (full ones, then empty ones),
@@ -71,6 +71,12 @@ struct RingCursor {
 struct BatchRun {
   int begin, end;
 };
+/// Part `i` of `count` of so many slots, which are as equal as they can be.
+QCC_DEVICE BatchRun partOf(int slots, int count, int i) {
+  const int each = slots / count, longer = slots - each * count;
+  const int begin = i * each + smaller(i, longer);
+  return {begin, begin + each + (i < longer)};
+}
 /// Threads that copy codes; the warp behind them copies tokens.
 constexpr int kBatchCopiers = 96;
 
@@ -122,7 +128,6 @@ struct BatchRing {
       (Chunks::chunks + slotChunks - 1) / slotChunks;
   static constexpr int allSlots = allRowBlocks * rowSlots;
 
-  using Run = BatchRun;
   static __device__ __forceinline__ int blocks() {
     return smaller(allBlocks(), int(K::mostBlocks));
   }
@@ -143,22 +148,18 @@ struct BatchRing {
   static __device__ __forceinline__ int ownNumber() {
     return runs() - 1 - ownBlock();
   }
-  static __device__ __forceinline__ Run ownRun() {
-    const int run = ownNumber();
+  static __device__ __forceinline__ BatchRun ownRun() {
+    const int run = ownNumber(), count = sharers();
     if (run < 0)
       return {0, 0};
-    if (const int count = sharers()) {
-      const int rowBlock = run / count, i = run % count;
-      const int each = rowSlots / count, longer = rowSlots - each * count;
-      const int begin = rowBlock * rowSlots + i * each + smaller(i, longer);
-      return {begin, begin + each + (i < longer)};
-    }
-    const int each = allSlots / runs(), longer = allSlots - each * runs();
-    const int begin = run * each + smaller(run, longer);
-    return {begin, begin + each + (run < longer)};
+    if (count == 0)
+      return partOf(allSlots, runs(), run);
+    const BatchRun part = partOf(rowSlots, count, run % count);
+    const int first = run / count * rowSlots;
+    return {first + part.begin, first + part.end};
   }
   /// Those slots of a run that are the weight's.
-  static __device__ __forceinline__ Run ownPart(Run run) {
+  static __device__ __forceinline__ BatchRun ownPart(BatchRun run) {
     return {larger(run.begin, firstRowBlock * rowSlots),
             smaller(run.end, (firstRowBlock + rowBlocks) * rowSlots)};
   }
@@ -185,7 +186,7 @@ struct BatchRing {
 
   /// Calls `use(rowBlock, chunk, count)` for the slots of a run.
   template <class Use>
-  static __device__ __forceinline__ void eachSlot(Run mine, Use use) {
+  static __device__ __forceinline__ void eachSlot(BatchRun mine, Use use) {
     for (int slot = mine.begin; slot < mine.end; ++slot) {
       const int chunk = slot % rowSlots * slotChunks;
       use(slot / rowSlots, chunk, countAt(chunk));
@@ -195,7 +196,7 @@ struct BatchRing {
   /// Copies codes and scales of the weight's part of a run; `thread` of
   /// kBatchCopiers.
   static __device__ __forceinline__ void copyCodes(const Args &a, Cursor &ring,
-                                                   Run mine, int thread) {
+                                                   BatchRun mine, int thread) {
     const char *codes = pointer<const char>(a.v[0]);
     eachSlot(ownPart(mine), [&](int rowBlock, int chunk, int count) {
       const int firstTile = (rowBlock - firstRowBlock) * kBatchTiles;
@@ -231,7 +232,7 @@ struct BatchRing {
 
   /// Copies the tokens' elements that go with them, and their sums; a warp.
   static __device__ __forceinline__ void copyTokens(const Args &a, Cursor ring,
-                                                    Run mine, int lane) {
+                                                    BatchRun mine, int lane) {
     const char *x = pointer<const char>(a.v[6]);
     eachSlot(mine, [&](int, int chunk, int count) {
       const uint32_t barrier = ring.full();
