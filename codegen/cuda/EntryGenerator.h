@@ -111,8 +111,7 @@ private:
   GemmKernel describe(krn::GemmOp op);
   /// For 2 to 64 tokens, with that of batchedWith.
   void addBatchGemm(krn::GemmOp op, GemmKernel kernel);
-  /// The gemm that the launch of `op` may do as well, since it multiplies the
-  /// same input with a weight of the same format in the same phase; or null.
+  /// The gemm in the same phase that the launch of `op` does as well, or null.
   krn::GemmOp batchedWith(krn::GemmOp op) const;
   void addWideGemm(krn::GemmOp op, ConfigText &c, const GemmLayout &layout,
                    const GemmOperands &operands);

@@ -276,10 +276,6 @@ void EntryGenerator::add(krn::GemmOp op) {
 }
 
 krn::GemmOp EntryGenerator::batchedWith(krn::GemmOp op) const {
-  qnt::FormatAttr format = op.getWeight().getType().getFormat();
-  // Scales that are unnested lie in the same place for every weight.
-  if (format.getValue().nested || op.getGather())
-    return {};
   const auto isThere = [&](Value operand) {
     return addresses.contains(operand);
   };
@@ -287,9 +283,8 @@ krn::GemmOp EntryGenerator::batchedWith(krn::GemmOp op) const {
        next && !isa<krn::BarrierOp, krn::RepeatOp>(next);
        next = next->getNextNode()) {
     auto other = dyn_cast<krn::GemmOp>(next);
-    if (other && other.getInput() == op.getInput() &&
-        other.getWeight().getType().getFormat() == format &&
-        !other.getGather() && llvm::all_of(other->getOperands(), isThere))
+    if (other && krn::arePairable(op, other) &&
+        llvm::all_of(other->getOperands(), isThere))
       return other;
   }
   return {};

@@ -20,6 +20,11 @@
 
 namespace qcc::krn {
 
+/// Whether one launch may do both: they multiply the same input with weights of
+/// one format, whose scales are not nested (what is unnested lies in one place)
+/// and whose outliers are not split off.
+bool arePairable(GemmOp first, GemmOp second);
+
 /// The buffer that a chain of views looks at.
 mlir::Value rootOf(mlir::Value buffer);
 

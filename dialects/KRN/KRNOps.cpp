@@ -70,6 +70,15 @@ OpFoldResult ViewOp::fold(FoldAdaptor) {
   return getResult().getType() == getInput().getType() ? getInput() : Value();
 }
 
+bool krn::arePairable(GemmOp first, GemmOp second) {
+  qnt::FormatAttr format = first.getWeight().getType().getFormat();
+  return first != second && first.getInput() == second.getInput() &&
+         second.getWeight().getType().getFormat() == format &&
+         format.getValue().nested == 0 &&
+         first.getInput().getType().getActivations() != "split8" &&
+         !first.getGather() && !second.getGather();
+}
+
 Value krn::rootOf(Value buffer) {
   while (auto view = buffer.getDefiningOp<ViewOp>())
     buffer = view.getInput();

@@ -50,7 +50,7 @@ struct PairGemms : qcc::impl::PairGemmsPassBase<PairGemms> {
       if (!effects)
         continue;
       if (auto second = dyn_cast<krn::GemmOp>(op);
-          second && second.getInput() == first.getInput())
+          second && krn::arePairable(first, second))
         return isNext || effects->conflictsWith(between) ? nullptr : second;
       between.add(*effects);
       isNext = false;

@@ -36,6 +36,18 @@ std::vector<std::string> compileArguments(const std::string &model,
           "--target",   targets,    "--quiet"};
 }
 
+bool isWithoutNvrtc(const Outcome &compiled) {
+  return compiled.status == 1 &&
+         compiled.err.find("needs NVRTC") != std::string::npos;
+}
+
+/// What `qcc inspect` says of an artifact.
+nlohmann::json inspect(const std::string &artifact) {
+  Outcome outcome = qcc({"inspect", artifact, "--json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  return nlohmann::json::parse(outcome.out);
+}
+
 TEST(Cuda, RefusesUnknownTargetsInOneLine) {
   TemporaryFolder folder;
   auto arguments = compileArguments(writeConfig(folder), "sm_11");
@@ -145,13 +157,10 @@ TEST(Cuda, AParallelBlockHasOneLaunchForTwoWeights) {
 
   const std::string artifact = folder.path("m.qbin");
   Outcome outcome = compile("rtn.int4", {"-o", artifact});
-  if (outcome.status == 1 &&
-      outcome.err.find("needs NVRTC") != std::string::npos)
+  if (isWithoutNvrtc(outcome))
     GTEST_SKIP() << "no NVRTC here";
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  Outcome inspected = qcc({"inspect", artifact, "--json"});
-  ASSERT_EQ(inspected.status, 0) << inspected.err;
-  const nlohmann::json described = nlohmann::json::parse(inspected.out);
+  const nlohmann::json described = inspect(artifact);
   // The rope table, the embedding; a layer's staging, pair, attention with its
   // staging, output, staging, down; the last staging and the logits.
   const auto &entries = described["kernels"][0]["entries"];
@@ -280,14 +289,11 @@ TEST(Cuda, KernelsSpillNothing) {
   auto arguments = compileArguments(writeConfig(folder), "cpu,sm_80,sm_90");
   arguments.insert(arguments.end(), {"-o", artifact});
   Outcome outcome = qcc(arguments);
-  if (outcome.status == 1 &&
-      outcome.err.find("needs NVRTC") != std::string::npos)
+  if (isWithoutNvrtc(outcome))
     GTEST_SKIP() << "no NVRTC here";
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  Outcome inspected = qcc({"inspect", artifact, "--json"});
-  ASSERT_EQ(inspected.status, 0) << inspected.err;
   size_t kernels = 0;
-  nlohmann::json described = nlohmann::json::parse(inspected.out);
+  const nlohmann::json described = inspect(artifact);
   for (const auto &target : described["kernels"])
     if (target.contains("functions"))
       for (const auto &function : target["functions"]) {
@@ -345,8 +351,7 @@ TEST(Cuda, SaysWhyAnEntryIsNotOneKernel) {
   auto arguments = compileArguments(model, "sm_90");
   arguments.insert(arguments.end(), {"-o", artifact});
   Outcome outcome = qcc(arguments);
-  if (outcome.status == 1 &&
-      outcome.err.find("needs NVRTC") != std::string::npos)
+  if (isWithoutNvrtc(outcome))
     GTEST_SKIP() << "no NVRTC here";
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   Outcome inspected = qcc({"inspect", artifact, "--json"});

@@ -3,6 +3,8 @@
 !w = !qnt.packed<64 by 64, <bf16>, layout = "t16">
 !s = !krn.staged<"bf16", 64, group = 0, bits = 16>
 !b = !krn.buffer<64>
+!nested = !qnt.packed<64 by 64, <nf4, block = 64, absmax = u8/256>, layout = "t16">
+!i16 = !krn.staged<"i16", 64, group = 64, bits = 4>
 
 krn.program @cuda target <"cuda", activations = "i16", kv = "f16"> kv_bytes 0 {
   // The second GEMM of an input follows the first, and its room with a view
@@ -49,6 +51,23 @@ krn.program @cuda target <"cuda", activations = "i16", kv = "f16"> kv_bytes 0 {
     krn.gemm "first" %s, %w to %y because "" : !s, !w, !b
     krn.add %y, %x to %y : !b, !b, !b
     krn.gemm "second" %s, %w to %x because "" : !s, !w, !b
+  }
+
+  // Nested scales are written in front of each GEMM, to one place.
+  // CHECK-LABEL: krn.entry @nested max_tokens 64
+  // CHECK: krn.gemm "first"
+  // CHECK: krn.add
+  // CHECK: krn.gemm "second"
+  krn.entry @nested max_tokens 64 {
+    %w = krn.weight 0 "w" : !nested
+    %x = krn.buffer : !b
+    %s = krn.staged_buffer : !i16
+    krn.stage %x to %s : !b, !i16
+    %y = krn.buffer : !b
+    krn.gemm "first" %s, %w to %y because "" : !i16, !nested, !b
+    krn.add %y, %x to %y : !b, !b, !b
+    %z = krn.buffer : !b
+    krn.gemm "second" %s, %w to %z because "" : !i16, !nested, !b
   }
 
   // Prompts take launches of their own.
