@@ -161,6 +161,9 @@ void PersistentGenerator::findRests() {
 
 void PersistentGenerator::findSlots() {
   int64_t largest = 0, inLayers = 0;
+  // Whether all codes take many instructions a byte: those of three bits, and
+  // those of small groups.
+  bool areBusy = true;
   entry.walk([&](krn::GemmOp gemm) {
     const GemmLayout layout = layoutOf(gemm.getInput());
     const int64_t most =
@@ -170,13 +173,15 @@ void PersistentGenerator::findSlots() {
     if (isTableCode(code))
       tables.insert(code);
     largest = std::max(largest, most);
-    if (gemm->getParentOfType<krn::RepeatOp>())
-      inLayers = std::max(inLayers, most);
+    if (!gemm->getParentOfType<krn::RepeatOp>())
+      return;
+    inLayers = std::max(inLayers, most);
+    areBusy &= code == qrt::Code::Int3 || layout.unitLines * 64 <= 256;
   });
   warpBytes = inLayers ? inLayers : largest;
   isSpread = !tables.empty() && xBytes + kSpreadTableBytes <= kMuchShared;
-  if (isSpread)
-    consumerWarps = kTableConsumerWarps;
+  if (isSpread || (tables.empty() && inLayers && areBusy))
+    consumerWarps = kManyConsumerWarps;
   sumsInTable = isSpread && tables.size() == 1;
   entry.walk([&](krn::AttentionOp op) {
     sumsInTable &= attentionBytes(op, consumerWarps) <= xBytes;

@@ -88,8 +88,8 @@ TEST_P(CudaResources, KernelsFit) {
 
   // A persistent kernel may keep a few words over a phase, outside its loops.
   // Attention of heads of 128 dimensions keeps its output in registers, beside
-  // what the rest of the kernel keeps in them. Next to table codes threads have
-  // 128 registers only.
+  // what the rest of the kernel keeps in them. Next to table codes, three bits
+  // and small groups threads have 128 registers only.
   struct Variant {
     int dim;
     std::vector<std::string> format;

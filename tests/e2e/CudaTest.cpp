@@ -232,25 +232,32 @@ TEST(Cuda, LongRowsHaveDenseTables) {
 }
 
 // Groups that are smaller than a step of the tensor cores come several in one,
-// so that activations of long rows have room beside the ring.
+// so that activations of long rows have room beside the ring. Small groups and
+// three bits have more warps.
 TEST(Cuda, SmallGroupsShareAStep) {
   struct Case {
     const char *scheme, *group;
-    int stepUnits;
+    int stepUnits, warps;
   };
-  for (const Case &c : {Case{"rtn.int3", "32", 4}, Case{"rtn.int3", "64", 2},
-                        Case{"rtn.int3", "128", 1}, Case{"rtn.int2", "16", 4},
-                        Case{"rtn.int2", "32", 2}, Case{"rtn.int2", "64", 1},
-                        Case{"rtn.int4", "32", 1}}) {
+  for (const Case &c :
+       {Case{"rtn.int3", "32", 4, 15}, Case{"rtn.int3", "64", 2, 15},
+        Case{"rtn.int3", "128", 1, 15}, Case{"rtn.int2", "16", 4, 15},
+        Case{"rtn.int2", "32", 2, 15}, Case{"rtn.int2", "64", 1, 15},
+        Case{"rtn.int2", "128", 1, 11}, Case{"rtn.int4", "32", 1, 15},
+        Case{"rtn.int4", "64", 1, 11}, Case{"none", "128", 1, 11}}) {
+    SCOPED_TRACE(std::string(c.scheme) + " " + c.group);
     const std::string source =
-        emitLlama(256, 18176, c.scheme, {"--group-size", c.group});
-    const size_t kernel = source.find("#define QCC_CONSUMER_WARPS");
-    ASSERT_NE(kernel, std::string::npos) << c.scheme << " " << c.group;
+        emitLlama(256, 18176, c.scheme,
+                  c.scheme == std::string("none")
+                      ? std::vector<std::string>{}
+                      : std::vector<std::string>{"--group-size", c.group});
+    const size_t kernel =
+        source.find("#define QCC_CONSUMER_WARPS " + std::to_string(c.warps));
+    ASSERT_NE(kernel, std::string::npos);
     EXPECT_NE(
         source.find("int stepUnits = " + std::to_string(c.stepUnits) + ";",
                     kernel),
-        std::string::npos)
-        << c.scheme << " " << c.group;
+        std::string::npos);
   }
 }
 

@@ -237,9 +237,10 @@ constexpr int64_t kPairTableBytes = 256 * 32 * 4, kSpreadTableBytes = 256 * 256,
                   kMapBytes = 256 * 4;
 
 /// Consumer warps of a block of a persistent kernel. 11 and the producer have
-/// 168 registers a thread. Table codes, whose look-ups wait for shared memory,
-/// gain more by other warps than they lose by 128 registers (docs/adr/0004).
-constexpr int64_t kConsumerWarps = 11, kTableConsumerWarps = 15;
+/// 168 registers a thread. Codes that take many instructions a byte, or wait
+/// for look-ups, gain more by other warps than they lose by 128 registers
+/// (docs/adr/0004).
+constexpr int64_t kConsumerWarps = 11, kManyConsumerWarps = 15;
 /// A slot's units of one warp, of no more than two tiles and, unless a step of
 /// the tensor cores takes more, `mostBytes`. Several hide more of what a slot
 /// costs than one does, but take more registers.

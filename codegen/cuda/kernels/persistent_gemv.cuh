@@ -93,7 +93,7 @@ public:
     using Sums = UnitSums<K>;
     constexpr int units = K::unitsPerRow, perWarp = K::perWarp;
     tid = opaque(tid);
-    const int warp = tid / 32, lane = tid % 32, g = lane / 4;
+    const int warp = tid / 32, lane = tid % 32;
     ++this->gemvs;
     if (tid == 0)
       *reinterpret_cast<volatile uint32_t *>(
@@ -101,7 +101,6 @@ public:
     const int begin = this->cut(K::stream, 0), end = this->cut(K::stream, 1);
     if (begin >= end)
       return;
-    const uint32_t xAt = this->base + Places<P>::xAt;
 
     Round<K> round(begin, end);
     // Of the row that this thread stores in the first round.
@@ -115,8 +114,9 @@ public:
         uint32_t(Places<P>::template pairsOf<K::code>() + lane * 4), this->base,
         128 + threadIdx.z};
     typename Sums::Activations x;
+    const typename Sums::ActivationsAt xFrom(this->base + Places<P>::xAt, lane);
     Fetched<K> now = {};
-    fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
+    fetchCodes<K>(now, x, xFrom, slot, place, warp, lane);
     fetchScales<K>(now, scales, slot, place, warp, lane);
     // Sums of the tile `current`, and of the one behind it, if its first units
     // have been seen.
@@ -161,7 +161,7 @@ public:
       place.template advance<K::slotUnits>();
       left -= K::slotUnits;
       if (left > 0)
-        fetchCodes<K>(now, x, xAt, slot, place, warp, lane);
+        fetchCodes<K>(now, x, xFrom, slot, place, warp, lane);
       // Where rows and shares are multiples of a warp's units, those are always
       // all of one tile.
       const bool isOne = K::isEven
@@ -281,7 +281,7 @@ private:
     if constexpr (K::nested == 0)
       return from.scale[i];
     static_assert(K::nested == 0 || UnitSums<K>::parts == 1);
-    const int source = i % 2 * 16 + lane / 4 * 2;
+    const int source = i % 2 * 16 + UnitSums<K>::rowsOf(lane) * 2;
     const float own = from.unnested[i / 2];
     return {__float_as_uint(__shfl_sync(~0U, own, source)),
             __float_as_uint(__shfl_sync(~0U, own, source + 1))};
@@ -334,18 +334,18 @@ private:
   /// next slot of the ring, which begins with unit `slot`, and reads the codes.
   template <class K>
   __device__ __forceinline__ void
-  fetchCodes(Fetched<K> &to, typename UnitSums<K>::Activations &x, uint32_t xAt,
-             Place<K> slot, Place<K> place, int warp, int lane) {
+  fetchCodes(Fetched<K> &to, typename UnitSums<K>::Activations &x,
+             const typename UnitSums<K>::ActivationsAt &xFrom, Place<K> slot,
+             Place<K> place, int warp, int lane) {
     using Sums = UnitSums<K>;
     const int first = Sums::unitOf(lane);
 #pragma unroll
     for (int i = 0; i < Sums::count; ++i)
-      Sums::load(x.block[i], xAt, place.behind(i * K::stepUnits + first).k,
-                 lane);
+      Sums::load(x, i, xFrom, place.behind(i * K::stepUnits + first).k);
 #pragma unroll
     for (int i = 0; i < Sums::rounds; ++i)
       x.sum[i] = Sums::loadSum(
-          xAt, place.behind(i * Sums::parts + Sums::partOf(lane)).k);
+          xFrom, place.behind(i * Sums::parts + Sums::partOf(lane)).k, lane);
     this->waitForSlot();
 #pragma unroll
     for (int i = 0; i < Sums::count; ++i) {
@@ -364,7 +364,7 @@ private:
   __device__ __forceinline__ void fetchScales(Fetched<K> &to, Chunk<K> &scales,
                                               Place<K> slot, Place<K> place,
                                               int warp, int lane) {
-    const int g = lane / 4;
+    const int rows = UnitSums<K>::rowsOf(lane);
     if (K::scaleLine && ++scales.slots >= K::chunkSlots)
       scales = {0, slot, this->nextChunk()};
     if constexpr (K::nested != 0) {
@@ -378,16 +378,16 @@ private:
             lineOf<K>(scales, place.behind(j), warp * K::perWarp + j);
         const uint32_t at = scales.at + line * K::scaleLine;
         if (K::scaleType == ElementF32)
-          to.scale[i] = loadShared8(at + g * 8);
+          to.scale[i] = loadShared8(at + rows * 8);
         else
           asm volatile("ld.shared.u32 %0, [%1];"
                        : "=r"(to.scale[i].x)
-                       : "r"(at + g * 4));
+                       : "r"(at + rows * 4));
         if (K::zeroLine)
           asm volatile(
               "ld.shared.u16 %0, [%1];"
               : "=r"(to.zero[i])
-              : "r"(scales.at + K::zerosAt + line * K::zeroLine + g * 2));
+              : "r"(scales.at + K::zerosAt + line * K::zeroLine + rows * 2));
       }
     }
     this->releaseSlot(lane);

@@ -5,6 +5,11 @@
 // row, so each of them scales its part of the units, and the parts are added up
 // where a tile ends.
 //
+// Lines t and t + 2 of a tile lie in the same banks of shared memory. Where
+// that matters (isApart), lanes with t >= 2 read codes of the rows four pairs
+// on, and their products have columns of their own: a lane has sums of half of
+// a unit's lines, of the rows of rowsOf.
+//
 // Table codes are another matter: with byte permutations they cost about an
 // instruction a code, of a kind that an SM does half as many of as of others.
 // Here they are looked up two at a time in a table in shared memory that has a
@@ -54,19 +59,33 @@ QCC_DEVICE float loadSharedFloat(uint32_t address) {
   return v;
 }
 
-/// The arithmetic of a lane: 4 g + t has rows 2 g and 2 g + 1 of a tile.
+/// Loads into registers that stay as they are where the condition is not true.
+QCC_DEVICE void loadShared16If(uint32_t condition, uint2 &v, uint2 &w,
+                               uint32_t address) {
+  asm volatile("{ .reg .pred p; setp.ne.u32 p, %4, 0;\n"
+               "@p ld.shared.v4.u32 {%0, %1, %2, %3}, [%5]; }"
+               : "+r"(v.x), "+r"(v.y), "+r"(w.x), "+r"(w.y)
+               : "r"(condition), "r"(address));
+}
+
+/// The arithmetic of a lane, 4 g + t.
 ///
 /// A unit is some of the tensor cores' steps, and the columns of the other
 /// operand are the upper and the lower halves of its activations, four times
-/// over. Where groups are smaller than a step, K::stepUnits units are one: each
-/// pair of columns has the activations of one of them, and zeros for the rest,
-/// so that their sums come out apart.
+/// over. For sums to come out apart, a pair of columns has the activations of
+/// some lanes, and zeros for the rest: those with t < 2 or the others, or,
+/// where groups are smaller than a step, those of one of the K::stepUnits units
+/// that are one.
 template <class K>
 struct UnitSums {
   static constexpr int code = K::code;
   static constexpr bool isFloat = isFloatCode(code),
                         isTable = isTableCode(code);
   static constexpr int blockBytes = isTable ? 32 : 16;
+  /// Two blocks lie together, of neighbouring steps or of one.
+  static constexpr bool isPaired = isTable || K::isPaired,
+                        isOfTwo = !isTable && isPaired && laneBlocks(code) == 1;
+  static constexpr int laneBytes = laneBlocks(code) * blockBytes;
   static constexpr int steps =
       (K::unitLines + stepLines(code) - 1) / stepLines(code);
   static constexpr int blocks = steps * (isTable ? 2 : laneBlocks(code));
@@ -75,13 +94,20 @@ struct UnitSums {
                   K::lastLines % stepLines(code) != 0);
   /// A warp's products of a slot.
   static constexpr int count = K::perWarp / K::stepUnits;
+  /// Whether sums of two halves of a unit come out apart: in kernels of many
+  /// warps (kManyConsumerWarps), which wait for shared memory. Small groups,
+  /// which have more sums to scale, would lose by it.
+  static constexpr bool hasHalves =
+      K::stepUnits == 1 && (isTable || code == Int3);
+  /// Whether a column has activations of some lanes, and zeros for the rest.
+  static constexpr bool isApart = hasHalves || K::stepUnits > 1;
   /// A warp's units of a slot come in rounds of so many, of which a lane scales
   /// one. (Nested scales are made by all lanes together.)
   static constexpr int parts = K::stepUnits > 1                 ? K::stepUnits
                                : K::scaleLine == 0 || K::nested ? 1
-                               : K::perWarp % 4 == 0            ? 4
-                               : K::perWarp % 2 == 0            ? 2
-                                                                : 1;
+                               : K::perWarp % 4 == 0 && !hasHalves ? 4
+                               : K::perWarp % 2 == 0               ? 2
+                                                                   : 1;
   static constexpr int rounds = K::perWarp / parts;
   static_assert(count * K::stepUnits == K::perWarp);
   /// Sums are so many times too large.
@@ -90,7 +116,23 @@ struct UnitSums {
 
   /// The unit of each round that a lane scales.
   static __device__ __forceinline__ int partOf(int lane) {
-    return lane % parts;
+    return (hasHalves ? lane % 4 / 2 : lane) % parts;
+  }
+  /// Lanes whose numbers differ in this bit have sums of different rows.
+  static constexpr int rowsBit = K::stepUnits == 4 ? 2 : 1;
+  /// The pair of rows that a lane has sums of: 2 i and 2 i + 1.
+  static __device__ __forceinline__ int rowsOf(int lane) {
+    return lane / 4 ^ (isApart && (lane & rowsBit) ? 4 : 0);
+  }
+  /// The pair of rows that a lane has codes of.
+  static __device__ __forceinline__ int codeRowsOf(int lane) {
+    return lane / 4 ^ (isApart ? lane % 4 / 2 * 4 : 0);
+  }
+  /// Whether a lane's column has the activations of its codes, or zeros.
+  static __device__ __forceinline__ bool isOwnColumn(int lane) {
+    const int pair = lane / 8;
+    return K::stepUnits > 1 ? unitOf(lane) == pair % K::stepUnits
+                            : !hasHalves || lane % 4 / 2 == pair % 2;
   }
   /// The unit of those of a step that a lane's codes and activations are of.
   static __device__ __forceinline__ int unitOf(int lane) {
@@ -102,20 +144,35 @@ struct UnitSums {
     LaneCodes<code> step[count][steps];
   };
   struct Activations {
-    uint2 block[count][blocks];
+    uint2 block[count][blocks] = {}; ///< stay zeros unless isOwnColumn
     int sum[rounds]; ///< of a unit, times -codeFactor, for zero points
+  };
+  /// Where a lane's activations of a row are.
+  struct ActivationsAt {
+    uint32_t blocks, sums;
+    /// isOwnColumn, twice: ptxas makes a branch of loads in a row that have the
+    /// same condition, and takes these for different ones.
+    uint32_t isOwn[2];
+
+    __device__ __forceinline__ ActivationsAt(uint32_t xAt, int lane)
+        : blocks(xAt + lane % (4 / K::stepUnits) * (isOfTwo ? 32 : laneBytes) +
+                 (lane / 4 & 1) * (isPaired ? 16 : 8)),
+          sums(xAt + K::sumsAt) {
+      isOwn[0] = uint32_t(isOwnColumn(lane));
+      isOwn[1] = isOwn[0] + threadIdx.z;
+    }
   };
 
   /// The codes of a product, whose unit (of this lane) lies at `at`.
   static __device__ __forceinline__ void
   load(LaneCodes<code> (&codes)[steps], uint32_t at, bool isLast, int lane) {
-    const int g = lane / 4, t = lane % (4 / K::stepUnits);
+    const int rows = codeRowsOf(lane), t = lane % (4 / K::stepUnits);
 #pragma unroll
     for (int s = 0; s < steps; ++s)
 #pragma unroll
       for (int i = 0; i < laneLines(code); ++i) {
         const int line = s * stepLines(code) + laneLine(code, t, i);
-        uint2 v = loadShared8(at + line * 64 + g * 8);
+        uint2 v = loadShared8(at + line * 64 + rows * 8);
         // Padding of activations is zero, but zero times what lies behind the
         // unit need not be.
         if (isRagged && line >= (isLast ? K::lastLines : K::unitLines))
@@ -124,43 +181,43 @@ struct UnitSums {
       }
   }
 
-  /// The activations of a product, which are unit `k` of a row.
-  static __device__ __forceinline__ void load(uint2 (&x)[blocks], uint32_t xAt,
-                                              int k, int lane) {
-    // Two blocks lie together, of neighbouring steps or of one.
-    constexpr bool isPaired = isTable || K::isPaired,
-                   isOfTwo = !isTable && isPaired && laneBlocks(code) == 1;
-    constexpr int laneBytes = laneBlocks(code) * blockBytes;
-    const uint32_t half = lane / 4 & 1, t = lane % (4 / K::stepUnits),
-                   from = xAt + uint32_t(k) * K::unitBlocks * blockBytes +
-                          t * (isOfTwo ? 32 : laneBytes) +
-                          half * (isPaired ? 16 : 8);
+  /// The activations of product `i`, which are unit `k` of a row.
+  static __device__ __forceinline__ void
+  load(Activations &to, int i, const ActivationsAt &from, int k) {
+    uint2(&x)[blocks] = to.block[i];
+    const uint32_t at =
+        from.blocks + uint32_t(k) * (K::unitBlocks * blockBytes);
     if constexpr (isPaired) {
       constexpr int perStep = isOfTwo ? 1 : blocks / steps;
 #pragma unroll
       for (int b = 0; b < blocks; b += 2) {
-        uint4 v =
-            loadShared16(from + b / perStep * 4 * laneBytes + b % perStep * 16);
-        if (K::stepUnits > 1 && unitOf(lane) != lane / 8 % K::stepUnits)
-          v = {0, 0, 0, 0};
-        x[b] = {v.x, v.y};
-        x[b + 1] = {v.z, v.w};
+        const uint32_t both =
+            at + b / perStep * 4 * laneBytes + b % perStep * 16;
+        if constexpr (isApart) {
+          loadShared16If(from.isOwn[(i * blocks + b) / 2 % 2], x[b], x[b + 1],
+                         both);
+        } else {
+          const uint4 v = loadShared16(both);
+          x[b] = {v.x, v.y};
+          x[b + 1] = {v.z, v.w};
+        }
       }
     } else {
-      static_assert(K::stepUnits == 1 && laneBlocks(code) == 1);
+      static_assert(!isApart && laneBlocks(code) == 1);
 #pragma unroll
       for (int b = 0; b < blocks; ++b)
-        x[b] = loadShared8(from + b * 4 * laneBytes);
+        x[b] = loadShared8(at + b * 4 * laneBytes);
     }
   }
-  /// The sum of the activations of unit `k`.
-  static __device__ __forceinline__ int loadSum(uint32_t xAt, int k) {
+  /// The sum of the activations of unit `k`, for one half of its sum.
+  static __device__ __forceinline__ int loadSum(const ActivationsAt &from,
+                                                int k, int lane) {
     int sum = 0;
     if (K::hasSums)
       asm volatile("ld.shared.s32 %0, [%1];"
                    : "=r"(sum)
-                   : "r"(xAt + K::sumsAt + k * 4));
-    return sum;
+                   : "r"(from.sums + k * 4));
+    return hasHalves && lane % 2 != 0 ? 0 : sum;
   }
 
   template <class Table>
@@ -265,13 +322,16 @@ struct UnitSums {
       }
     }
   }
-  /// Adds up what the lanes of a row have of a tile.
+  /// Adds up what lanes have of a row of a tile: lanes 4 g have all of rows
+  /// 2 g and 2 g + 1.
   static __device__ __forceinline__ void join(float (&v)[2]) {
+    constexpr int lanes = hasHalves ? 2 * parts : parts;
 #pragma unroll
-    for (int other = 1; other < parts; other *= 2)
+    for (int bit = 1; bit < lanes; bit *= 2)
 #pragma unroll
       for (int r = 0; r < 2; ++r)
-        v[r] += __shfl_xor_sync(~0U, v[r], other);
+        v[r] += __shfl_xor_sync(~0U, v[r],
+                                isApart && bit == rowsBit ? bit + 16 : bit);
   }
 
 private:
