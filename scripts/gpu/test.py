@@ -334,16 +334,17 @@ class Tests(TextTests):
                     raise RuntimeError("qrt: " + common.last_line(err))
                 found[where, device] = json.loads(out)["perplexity"]
             expected = found["cpu", "cpu"]
-            difference = max(abs(value / expected - 1)
-                             for value in found.values())
-            # In activation order, columns of nearly equal activations trade
-            # places: as much as other windows of the text would do.
-            limit = 3e-3 if "--act-order" in options else 1e-3
-            return difference <= limit, (
+            calibrated = abs(found["cuda", "cpu"] / expected - 1)
+            ran = abs(found["cuda", "cuda"] / found["cuda", "cpu"] - 1)
+            # Codes that are as good as each other, and in activation order
+            # columns, trade places: CPUs with AVX2 and with AVX-512 differ by
+            # 0.13 % (llama-mini), windows 37 bytes later by 0.36 %.
+            return calibrated <= 3e-3 and ran <= 1e-3, (
                 "perplexity calibrated and run on the GPU "
                 f"{found['cuda', 'cuda']:.4f}, run on the CPU "
-                f"{found['cuda', 'cpu']:.4f}, both on the CPU {expected:.4f}: "
-                f"{100 * difference:.4f} % (limit {100 * limit:.1f})")
+                f"{found['cuda', 'cpu']:.4f}: {100 * ran:.4f} % (limit 0.1); "
+                f"both on the CPU {expected:.4f}: {100 * calibrated:.4f} % "
+                "(limit 0.3)")
         return "/".join(["calibration", model, *options]), work
 
     def program(self, name):
