@@ -3,14 +3,15 @@
 // What some kernels use of CUDA C++, so that tests can run them where there is
 // no GPU: a block is as many threads of the CPU, shared memory is static or
 // given, and shuffles go through barriers. Blocks follow each other, or run at
-// once. Stands in for codegen/cuda/kernels/common.cuh; include it before any
-// kernel.
+// once. Stands in for codegen/cuda/kernels/ptx.cuh (CudaWarps.h for the rest of
+// it); include it before any kernel.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TESTS_SUPPORT_CUDATHREADS_H
 #define QCC_TESTS_SUPPORT_CUDATHREADS_H
 
+#include "runtime/abi/cuda_abi.h"
 #include "runtime/formats/HalfFloat.h"
 
 #include <atomic>
@@ -23,22 +24,32 @@
 #include <thread>
 #include <vector>
 
-#define QCC_CODEGEN_CUDA_KERNELS_COMMON_CUH
+#define QCC_CODEGEN_CUDA_KERNELS_PTX_CUH
 #define QCC_DEVICE [[maybe_unused]] static inline
 #define __device__
+#define __host__
 #define __forceinline__ inline
 
+struct alignas(8) float2 {
+  float x, y;
+};
 struct alignas(16) float4 {
   float x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
 };
 inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
 }
 
 struct CudaIndex {
-  unsigned x, y;
+  unsigned x, y, z;
 };
-inline thread_local CudaIndex threadIdx, blockIdx;
+inline thread_local CudaIndex threadIdx, blockIdx, blockDim, gridDim;
 
 /// The block that runs now.
 struct CudaBlock {
@@ -105,6 +116,7 @@ inline int __clzll(int64_t a) { return std::countl_zero(uint64_t(a)); }
 inline uint32_t __float_as_uint(float a) { return std::bit_cast<uint32_t>(a); }
 inline float __uint_as_float(uint32_t a) { return std::bit_cast<float>(a); }
 
+inline float __expf(float a) { return std::exp(a); }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
@@ -115,27 +127,13 @@ inline float __int_as_float(int a) { return std::bit_cast<float>(a); }
 
 namespace qcc::cuda {
 
-template <class T>
-T *pointer(uint64_t address) {
-  return reinterpret_cast<T *>(address);
-}
-template <class T>
-constexpr T smaller(T a, T b) {
-  return a < b ? a : b;
-}
-template <class T>
-constexpr T larger(T a, T b) {
-  return a > b ? a : b;
-}
 inline uint16_t toHalf(float x) { return qrt::floatToHalf(x); }
 inline float fromHalf(uint16_t h) { return qrt::halfToFloat(h); }
-inline float roundToBfloat(float x) {
-  return qrt::bfloatToFloat(qrt::floatToBfloat(x));
-}
-inline float warpMax(float x) {
-  for (int o = 16; o; o >>= 1)
-    x = std::fmax(x, __shfl_xor_sync(~0U, x, o));
-  return x;
+inline uint16_t toBfloat(float x) { return qrt::floatToBfloat(x); }
+template <bool IsBfloat>
+uint32_t packPair(float low, float high) {
+  return IsBfloat ? toBfloat(low) | uint32_t(toBfloat(high)) << 16
+                  : toHalf(low) | uint32_t(toHalf(high)) << 16;
 }
 
 inline uint64_t loadAcquire(const uint64_t *p) { return __ldcg(p); }
@@ -150,6 +148,7 @@ void beginBlock(CudaIndex block, CudaBlock &shared,
   for (unsigned thread = 0; thread < shared.slots.size(); ++thread)
     team.emplace_back([&shared, &kernel, block, thread] {
       threadIdx.x = thread;
+      blockDim.x = unsigned(shared.slots.size());
       blockIdx = block;
       cudaBlock = &shared;
       kernel();
@@ -165,7 +164,7 @@ void runKernel(int64_t blocks, unsigned threads, const Kernel &kernel) {
   for (unsigned block = 0; block < unsigned(blocks); ++block) {
     CudaBlock shared(threads);
     std::vector<std::jthread> team;
-    beginBlock({block, 0}, shared, team, kernel);
+    beginBlock({block, 0, 0}, shared, team, kernel);
   }
 }
 
@@ -179,7 +178,7 @@ void runCooperative(unsigned blocks, unsigned rows, unsigned threads,
   for (unsigned row = 0; row < rows; ++row)
     for (unsigned block = 0; block < blocks; ++block) {
       all.push_back(std::make_unique<CudaBlock>(threads));
-      beginBlock({block, row}, *all.back(), team, kernel);
+      beginBlock({block, row, 0}, *all.back(), team, kernel);
     }
 }
 

@@ -74,17 +74,6 @@ struct Operand {
 
 constexpr uint32_t kSigns = 0x80808080U;
 
-/// (w & mask) ^ kSigns. The signs stand in a register: an instruction takes one
-/// constant, and with two of them the compiler makes two instructions.
-QCC_DEVICE uint32_t signedBits(uint32_t w, uint32_t mask) {
-  uint32_t signs, r;
-  asm("mov.b32 %0, 0x80808080;" : "=r"(signs));
-  asm("lop3.b32 %0, %1, %2, %3, 0x6a;"
-      : "=r"(r)
-      : "r"(w), "r"(mask), "r"(signs));
-  return r;
-}
-
 /// Two bits a byte from bit `i` on, left-aligned.
 template <int I>
 QCC_DEVICE uint32_t twoBits(uint32_t w) {
@@ -152,15 +141,6 @@ __host__ __device__ constexpr int upperTimes(int code) {
 /// Steps that are multiplied at a time.
 __host__ __device__ constexpr int unsignedSteps(int code) {
   return code == Int4 ? 2 : 1;
-}
-
-/// The bits of `b` where `Mask` has ones, those of `a` elsewhere. (The compiler
-/// would mask each use of the result by itself.)
-template <uint32_t Mask>
-QCC_DEVICE uint32_t selectBits(uint32_t a, uint32_t b) {
-  uint32_t r;
-  asm("lop3.b32 %0, %1, %2, %3, 0xd8;" : "=r"(r) : "r"(a), "r"(b), "n"(Mask));
-  return r;
 }
 
 /// Four words that have the three bits of an int3 each: element quads 0 to 3 of
@@ -297,12 +277,6 @@ __host__ __device__ constexpr uint32_t tableWord(int i, int shift) {
     word |= uint32_t((CodeTable<Code>::values[4 * i + j] >> shift) & 127)
             << (8 * j);
   return word;
-}
-
-QCC_DEVICE uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
-  uint32_t r;
-  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));
-  return r;
 }
 
 /// Looks four codes (the low 16 bits of `w`) up. A selector with its highest

@@ -68,9 +68,7 @@ QCC_DEVICE void prefetchL2(const void *p) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
 }
 /// A barrier of the consumers of a block.
-QCC_DEVICE void syncConsumers() {
-  asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
-}
+QCC_DEVICE void syncConsumers() { syncFirst<kConsumers>(); }
 
 //===----------------------------------------------------------------------===//
 // Tagged rows

@@ -312,9 +312,9 @@ private:
           (head.x + uint32_t(row * K::groups + unit.k / K::unitsPerGroup)) /
               uint32_t(larger(1, int(K::nested))),
           uint32_t(K::nestedTileBytes / 4 - 3));
-      const float nested = loadSharedFloat(tile + 8 + which * 4),
-                  value =
-                      loadSharedFloat(this->base + Places<P>::mapAt + code * 4);
+      const float nested = __uint_as_float(loadShared4(tile + 8 + which * 4)),
+                  value = __uint_as_float(
+                      loadShared4(this->base + Places<P>::mapAt + code * 4));
       to.unnested[i] =
           __fadd_rn(__fmul_rn(value, nested), __uint_as_float(head.y));
     }

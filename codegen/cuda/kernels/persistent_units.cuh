@@ -35,38 +35,18 @@ struct PairTable {
   template <int I>
   __device__ __forceinline__ uint32_t lookUp(uint32_t w) const {
     constexpr bool isFixed = IsSpread && kSharedStart >= 0;
-    uint32_t at, v;
+    uint32_t at;
     if constexpr (IsSpread)
       // The code becomes byte 1 of an address.
       at = permute(w, lane, 0x5504 + I * 16);
     else
       // Multiplications and permutations are done by different units.
-      asm("mad.lo.u32 %0, %1, %2, %3;"
-          : "=r"(at)
-          : "r"(permute(w, 0, 0x4440 + I)), "r"(stride), "r"(lane + base));
+      at = multiplyAdd(permute(w, 0, 0x4440 + I), stride, lane + base);
     if (IsSpread && !isFixed)
       at += base;
-    asm volatile("ld.shared.u32 %0, [%1+%2];"
-                 : "=r"(v)
-                 : "r"(at), "n"(At + (isFixed ? kSharedStart : 0)));
-    return v;
+    return loadSharedBehind<At + (isFixed ? kSharedStart : 0)>(at);
   }
 };
-
-QCC_DEVICE float loadSharedFloat(uint32_t address) {
-  float v;
-  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address));
-  return v;
-}
-
-/// Loads into registers that stay as they are where the condition is not true.
-QCC_DEVICE void loadShared16If(uint32_t condition, uint2 &v, uint2 &w,
-                               uint32_t address) {
-  asm volatile("{ .reg .pred p; setp.ne.u32 p, %4, 0;\n"
-               "@p ld.shared.v4.u32 {%0, %1, %2, %3}, [%5]; }"
-               : "+r"(v.x), "+r"(v.y), "+r"(w.x), "+r"(w.y)
-               : "r"(condition), "r"(address));
-}
 
 /// The arithmetic of a lane, 4 g + t.
 ///
@@ -212,11 +192,9 @@ struct UnitSums {
   /// The sum of the activations of unit `k`, for one half of its sum.
   static __device__ __forceinline__ int loadSum(const ActivationsAt &from,
                                                 int k, int lane) {
-    int sum = 0;
-    if (K::hasSums)
-      asm volatile("ld.shared.s32 %0, [%1];"
-                   : "=r"(sum)
-                   : "r"(from.sums + k * 4));
+    if (!K::hasSums)
+      return 0;
+    const int sum = int(loadShared4(from.sums + k * 4));
     return hasHalves && lane % 2 != 0 ? 0 : sum;
   }
 

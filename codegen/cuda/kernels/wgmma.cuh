@@ -244,24 +244,6 @@ QCC_DEVICE uint32_t maskedOr(uint32_t x, uint32_t mask, uint32_t bits) {
       : "r"(x), "r"(mask), "r"(bits));
   return r;
 }
-QCC_DEVICE uint32_t loadShared4(uint32_t address) {
-  uint32_t v;
-  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
-  return v;
-}
-QCC_DEVICE void storeShared4(uint32_t address, float v) {
-  asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(v) : "memory");
-}
-QCC_DEVICE uint32_t loadShared2(uint32_t address) {
-  uint16_t v;
-  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address));
-  return v;
-}
-QCC_DEVICE uint32_t loadShared1(uint32_t address) {
-  uint32_t v;
-  asm volatile("ld.shared.u8 %0, [%1];" : "=r"(v) : "r"(address));
-  return v;
-}
 QCC_DEVICE uint32_t bothHalves(float x) { return packPair<false>(x, x); }
 
 /// Elements of k that a step of `code` (codes.cuh) has.
