@@ -23,6 +23,9 @@ constexpr int64_t kFewestSlots = 4;
 /// Bytes that are on their way to a block: while it multiplies, and while it
 /// waits for activations (measured on an H200, docs/adr/0004).
 constexpr int64_t kFlying = 68 * 1024, kFlyingAhead = 26 * 1024;
+/// Units of small groups, which take as many instructions to scale as larger
+/// ones do.
+constexpr int64_t kSmallUnitBytes = 256;
 
 } // namespace
 
@@ -176,7 +179,8 @@ void PersistentGenerator::findSlots() {
     if (!gemm->getParentOfType<krn::RepeatOp>())
       return;
     inLayers = std::max(inLayers, most);
-    areBusy &= code == qrt::Code::Int3 || layout.unitLines * 64 <= 256;
+    areBusy &=
+        code == qrt::Code::Int3 || layout.unitLines * 64 <= kSmallUnitBytes;
   });
   warpBytes = inLayers ? inLayers : largest;
   isSpread = !tables.empty() && xBytes + kSpreadTableBytes <= kMuchShared;

@@ -80,9 +80,11 @@ def PairGemmsPass : Pass<"krn-pair-gemms", "::qcc::krn::ProgramOp"> {
   let description = [{
     In CUDA's graphs for few tokens a phase is a launch, and two GEMMs over the
     same staged activations can be one (a parallel block's QKV and the first of
-    its MLP) if the weights' formats are the same and not nested. The second
-    goes behind the first, unless a phase in between touches what it does. All else stays where it is: small phases are best in
-    front of the GEMM that waits for them, whose weights come in meanwhile.
+    its MLP) if the weights' formats are the same, without nested scales and
+    without split outliers. The second goes behind the first, unless a phase in
+    between touches what it does. All else stays where it is: small phases are
+    best in front of the GEMM that waits for them, whose weights come in
+    meanwhile.
 
     Input:
     ```mlir

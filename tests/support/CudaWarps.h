@@ -139,21 +139,18 @@ inline void mmaU8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2,
                   uint32_t a3, uint32_t b0, uint32_t b1) {
   multiplyWarp(c, {{a0, a1, a2, a3}, {b0, b1}}, dotBytes<uint8_t>);
 }
+template <float ToFloat(uint16_t)>
+float dotHalves(uint32_t a, uint32_t b) {
+  return ToFloat(uint16_t(a)) * ToFloat(uint16_t(b)) +
+         ToFloat(uint16_t(a >> 16)) * ToFloat(uint16_t(b >> 16));
+}
 inline void mmaF16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2,
                    uint32_t a3, uint32_t b0, uint32_t b1) {
-  multiplyWarp(c, {{a0, a1, a2, a3}, {b0, b1}}, [](uint32_t a, uint32_t b) {
-    return qrt::halfToFloat(uint16_t(a)) * qrt::halfToFloat(uint16_t(b)) +
-           qrt::halfToFloat(uint16_t(a >> 16)) *
-               qrt::halfToFloat(uint16_t(b >> 16));
-  });
+  multiplyWarp(c, {{a0, a1, a2, a3}, {b0, b1}}, dotHalves<qrt::halfToFloat>);
 }
 inline void mmaBF16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2,
                     uint32_t a3, uint32_t b0, uint32_t b1) {
-  multiplyWarp(c, {{a0, a1, a2, a3}, {b0, b1}}, [](uint32_t a, uint32_t b) {
-    return qrt::bfloatToFloat(uint16_t(a)) * qrt::bfloatToFloat(uint16_t(b)) +
-           qrt::bfloatToFloat(uint16_t(a >> 16)) *
-               qrt::bfloatToFloat(uint16_t(b >> 16));
-  });
+  multiplyWarp(c, {{a0, a1, a2, a3}, {b0, b1}}, dotHalves<qrt::bfloatToFloat>);
 }
 
 } // namespace qcc::cuda

@@ -74,9 +74,9 @@ struct UnitSums {
                   K::lastLines % stepLines(code) != 0);
   /// A warp's products of a slot.
   static constexpr int count = K::perWarp / K::stepUnits;
-  /// Whether sums of two halves of a unit come out apart: in kernels of many
-  /// warps (kManyConsumerWarps), which wait for shared memory. Small groups,
-  /// which have more sums to scale, would lose by it.
+  /// Whether sums of two halves of a unit come out apart: where warps wait for
+  /// shared memory, by look-ups, or because so many of them read three bits.
+  /// Small groups, which have more sums to scale, would lose by it.
   static constexpr bool hasHalves =
       K::stepUnits == 1 && (isTable || code == Int3);
   /// Whether a column has activations of some lanes, and zeros for the rest.
@@ -129,15 +129,16 @@ struct UnitSums {
   };
   /// Where a lane's activations of a row are.
   struct ActivationsAt {
-    uint32_t blocks, sums;
+    uint32_t blocksAt, sumsAt;
     /// isOwnColumn, twice: ptxas makes a branch of loads in a row that have the
-    /// same condition, and takes these for different ones.
+    /// same condition, and does not know that threadIdx.z is 0.
     uint32_t isOwn[2];
 
     __device__ __forceinline__ ActivationsAt(uint32_t xAt, int lane)
-        : blocks(xAt + lane % (4 / K::stepUnits) * (isOfTwo ? 32 : laneBytes) +
-                 (lane / 4 & 1) * (isPaired ? 16 : 8)),
-          sums(xAt + K::sumsAt) {
+        : blocksAt(xAt +
+                   lane % (4 / K::stepUnits) * (isOfTwo ? 32 : laneBytes) +
+                   (lane / 4 & 1) * (isPaired ? 16 : 8)),
+          sumsAt(xAt + K::sumsAt) {
       isOwn[0] = uint32_t(isOwnColumn(lane));
       isOwn[1] = isOwn[0] + threadIdx.z;
     }
@@ -166,7 +167,7 @@ struct UnitSums {
   load(Activations &to, int i, const ActivationsAt &from, int k) {
     uint2(&x)[blocks] = to.block[i];
     const uint32_t at =
-        from.blocks + uint32_t(k) * (K::unitBlocks * blockBytes);
+        from.blocksAt + uint32_t(k) * (K::unitBlocks * blockBytes);
     if constexpr (isPaired) {
       constexpr int perStep = isOfTwo ? 1 : blocks / steps;
 #pragma unroll
@@ -194,7 +195,7 @@ struct UnitSums {
                                                 int k, int lane) {
     if (!K::hasSums)
       return 0;
-    const int sum = int(loadShared4(from.sums + k * 4));
+    const int sum = int(loadShared4(from.sumsAt + k * 4));
     return hasHalves && lane % 2 != 0 ? 0 : sum;
   }
 
