@@ -236,7 +236,7 @@ TEST(Cuda, LongRowsHaveDenseTables) {
 // three bits have more warps.
 TEST(Cuda, SmallGroupsShareAStep) {
   struct Case {
-    const char *scheme, *group;
+    const char *scheme, *group; ///< no group: none
     int stepUnits, warps;
   };
   for (const Case &c :
@@ -244,13 +244,12 @@ TEST(Cuda, SmallGroupsShareAStep) {
         Case{"rtn.int3", "128", 1, 15}, Case{"rtn.int2", "16", 4, 15},
         Case{"rtn.int2", "32", 2, 15}, Case{"rtn.int2", "64", 1, 15},
         Case{"rtn.int2", "128", 1, 11}, Case{"rtn.int4", "32", 1, 15},
-        Case{"rtn.int4", "64", 1, 11}, Case{"none", "128", 1, 11}}) {
-    SCOPED_TRACE(std::string(c.scheme) + " " + c.group);
-    const std::string source =
-        emitLlama(256, 18176, c.scheme,
-                  c.scheme == std::string("none")
-                      ? std::vector<std::string>{}
-                      : std::vector<std::string>{"--group-size", c.group});
+        Case{"rtn.int4", "64", 1, 11}, Case{"none", nullptr, 1, 11}}) {
+    std::vector<std::string> options;
+    if (c.group)
+      options = {"--group-size", c.group};
+    SCOPED_TRACE(c.scheme + (" " + testing::PrintToString(options)));
+    const std::string source = emitLlama(256, 18176, c.scheme, options);
     const size_t kernel =
         source.find("#define QCC_CONSUMER_WARPS " + std::to_string(c.warps));
     ASSERT_NE(kernel, std::string::npos);
