@@ -308,6 +308,7 @@ void EntryGenerator::addBatchGemm(krn::GemmOp op, GemmKernel kernel) {
     c.integer("tokenSumsStride", GemmLayout::tokenSumsStride(tokens));
     c.integer("firstRowBlock", firstRowBlock);
     c.integer("allRowBlocks", allRowBlocks);
+    c.flag("canShare", !op.getGlu() && !(second && second.getGlu()));
   };
   complete(kernel, 0);
   const Operand words(OperandKind::Counters, 0, 0);

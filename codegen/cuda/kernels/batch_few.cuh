@@ -144,11 +144,6 @@ struct BatchFew {
       if (Ring::join(a, own, rowBlock, begin, end))
         store(a, own, rowBlock - Ring::firstRowBlock, pair, half, tokens);
     }
-    if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
-      float own[N / 2];
-      Ring::takeParts(a, own, rowBlock);
-      store(a, own, rowBlock, pair, half, tokens);
-    }
   }
 
 private:

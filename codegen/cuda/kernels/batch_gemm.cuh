@@ -13,6 +13,7 @@
 #define QCC_CODEGEN_CUDA_KERNELS_BATCH_GEMM_CUH
 
 #include "codegen/cuda/kernels/batch_few.cuh"
+#include "codegen/cuda/kernels/batch_part.cuh"
 
 namespace qcc::cuda {
 
@@ -76,11 +77,6 @@ struct BatchMany {
         storeWide<K, N>(a, sums,
                         (rowBlock - Ring::firstRowBlock) * kBatchTiles + warp,
                         0, tokens);
-    }
-    if (const int rowBlock = Ring::leftToFinish(); rowBlock >= 0) {
-      float sums[1][N / 2];
-      Ring::takeParts(a, sums[0], rowBlock);
-      storeWide<K, N>(a, sums, rowBlock * kBatchTiles + warp, 0, tokens);
     }
   }
 
@@ -152,6 +148,10 @@ private:
       eachWeight(a, [&](auto weight, const Args &own) {
         using Weight = typename decltype(weight)::Type;
         BatchProducts<Weight, N>::consume(own, table, ring, mine, tokens);
+      });
+      eachWeight(a, [&](auto weight, const Args &own) {
+        using Weight = typename decltype(weight)::Type;
+        BatchPart<Weight, N>::finish(own, tokens);
       });
       return;
     }

@@ -133,8 +133,11 @@ struct BatchRing {
   }
   /// Runs of a block of rows where they have it to themselves, else 0. Each of
   /// the last kFinishers of them finishes a part of the next block of rows, so
-  /// they are no fewer.
+  /// they are no fewer. Not with glu (K::canShare): of the four sums that are
+  /// taken together then (batch_part.cuh), a gate's may be without up's.
   static __device__ __forceinline__ int sharers() {
+    if (!K::canShare)
+      return 0;
     const int count = smaller((blocks() - kFinishers) / allRowBlocks,
                               smaller(kMostSharers, rowSlots));
     return count < kFinishers ? 0 : count;
@@ -283,24 +286,26 @@ struct BatchRing {
     return true;
   }
 
-  /// The weight's block of rows that this warp finishes a part of for the runs
-  /// that share it, or -1.
-  static __device__ __forceinline__ int leftToFinish() {
+  /// The part of a block of rows of the weight that this block finishes for the
+  /// runs that share it, kFinishers times the block of rows and which; or -1.
+  static __device__ __forceinline__ int leftToBlock() {
     const int count = sharers(), at = ownNumber() + kFinishers;
-    if (count == 0 || at < 0 || at >= runs() ||
-        at % count != ownThread() / 32 / (kBatchTiles / kFinishers))
+    if (count == 0 || at < 0 || at >= runs() || at % count >= kFinishers)
       return -1;
     const int rowBlock = at / count - firstRowBlock;
-    return rowBlock < rowBlocks ? rowBlock : -1;
+    return rowBlock >= 0 && rowBlock < rowBlocks
+               ? rowBlock * kFinishers + at % count
+               : -1;
   }
-  /// This warp's sums of such a block of rows.
-  template <int Count>
-  static __device__ __forceinline__ void
-  takeParts(const Args &a, float (&sums)[Count], int rowBlock) {
-#pragma unroll
-    for (int n = 0; n < Count; ++n)
-      sums[n] = 0;
-    addParts(a, sums, (firstRowBlock + rowBlock) * sharers(), sharers());
+  /// Adds what all runs of such a block of rows have left at place `at`, in
+  /// words of four sums.
+  static __device__ __forceinline__ void addAll(const Args &a, float (&sums)[4],
+                                                int rowBlock, int at) {
+    const int count = sharers();
+    float4 *from =
+        pointer<float4>(a.v[7]) +
+        uint32_t((firstRowBlock + rowBlock) * count) * wordStride<N / 2> + at;
+    addWords<4, 8>(sums, from, wordStride<N / 2>, count);
   }
 
 private:
@@ -308,26 +313,31 @@ private:
   template <int Count>
   static __device__ __forceinline__ void
   addParts(const Args &a, float (&sums)[Count], int run, int count) {
-    float4 *from = wordsOf<Count>(a, run);
-    // Several are asked for at once: each is a way through the L2 cache.
-    constexpr int atOnce = larger(1, 32 / Count);
+    addWords<Count, larger(1, 32 / Count)>(sums, wordsOf<Count>(a, run),
+                                           wordStride<Count>, count);
+  }
+  /// Adds words of `count` runs, `stride` apart, AtOnce of which are asked for
+  /// at once: each is a way through the L2 cache.
+  template <int Count, int AtOnce>
+  static __device__ __forceinline__ void
+  addWords(float (&sums)[Count], float4 *from, int stride, int count) {
 #pragma unroll 1
-    for (int left = count; left > 0; left -= atOnce) {
-      float4 more[atOnce][Count / 4];
+    for (int left = count; left > 0; left -= AtOnce) {
+      float4 more[AtOnce][Count / 4];
       bool isThere;
       do {
         isThere = true;
 #pragma unroll
-        for (int i = 0; i < atOnce; ++i)
+        for (int i = 0; i < AtOnce; ++i)
 #pragma unroll
           for (int q = 0; q < Count / 4; ++q) {
             more[i][q] = loadNow4(reinterpret_cast<const float *>(
-                from + (i < left ? i * wordStride<Count> : 0) + q * 32));
+                from + (i < left ? i * stride : 0) + q * 32));
             isThere &= areThere(more[i][q]);
           }
       } while (!isThere);
 #pragma unroll
-      for (int i = 0; i < atOnce; ++i) {
+      for (int i = 0; i < AtOnce; ++i) {
         if (i < left)
 #pragma unroll
           for (int q = 0; q < Count / 4; ++q) {
@@ -337,7 +347,7 @@ private:
             sums[4 * q + 2] += more[i][q].z;
             sums[4 * q + 3] += more[i][q].w;
           }
-        from += wordStride<Count>;
+        from += stride;
       }
     }
   }

@@ -16,6 +16,7 @@
 #ifndef QCC_CODEGEN_CUDA_KERNELS_WIDE_GEMM_CUH
 #define QCC_CODEGEN_CUDA_KERNELS_WIDE_GEMM_CUH
 
+#include "codegen/cuda/kernels/stored_rows.cuh"
 #include "codegen/cuda/kernels/wgmma.cuh"
 
 namespace qcc::cuda {
@@ -283,127 +284,6 @@ private:
   uint32_t asked[scaleSteps][2] = {}, askedZero[scaleSteps][2] = {};
   RowFactor factor[scaleSteps][2] = {};
 };
-
-/// Two rows of a weight that a lane finishes (the gate's and up's, with glu),
-/// and the first one's column of the output.
-struct StoredRows {
-  int row, other, column;
-};
-
-/// Finishes what a lane holds of Items times two rows and of N tokens, as
-/// Epilogue does: tokens 8 j + 2 t + p are sums[4 j + p] and sums[4 j + 2 + p].
-/// The code of every value is unrolled: a long one would not stay in the
-/// instruction cache.
-template <class K, int N, int Items>
-QCC_DEVICE void storeRows(const Args &a, const float (&sums)[Items][N / 2],
-                          const StoredRows (&rows)[Items], int firstToken,
-                          int tokens) {
-  constexpr bool isPair = !K::glu && K::rows % 2 == 0 && K::canPair;
-  constexpr float inverse = isFloatCode(K::code) ? 1.0F : 1.0F / kHalfFactor;
-  const int first = firstToken + ownThread() % 4 * 2;
-  const auto hasOther = [&](int item) {
-    return !K::glu && rows[item].other < K::rows;
-  };
-  float bias[Items][2] = {};
-  if (K::hasBias) {
-#pragma unroll
-    for (int item = 0; item < Items; ++item) {
-      const auto [row, other, column] = rows[item];
-      if (row < K::rows)
-        bias[item][0] = pointer<const float>(a.v[3])[row];
-      if (other < K::rows)
-        bias[item][1] = pointer<const float>(a.v[3])[other];
-    }
-  }
-  const float *scales = reinterpret_cast<const float *>(
-                            pointer<const char>(a.v[6]) + K::scalesAt) +
-                        first;
-  // What some tokens need is asked for at once, before their results are
-  // stored; many sums leave few registers for it.
-  constexpr int atOnce = N == 16 ? 2 : 1;
-#pragma unroll
-  for (int begin = 0; begin < N / 8; begin += atOnce) {
-    float scale[2 * atOnce];
-    float2 more[Items][2 * atOnce];
-#pragma unroll
-    for (int i = 0; i < 2 * atOnce; ++i) {
-      const int token = 8 * (begin + i / 2) + i % 2;
-      const bool exists = first + token < tokens;
-      scale[i] = K::code == BF16 ? 1.0F
-                 : exists        ? scales[token] * inverse
-                                 : 0.0F;
-#pragma unroll
-      for (int item = 0; item < Items; ++item) {
-        more[item][i] = {0, 0};
-        if (!K::hasResidual || !exists || rows[item].row >= K::rows)
-          continue;
-        const float *from = pointer<const float>(a.v[4]) +
-                            int64_t(first + token) * K::residualStride +
-                            rows[item].column;
-        if (isPair)
-          more[item][i] = *reinterpret_cast<const float2 *>(from);
-        else
-          more[item][i] = {from[0], hasOther(item) ? from[1] : 0.0F};
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < 2 * atOnce; ++i) {
-      const int j = begin + i / 2, p = i % 2, token = 8 * j + p;
-      if (first + token >= tokens)
-        continue;
-#pragma unroll
-      for (int item = 0; item < Items; ++item) {
-        if (rows[item].row >= K::rows)
-          continue;
-        float2 v = {sums[item][4 * j + p] * scale[i],
-                    sums[item][4 * j + 2 + p] * scale[i]};
-        if (K::hasBias) {
-          v.x += bias[item][0];
-          v.y += bias[item][1];
-        }
-        v.x = activate<K::activation>(v.x);
-        if (K::glu)
-          v.x *= v.y;
-        else
-          v.y = activate<K::activation>(v.y);
-        if (K::multiplier != 1.0F) {
-          v.x *= K::multiplier;
-          v.y *= K::multiplier;
-        }
-        if (K::softCap > 0.0F) {
-          v.x = softCap(v.x, K::softCap);
-          v.y = softCap(v.y, K::softCap);
-        }
-        if (K::hasResidual) {
-          v.x += more[item][i].x;
-          v.y += more[item][i].y;
-        }
-        float *to = pointer<float>(a.v[5]) +
-                    int64_t(first + token) * K::outputStride +
-                    rows[item].column;
-        if (isPair) {
-          *reinterpret_cast<float2 *>(to) = v;
-          continue;
-        }
-        to[0] = v.x;
-        if (hasOther(item))
-          to[1] = v.y;
-      }
-    }
-  }
-}
-
-/// The same of what lane 4 g + t of a warp holds of `tile`.
-template <class K, int N>
-QCC_DEVICE void storeWide(const Args &a, const float (&sums)[1][N / 2],
-                          int tile, int firstToken, int tokens) {
-  const int g = ownThread() % 32 / 4;
-  const int row = K::glu ? (tile & ~1) * 16 + (tile & 1) * 8 + g
-                         : tile * 16 + 2 * g,
-            column = K::glu ? tile / 2 * 16 + (tile & 1) * 8 + g : row;
-  const StoredRows rows[1] = {{row, K::glu ? row + 16 : row + 1, column}};
-  storeRows<K, N, 1>(a, sums, rows, firstToken, tokens);
-}
 
 /// Operands: codes, scales, zeros, bias, residual, output, staged activations.
 template <class K>
